@@ -1,0 +1,201 @@
+/*
+ * cgroup.h - one control group on whatever the host has: v2, v1, or hybrid (v1 controllers plus a
+ * unified tree). The same relative path is used in every hierarchy. In hybrid the unified tree
+ * gives kill, freeze, events and pressure; the v1 hierarchies give the limits.
+ *
+ * Used by joblet-run (make, limit, join, remove), joblet-shim (OOM, kill, wait, statistics) and
+ * joblet (host check, preparing the parent). Knows no OCI: callers fill struct os_cgroup_limits.
+ *
+ * Sources: Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/{memory,cpusets,pids,
+ * freezer-subsystem,blkio-controller,devices}.rst of the kernel.
+ *
+ * Privilege: write access to the hierarchies (root, or a delegated subtree). Nothing blocks but
+ * os_cgroup_wait_empty and os_cgroup_remove.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct jl_err;
+
+enum os_cgroup_mode { OS_CGROUP_NONE, OS_CGROUP_V2, OS_CGROUP_V1, OS_CGROUP_HYBRID };
+
+enum os_controller {
+    OS_CG_CPU,
+    OS_CG_CPUACCT,
+    OS_CG_CPUSET,
+    OS_CG_MEMORY,
+    OS_CG_PIDS,
+    OS_CG_IO, /* blkio in v1 */
+    OS_CG_DEVICES,
+    OS_CG_FREEZER,
+    OS_CG_HUGETLB,
+    OS_CG_NAMED, /* name=systemd: no limits, joined only */
+    OS_CG_N,
+};
+
+/* What the host has, read once from /proc/self/mountinfo and cgroup.controllers. */
+struct os_cgroup_host {
+    enum os_cgroup_mode mode;
+    char unified[256];         /* mount point of the cgroup2 tree; "" if none */
+    char v1[OS_CG_N][256];     /* mount point of each v1 hierarchy; "" if it isn't one here */
+    unsigned v2_controllers;   /* bit OS_CG_x: in cgroup.controllers of the unified root */
+};
+
+int os_cgroup_host_read(struct os_cgroup_host *ret_host, struct jl_err *e);
+const char *os_cgroup_mode_name(enum os_cgroup_mode mode);  /* "v2", "v1", "hybrid", "none" */
+const char *os_controller_name(enum os_controller c);
+
+/* Whether the host can enforce this controller's limits in any hierarchy. */
+bool os_cgroup_host_has(const struct os_cgroup_host *host, enum os_controller c);
+
+struct os_cgroup_device_rate {
+    unsigned major, minor;
+    uint64_t rate; /* bytes or operations a second */
+};
+
+struct os_cgroup_device_weight {
+    unsigned major, minor;
+    uint16_t weight;
+};
+
+/* One device rule, OCI form: type 'a', 'b', 'c'; major/minor -1 = any; access bits r=1 w=2 m=4. */
+struct os_cgroup_device_rule {
+    bool allow;
+    char type;
+    int64_t major, minor;
+    unsigned access;
+};
+
+struct os_cgroup_hugepage {
+    const char *size; /* "2MB" */
+    uint64_t limit;
+};
+
+struct os_cgroup_raw {
+    const char *file; /* v2 interface file name, no '/' */
+    const char *value;
+};
+
+/* A limit that is not asked for has its has_ false (pointers NULL). -1 is "max" where OCI says so. */
+struct os_cgroup_limits {
+    bool has_memory, has_memory_swap, has_memory_reservation, has_swappiness, has_memory_high;
+    bool has_oom_disable, oom_disable, oom_group;
+    int64_t memory;             /* bytes; -1 unlimited */
+    int64_t memory_swap;        /* memory + swap, bytes, OCI (v1) meaning; -1 unlimited */
+    int64_t memory_reservation; /* bytes */
+    int64_t memory_high;        /* bytes, v2 only */
+    uint64_t swappiness;        /* 0 to 100, v1 only */
+
+    bool has_cpu_shares, has_cpu_quota, has_cpu_period, has_cpu_burst, has_cpu_idle;
+    uint64_t cpu_shares;        /* v1 scale, 2 to 262144; converted on v2 */
+    int64_t cpu_quota;          /* us a period; -1 unlimited */
+    uint64_t cpu_period;        /* us */
+    uint64_t cpu_burst;         /* us */
+    int64_t cpu_idle;           /* 0 or 1 */
+    const char *cpuset_cpus;    /* "0-3,6" or NULL */
+    const char *cpuset_mems;
+
+    bool has_pids;
+    int64_t pids;               /* -1 unlimited; 0 is 0 */
+
+    bool has_io_weight;
+    uint16_t io_weight;         /* OCI blkio scale, 10 to 1000 */
+    const struct os_cgroup_device_weight *io_weight_device;
+    size_t n_io_weight_device;
+    const struct os_cgroup_device_rate *io_rbps, *io_wbps, *io_riops, *io_wiops;
+    size_t n_io_rbps, n_io_wbps, n_io_riops, n_io_wiops;
+
+    const struct os_cgroup_device_rule *devices; /* in order, last match wins; NULL: leave alone */
+    size_t n_devices;
+
+    const struct os_cgroup_hugepage *hugepages;
+    size_t n_hugepages;
+    const struct os_cgroup_raw *unified; /* v2 files, verbatim; refused where there is no such file */
+    size_t n_unified;
+};
+
+/* An open group: the directory in each hierarchy. Heap object. */
+struct os_cgroup;
+
+/*
+ * Makes the group at `path` (relative to each hierarchy's root, "a/b/c", no "..") in every
+ * hierarchy, with its parents; on v2 enables the controllers that `need` (bits) names in the
+ * parents' subtree_control. A group that exists and holds processes is refused with -EBUSY, a
+ * frozen one with -EBUSY and a hint. On failure what was made is removed again.
+ */
+int os_cgroup_create(const struct os_cgroup_host *host, const char *path, unsigned need,
+                     struct os_cgroup **ret, struct jl_err *e);
+
+/* Opens an existing group; hierarchies without it are passed over; -ENOENT when none has it. */
+int os_cgroup_open(const struct os_cgroup_host *host, const char *path, struct os_cgroup **ret,
+                   struct jl_err *e);
+void os_cgroup_free(struct os_cgroup *cg); /* closes; removes nothing; NULL is fine */
+
+/* Which controllers these limits need (bits of enum os_controller). */
+unsigned os_cgroup_limits_need(const struct os_cgroup_limits *limits);
+
+/*
+ * Writes the limits and reads each back; a value the kernel rounded (to pages, say) is accepted,
+ * one it did not take is an error that names controller, file, value asked for and value found.
+ * A limit whose controller this host has not is refused with the reason and the fix.
+ */
+int os_cgroup_apply(struct os_cgroup *cg, const struct os_cgroup_limits *limits, struct jl_err *e);
+
+/* The unified directory, for clone3(CLONE_INTO_CGROUP); borrowed; -1 where there is none. */
+int os_cgroup_unified_fd(const struct os_cgroup *cg);
+
+/*
+ * Opens, in the parent, the `tasks` file of every v1 hierarchy (and cgroup.procs of the unified
+ * tree with `with_unified`), so that a single-threaded child can join by writing "0" itself: that
+ * skips the thread-group lock and its RCU grace period (kernel/cgroup/cgroup.c,
+ * cgroup_procs_write_start), which writing another's pid pays. ret_fds holds OS_CG_N + 1; the
+ * caller closes them. os_cgroup_join_self works after clone, before the cgroup namespace is
+ * unshared; it uses no heap.
+ */
+int os_cgroup_open_join_fds(const struct os_cgroup *cg, bool with_unified, int *ret_fds,
+                            size_t *ret_n, struct jl_err *e);
+int os_cgroup_join_self(const int *fds, size_t n, struct jl_err *e);
+
+/* Moves another process in (exec into a running container by pid). */
+int os_cgroup_attach(const struct os_cgroup *cg, pid_t pid, struct jl_err *e);
+
+/* Freezes or thaws; waits until it has happened, up to 2 s. -ENOTSUP where the host cannot. */
+int os_cgroup_freeze(struct os_cgroup *cg, bool frozen, struct jl_err *e);
+/* 1 frozen, 0 not, <0 -errno. */
+int os_cgroup_is_frozen(const struct os_cgroup *cg);
+
+/* SIGKILLs every process inside, also below: cgroup.kill, else freeze, kill each, thaw. */
+int os_cgroup_kill_all(struct os_cgroup *cg, struct jl_err *e);
+/* Sends sig to every process inside (best effort against forks). 0 or -errno. */
+int os_cgroup_signal_all(struct os_cgroup *cg, int sig, struct jl_err *e);
+
+/* Processes inside, groups below included. ret_pids may be NULL; else own_ array for free(). */
+int os_cgroup_pids(const struct os_cgroup *cg, pid_t **ret_pids, size_t *ret_n, struct jl_err *e);
+
+/*
+ * Waits until no process is left. deadline_ns absolute CLOCK_MONOTONIC, 0 asks once. Returns 0
+ * empty, 1 the deadline passed first (an answer), <0 -errno.
+ */
+int os_cgroup_wait_empty(const struct os_cgroup *cg, uint64_t deadline_ns, struct jl_err *e);
+
+/* How often the kernel's OOM killer struck inside: memory.events(.local) oom_kill in v2,
+ * memory.oom_control oom_kill in v1. Read it before the group is removed. 0, or -errno. */
+int os_cgroup_oom_kills(const struct os_cgroup *cg, uint64_t *ret_n);
+
+/* Sums for a job's result; a number the host cannot give is 0. Times in us. */
+struct os_cgroup_stat {
+    uint64_t cpu_user_us, cpu_system_us;
+    uint64_t memory_current, memory_peak;   /* bytes */
+    uint64_t io_read_bytes, io_write_bytes;
+    uint64_t pids_current, pids_peak;
+    uint64_t psi_cpu_some_us, psi_memory_some_us, psi_io_some_us;
+};
+int os_cgroup_stat_read(const struct os_cgroup *cg, struct os_cgroup_stat *ret);
+
+/* Removes the group in every hierarchy, groups below it first; nothing there is success. Tries
+ * again for up to `wait_ms` while the kernel says EBUSY. Parents stay. */
+int os_cgroup_remove(const struct os_cgroup_host *host, const char *path, unsigned wait_ms,
+                     struct jl_err *e);
