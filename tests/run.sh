@@ -1,0 +1,185 @@
+#!/usr/bin/env bash
+# tests/run.sh [--no-install] [SUITE...] - from a fresh Debian 12 machine to every test that it can
+# run. Suites, in this order when none is named:
+#
+#   build   gcc with -Werror, and clang with -Werror
+#   check   unit tests, fuzz corpora, lint          (make check)
+#   cli     joblet-run and rnx on the command line  (bats)
+#   shim    joblet-shim with real containers        (bats)
+#   e2e     the whole daemon with rnx and a python gRPC client
+#   asan    the unit tests and corpora once more with AddressSanitizer and UBSan
+#   dist    make distcheck
+#   vm      cgroup v2 and systemd in a qemu guest
+#   leaks   nothing is left behind by all of the above
+#
+# Builds in build/ below the tree. Ends with "N passed, N failed, N skipped"; exit 1 when a test
+# failed. Environment: JOBLET_TEST_VERBOSE=1 shows each suite's whole output.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+top=$PWD
+build=$top/build/test
+started=$(date +%s)
+pass=0 fail=0 skip=0
+failures=() skips=()
+
+install=yes
+[ "${1-}" = --no-install ] && { install=no; shift; }
+suites=("$@")
+[ $# -gt 0 ] || suites=(build check cli shim e2e asan dist vm leaks)
+wants() { [[ " ${suites[*]} " == *" $1 "* ]]; }
+
+say() { printf '\n== %s (%d s)\n' "$*" $(($(date +%s) - started)); }
+
+die() {
+    printf 'tests/run.sh: %s\n' "$*" >&2
+    printf '\n%d passed, %d failed, %d skipped\n' "$pass" $((fail + 1)) "$skip"
+    exit 1
+}
+
+# tap NAME LOG STATUS: adds up a TAP log. A runner that failed without a failed test counts as one.
+tap() {
+    local ok not_ok skipped
+    skipped=$(grep -ciE '^ok .*# *skip' "$2")
+    ok=$(($(grep -c '^ok ' "$2") - skipped))
+    not_ok=$(grep -c '^not ok ' "$2")
+    pass=$((pass + ok)) fail=$((fail + not_ok)) skip=$((skip + skipped))
+    while IFS= read -r line; do skips+=("$1: $line"); done < <(grep -iE '^ok .*# *skip' "$2" | sed 's/^ok [0-9]* *//')
+    while IFS= read -r line; do failures+=("$1: $line"); done < <(grep '^not ok ' "$2" | sed 's/^not ok [0-9]* *//')
+    if [ "$3" -ne 0 ] && [ "$not_ok" -eq 0 ]; then
+        fail=$((fail + 1)) failures+=("$1: the runner ended with status $3")
+        tail -n 40 "$2"
+    elif [ "$not_ok" -gt 0 ]; then
+        grep -vE '^ok ' "$2" | head -n 200
+    elif [ $((ok + skipped)) -eq 0 ]; then
+        fail=$((fail + 1)) failures+=("$1: ran no test")
+    fi
+    printf '%s: %d passed, %d failed, %d skipped\n' "$1" "$ok" "$not_ok" "$skipped"
+    [ -z "${JOBLET_TEST_VERBOSE-}" ] || cat "$2"
+}
+
+# one NAME COMMAND...: a step that passes or fails as a whole.
+one() {
+    local name=$1 log=$build/logs/${1// /-}.log
+    shift
+    if "$@" >"$log" 2>&1 </dev/null; then
+        pass=$((pass + 1))
+        echo "$name: passed"
+    else
+        fail=$((fail + 1)) failures+=("$name: see $log")
+        tail -n 60 "$log"
+        return 1
+    fi
+}
+
+bats_suite() {
+    local name=$1 log=$build/logs/$1.tap
+    shift
+    [ $# -gt 0 ] || return 0
+    bats --formatter tap --timing "$@" >"$log" 2>&1 </dev/null
+    tap "$name" "$log" $?
+}
+
+configure() { # DIR [ARGUMENT...]
+    local dir=$1
+    shift
+    mkdir -p "$dir" && cd "$dir" && "$top/configure" --silent --enable-werror "$@"
+}
+
+# Adds up cmocka's cases and the tests that are not cmocka's from a `make check` in DIR.
+check_results() { # NAME DIR
+    local log=$build/logs/$1.tap
+    : >"$log"
+    (cd "$2" && find tests -name '*.trs' | sort) | while read -r trs; do
+        local base=${trs%.trs} result
+        result=$(sed -n 's/^:test-result: //p' "$2/$trs")
+        if grep -q '^\[==========\] Running' "$2/$base.log"; then
+            sed -n -e "s|^\[       OK \] \(.*\)|ok 1 $base: \1|p" \
+                -e "s|^\[  SKIPPED \] \(.*[a-z].*\)|ok 1 $base: \1 # skip|p" "$2/$base.log" |
+                sort -u >>"$log"
+            sed -n "s|^\[  FAILED  \] \([a-z_A-Z0-9]*\)$|not ok 1 $base: \1|p" "$2/$base.log" | sort -u >>"$log"
+            [ "$result" = PASS ] || grep -q "^not ok 1 $base" "$log" || echo "not ok 1 $base" >>"$log"
+        else
+            case $result in
+            PASS) echo "ok 1 $base" >>"$log" ;;
+            SKIP) echo "ok 1 $base # skip $(head -n 1 "$2/$base.log")" >>"$log" ;;
+            *) echo "not ok 1 $base" >>"$log" ;;
+            esac
+        fi
+        grep -q "^not ok 1 $base" "$log" && tail -n 40 "$2/$base.log"
+    done
+    tap "$1" "$log" 0
+}
+
+[ "$(id -u)" -eq 0 ] || die "run as root: the tests make containers (a rootless run is not offered yet)"
+if [ $install = yes ]; then
+    packages=(contrib/packages.build contrib/packages.test)
+    wants vm && [ -f tests/vm/host-packages ] && packages+=(tests/vm/host-packages)
+    say "packages"
+    sh contrib/install-packages "${packages[@]}" || die "the packages above could not be installed"
+fi
+mkdir -p "$build/logs"
+rm -f "$build"/logs/*
+tests/lib/leaks snapshot "$build/logs/before"
+TMPDIR=$(mktemp -d /tmp/jlt.XXXXXX) # short: unix sockets have paths of at most 107 bytes
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
+
+say "build"
+one autogen ./autogen.sh || die "autogen.sh failed"
+one configure configure "$build/gcc" CC=gcc || die "configure failed; see $build/gcc/config.log"
+one build-gcc make -C "$build/gcc" -j"$(nproc)" all || die "the build failed"
+if wants build; then
+    one configure-clang configure "$build/clang" CC=clang &&
+        one build-clang make -C "$build/clang" -j"$(nproc)" all
+fi
+export JOBLET_BUILD=$build/gcc
+export JOBLET_RUN=$JOBLET_BUILD/joblet-run
+
+if wants check; then
+    say "check"
+    make -C "$build/gcc" -k -j"$(nproc)" check >"$build/logs/make-check.log" 2>&1 </dev/null ||
+        grep -E '^(FAIL|ERROR)|Error|error:' "$build/logs/make-check.log" | head -n 40
+    check_results check "$build/gcc"
+fi
+shopt -s nullglob
+if wants cli; then
+    say "cli"
+    bats_suite cli tests/cli/*.bats
+    bats_suite cli-rnx tests/cli-rnx/*.bats
+fi
+if wants shim; then
+    say "shim"
+    bats_suite shim tests/shim/*.bats
+fi
+if wants e2e; then
+    say "e2e"
+    bats_suite e2e tests/e2e/*.bats
+fi
+if wants asan; then
+    say "asan"
+    if one configure-asan configure "$build/asan" --enable-sanitizers; then
+        make -C "$build/asan" -k -j"$(nproc)" check >"$build/logs/make-check-asan.log" 2>&1 </dev/null ||
+            grep -E '^(FAIL|ERROR)|error:' "$build/logs/make-check-asan.log" | head -n 40
+        check_results asan "$build/asan"
+    fi
+fi
+if wants dist; then
+    say "dist"
+    one distcheck make -C "$build/gcc" -j"$(nproc)" distcheck
+fi
+if wants vm; then
+    say "vm"
+    tests/vm/run-suite >"$build/logs/vm.tap" 2>&1 </dev/null
+    tap vm "$build/logs/vm.tap" $?
+fi
+if wants leaks; then
+    say "leaks"
+    rm -rf "$TMPDIR"
+    one leaks tests/lib/leaks compare "$build/logs/before"
+fi
+
+say "end"
+[ ${#skips[@]} -eq 0 ] || { echo "skipped:"; printf '  %s\n' "${skips[@]}"; }
+[ ${#failures[@]} -eq 0 ] || { echo "failed:"; printf '  %s\n' "${failures[@]}"; }
+printf '\n%d passed, %d failed, %d skipped\n' "$pass" "$fail" "$skip"
+[ "$fail" -eq 0 ]
