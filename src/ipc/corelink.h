@@ -26,6 +26,7 @@
 #define IPC_LINK_BODY_MAX (128u << 20)
 #define IPC_LINK_FDS_MAX 4
 #define IPC_LINK_TEXT_MAX 512
+#define IPC_LINK_WAIT 64            /* reply status beside the gRPC codes: not yet, ask again */
 
 enum jd_role { JD_ROLE_NONE, JD_ROLE_READER, JD_ROLE_DEVELOPER, JD_ROLE_MAINTAINER, JD_ROLE_ADMIN };
 
