@@ -1,0 +1,24 @@
+/*
+ * pidfd.h - processes that cannot be mistaken for others: a pid alone may have been given to
+ * somebody else meanwhile, so it is kept with the time its process started.
+ * Sources: pidfd_open(2), pidfd_send_signal(2), proc(5) (stat, field 22). Nothing blocks.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Start time of the process, in clock ticks since boot. 0 or -errno (-ESRCH: gone). */
+int os_pid_start_ticks(pid_t pid, uint64_t *ret_ticks);
+
+/* Start time and state letter ('R', 'S', 'Z', ...) in one read. 0 or -errno. */
+int os_pid_stat(pid_t pid, uint64_t *ret_ticks, char *ret_state);
+
+/* A pidfd of the process that has this pid and started then; -ESRCH when that one is gone. */
+int os_pidfd_open_checked(pid_t pid, uint64_t start_ticks);
+
+/* 0 or -errno (-ESRCH: gone and reaped). */
+int os_pidfd_signal(int pidfd, int sig);
+
+/* Waits until the process has ended, for at most timeout_ms (-1: for ever). 1 ended, 0 not. */
+int os_pidfd_wait_end(int pidfd, int timeout_ms);

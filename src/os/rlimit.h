@@ -1,0 +1,16 @@
+/*
+ * rlimit.h - resource limits of a process, by their OCI names. Source: getrlimit(2).
+ */
+#pragma once
+
+#include <stdint.h>
+
+struct jl_err;
+
+/* "RLIMIT_NOFILE". The number for setrlimit, or -EINVAL. */
+int os_rlimit_from_name(const char *name);
+const char *os_rlimit_name(int resource); /* NULL when there is none */
+
+/* Sets the limit of this process; UINT64_MAX is unlimited. Needs CAP_SYS_RESOURCE to raise the
+ * hard limit. 0, or -errno with e filled; the hint says what the present hard limit is. */
+int os_rlimit_set(int resource, uint64_t soft, uint64_t hard, struct jl_err *e);
