@@ -38,11 +38,11 @@ int jl_parse_i64(const char *s, int64_t lo, int64_t hi, int64_t *ret_value)
     bool negative = *s == '-';
     uint64_t magnitude;
     int64_t v;
-    int r = jl_parse_u64(s + negative, (uint64_t) INT64_MAX, &magnitude);
+    int r = jl_parse_u64(s + negative, (uint64_t) INT64_MAX + negative, &magnitude);
 
     if (r < 0)
         return r;
-    v = negative ? -(int64_t) magnitude : (int64_t) magnitude;
+    v = (int64_t) (negative ? 0 - magnitude : magnitude); /* unsigned: INT64_MIN has no twin */
     if (v < lo || v > hi)
         return -ERANGE;
     *ret_value = v;

@@ -21,6 +21,9 @@ static void integers_must_be_whole_and_in_range(void **state)
     assert_int_equal(jl_parse_i64("5x", 0, 100, &v), -EINVAL);
     assert_int_equal(jl_parse_i64(" 5", 0, 100, &v), -EINVAL);
     assert_int_equal(jl_parse_i64("-", -5, 100, &v), -EINVAL);
+    assert_int_equal(jl_parse_i64("-9223372036854775808", INT64_MIN, INT64_MAX, &v), 0);
+    assert_true(v == INT64_MIN);
+    assert_int_equal(jl_parse_i64("-9223372036854775809", INT64_MIN, INT64_MAX, &v), -ERANGE);
 }
 
 static void sizes_take_units_of_1024(void **state)
