@@ -8,6 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct jl_buf;
+struct jl_err;
+
 enum oci_kind {
     OCI_STRING, /* char * */
     OCI_BOOL,   /* bool, and has_ unless flag is OCI_NO_FLAG; likewise the integers */
@@ -42,3 +45,47 @@ struct oci_type {
     uint16_t n_fields; /* at most 64 */
     uint16_t size;     /* of the struct, bytes */
 };
+
+/* Members are reached through these, whatever struct they point to. */
+typedef void *oci_any __attribute__((may_alias));
+
+struct oci_any_entry {
+    char *key;
+    oci_any value;
+} __attribute__((may_alias));
+
+static inline void *oci_at(const void *base, size_t offset)
+{
+    return (char *) base + offset;
+}
+
+static inline oci_any *oci_ptr(const void *base, const struct oci_field *f)
+{
+    return (oci_any *) oci_at(base, f->offset);
+}
+
+static inline size_t *oci_count(const void *base, const struct oci_field *f)
+{
+    return (size_t *) oci_at(base, f->flag);
+}
+
+/* A number or boolean that may be absent has a bool for its flag. */
+static inline bool oci_has_flag(const struct oci_field *f)
+{
+    return f->flag != OCI_NO_FLAG && f->kind < OCI_OBJECT;
+}
+
+/* Where in the document we are; frames live on the stack, the text is made when it is needed. */
+struct oci_path {
+    const struct oci_path *up;
+    const char *key; /* NULL: an index */
+    size_t index;
+};
+
+/* Appends "linux.namespaces[2].type" or "annotations["org.example"]". */
+void oci_path_render(const struct oci_path *p, struct jl_buf *b);
+
+/* Fills e with "<path>: <text>"; the path is the error's object as well. Returns -code. */
+int oci_refuse(struct jl_err *e, int code, const struct oci_path *p, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+int oci_no_memory(struct jl_err *e);

@@ -324,16 +324,14 @@ static int check_escapes(const char *text, size_t len, struct jl_err *e)
 }
 
 /* yajl's words, without its newline. */
-static int yajl_says(yajl_handle h, const char *text, size_t len, size_t at, struct jl_err *e)
+static int yajl_says(yajl_handle h, const char *text, size_t at, struct jl_err *e)
 {
-    unsigned char *words = yajl_get_error(h, 0, (const unsigned char *) text, len);
+    unsigned char *words = yajl_get_error(h, 0, NULL, 0);
     char why[160];
 
     snprintf(why, sizeof why, "%s", words ? (char *) words : "not JSON");
     yajl_free_error(h, words);
     why[strcspn(why, "\n")] = '\0';
-    if (strstr(why, "premature EOF"))
-        snprintf(why, sizeof why, "the text ends before the JSON document does");
     return refuse_at(e, EINVAL, text, at, why);
 }
 
@@ -349,14 +347,14 @@ static int feed(struct reader *rd, const char *text, size_t len, struct jl_err *
     yajl_config(h, yajl_dont_validate_strings, 1); /* checked already, and more strictly */
     status = yajl_parse(h, (const unsigned char *) text, len);
     at = yajl_get_bytes_consumed(h);
-    if (status == yajl_status_ok) {
-        status = yajl_complete_parse(h);
-        at = len;
-    }
-    if (rd->failed)
-        r = refuse_at(e, rd->failed, text, at < len ? at : len, rd->why);
-    else if (status != yajl_status_ok)
-        r = yajl_says(h, text, len, at < len ? at : len, e);
+    if (at > 0)
+        at--; /* the last byte it took is where it stopped */
+    if (status == yajl_status_error)
+        r = yajl_says(h, text, at, e);
+    else if (status == yajl_status_ok && yajl_complete_parse(h) != yajl_status_ok && !rd->failed)
+        r = refuse_at(e, EINVAL, text, len, "the text ends before the JSON document does");
+    else if (rd->failed)
+        r = refuse_at(e, rd->failed, text, at, rd->why);
     yajl_free(h);
     return r;
 }
