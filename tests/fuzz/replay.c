@@ -1,6 +1,8 @@
 /*
  * replay.c - main for a fuzz target outside of libFuzzer: runs every file of its corpus, or the
- * files that are named. fuzz_<parser> finds its corpus at $srcdir/tests/fuzz/corpus/<parser>.
+ * files that are named, and some beginnings of each as truncated input. fuzz_<parser> finds its
+ * corpus at $srcdir/tests/fuzz/corpus/<parser>. Each name is printed before its run, so that the
+ * last one is the culprit.
  */
 #include <dirent.h>
 #include <stdint.h>
@@ -8,14 +10,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BEGINNINGS 16
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static int run(const uint8_t *bytes, size_t n)
+{
+    uint8_t *copy = malloc(n ? n : 1); /* of the exact size, so that a sanitizer sees the end */
+
+    if (!copy)
+        return -1;
+    memcpy(copy, bytes, n);
+    LLVMFuzzerTestOneInput(copy, n);
+    free(copy);
+    return 0;
+}
 
 static int run_file(const char *path)
 {
     static uint8_t bytes[1 << 20];
     FILE *f = fopen(path, "re");
-    uint8_t *copy;
     size_t n;
+    int r;
 
     if (!f) {
         perror(path);
@@ -23,13 +39,16 @@ static int run_file(const char *path)
     }
     n = fread(bytes, 1, sizeof bytes, f);
     fclose(f);
-    copy = malloc(n ? n : 1); /* of the exact size, so that a sanitizer sees the end */
-    if (!copy)
+    if (n == sizeof bytes) {
+        fprintf(stderr, "%s: %zu bytes or more, too large for a corpus\n", path, n);
         return -1;
-    memcpy(copy, bytes, n);
-    LLVMFuzzerTestOneInput(copy, n);
-    free(copy);
-    return 0;
+    }
+    printf("%s\n", path);
+    fflush(stdout);
+    r = run(bytes, n);
+    for (size_t i = 0; i < BEGINNINGS && r == 0; i++)
+        r = run(bytes, n * i / BEGINNINGS);
+    return r;
 }
 
 static int run_corpus(const char *dir_path)
