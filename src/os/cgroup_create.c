@@ -1,0 +1,325 @@
+/*
+ * cgroup_create.c - making a group in every hierarchy: its parents, what v2 wants of them
+ * (controllers switched on in subtree_control) and what v1's cpuset wants (cpus and mems filled
+ * in before anybody can join). What was made before a failure is removed again.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "os/cgroup_internal.h"
+
+#define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+#define RACES_MAX 8 /* times that another's rmdir of a parent may get between */
+
+/* One hierarchy's way from its mount down to the group. */
+struct descent {
+    const struct os_cgroup_host *host;
+    unsigned hierarchy;
+    const char *mount;
+    const char *path;
+    unsigned need; /* controllers that must be on in the unified tree */
+    unsigned want; /* and those that are worth a try, for their statistics */
+    unsigned n_made;
+};
+
+static const char *words(unsigned bits, char *buf, size_t size)
+{
+    size_t n = 0;
+
+    buf[0] = '\0';
+    for (unsigned c = 0; c < OS_CG_N; c++)
+        if (bits & OS_CG_BIT(c))
+            n += (size_t) snprintf(buf + n, size - n, "%s+%s", n ? " " : "",
+                                   cg_v2_name((enum os_controller) c));
+    return buf;
+}
+
+static int blame_delegation(const struct descent *d, int fd, unsigned bits, int code, size_t at,
+                            struct jl_err *e)
+{
+    char list[128], who[96];
+
+    words(bits, list, sizeof list);
+    if (code == EBUSY && cg_some_process(fd, false, who, sizeof who)[0] != '\0') {
+        jl_refuse(e, EBUSY,
+                  "switch on controllers '%s' below %s/%.*s: process %s sits in that group itself, "
+                  "and cgroup v2 lets only a group without processes hand controllers on",
+                  list, d->mount, (int) at, d->path, who);
+        return jl_hint(e,
+                       "move the process into a group of its own below it, choose another cgroup "
+                       "path, or under systemd start from a unit with Delegate=yes that keeps "
+                       "its processes in a subgroup");
+    }
+    jl_fail(e, code, "switch on controllers '%s' below %s/%.*s: write to cgroup.subtree_control",
+            list, d->mount, (int) at, d->path);
+    if (code == EACCES || code == EPERM || code == EROFS)
+        return jl_hint(e, "run as root, or in a subtree that was handed to this user with these "
+                          "controllers (systemd: Delegate=yes); is the mount read-only?");
+    if (code == EOPNOTSUPP)
+        return jl_hint(e, "the group is threaded (cgroup.type); only domain groups hold jobs");
+    return -code;
+}
+
+/* Switches on, for the groups below fd, what of need and want is not on yet. `at`: how much of the
+ * path this group is, for messages. */
+static int hand_on(const struct descent *d, int fd, size_t at, struct jl_err *e)
+{
+    char text[256], list[128];
+    unsigned missing, offered, lost;
+    int r;
+
+    if (cg_read(fd, "cgroup.subtree_control", text, sizeof text) < 0)
+        return jl_fail_sys(e, "read", "cgroup.subtree_control", "group %s/%.*s", d->mount, (int) at,
+                           d->path);
+    missing = (d->need | d->want) & ~cg_controller_bits(text);
+    if (missing == 0)
+        return 0;
+    offered =
+        cg_read(fd, "cgroup.controllers", text, sizeof text) < 0 ? 0 : cg_controller_bits(text);
+    lost = d->need & missing & ~offered;
+    if (lost) {
+        jl_refuse(e, ENOENT,
+                  "controllers '%s' are not available in %s/%.*s: its parent group does "
+                  "not hand them on",
+                  words(lost, list, sizeof list), d->mount, (int) at, d->path);
+        return jl_hint(e,
+                       "write '%s' to cgroup.subtree_control of the group above, or give its "
+                       "systemd unit Delegate=yes",
+                       list);
+    }
+    missing &= offered;
+    if (missing == 0)
+        return 0;
+    r = jl_write_kernel_file_at(fd, "cgroup.subtree_control", words(missing, list, sizeof list));
+    if (r < 0 && (missing & ~d->need) != 0) { /* a wish may have spoilt it */
+        missing &= d->need;
+        r = missing == 0 ? 0
+                         : jl_write_kernel_file_at(fd, "cgroup.subtree_control",
+                                                   words(missing, list, sizeof list));
+    }
+    return r < 0 ? blame_delegation(d, fd, missing, -r, at, e) : 0;
+}
+
+/*
+ * A v1 cpuset group is born with no cpus and no memory nodes, and nobody can join it then
+ * (ENOSPC). Takes over the parent's. Documentation/admin-guide/cgroup-v1/cpusets.rst, 1.4.
+ */
+static int inherit_cpuset(const struct descent *d, int parent, int fd, struct jl_err *e)
+{
+    static const char *const files[] = { "cpuset.cpus", "cpuset.mems" };
+
+    for (size_t i = 0; i < JL_COUNT(files); i++) {
+        char text[4096];
+        ssize_t n = cg_read(fd, files[i], text, sizeof text);
+        int r;
+
+        if (n > 0)
+            continue;
+        if (n == 0)
+            n = cg_read(parent, files[i], text, sizeof text);
+        if (n < 0)
+            return jl_fail(e, (int) -n, "cgroup %s/%s: read %s", d->mount, d->path, files[i]);
+        r = jl_write_kernel_file_at(fd, files[i], text);
+        if (r < 0)
+            return jl_fail(e, -r, "cgroup %s/%s: take over '%s' as %s from the parent group",
+                           d->mount, d->path, text, files[i]);
+    }
+    return 0;
+}
+
+static int fail_make(const struct descent *d, const char *syscall, const char *part,
+                     struct jl_err *e)
+{
+    int code = errno;
+
+    jl_fail_sys(e, syscall, part, "make cgroup %s/%s", d->mount, d->path);
+    if (code == EROFS)
+        jl_hint(e, "the cgroup tree is mounted read-only here (a container?); mount it writable");
+    else if (code == EACCES || code == EPERM)
+        jl_hint(e, "run as root, or below a group that belongs to this user (systemd: "
+                   "Delegate=yes)");
+    else if (code == EAGAIN)
+        jl_hint(e, "a group above limits the number of groups: cgroup.max.descendants, "
+                   "cgroup.max.depth");
+    else if (code == ENOTDIR || code == ELOOP)
+        jl_hint(e, "'%s' is a file of the group above; choose another name", part);
+    return -code;
+}
+
+/* Opens the part below fd, making it if it isn't there. fd, -ENOENT when fd itself has been removed
+ * meanwhile, or -errno. */
+static int enter(struct descent *d, int fd, const char *part, struct jl_err *e)
+{
+    for (int i = 0; i < RACES_MAX; i++) {
+        int next = openat(fd, part, DIR_FLAGS);
+
+        if (next >= 0)
+            return next;
+        if (errno != ENOENT)
+            return fail_make(d, "openat", part, e);
+        if (mkdirat(fd, part, 0755) == 0)
+            d->n_made++;
+        else if (errno != EEXIST)
+            return fail_make(d, "mkdirat", part, e);
+    }
+    errno = EBUSY; /* it comes and goes */
+    return fail_make(d, "mkdirat", part, e);
+}
+
+static int descend_once(struct descent *d, struct jl_err *e)
+{
+    _close_ int fd = open(d->mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool cpuset = d->hierarchy != CG_UNIFIED && d->host->v1[OS_CG_CPUSET][0] != '\0' &&
+                  strcmp(d->mount, d->host->v1[OS_CG_CPUSET]) == 0;
+    size_t at = 0, len = strlen(d->path);
+
+    d->n_made = 0;
+    if (fd < 0)
+        return jl_fail_sys(e, "open", d->mount, "cgroup hierarchy");
+    while (at < len) {
+        char part[256];
+        size_t n = strcspn(d->path + at, "/");
+        int next, r = 0;
+
+        memcpy(part, d->path + at, n);
+        part[n] = '\0';
+        if (d->hierarchy == CG_UNIFIED)
+            r = hand_on(d, fd, at, e);
+        if (r < 0)
+            return r;
+        next = enter(d, fd, part, e);
+        if (next < 0)
+            return next;
+        if (cpuset)
+            r = inherit_cpuset(d, fd, next, e);
+        jl_close(fd);
+        fd = next;
+        if (r < 0)
+            return r;
+        at += n + 1;
+    }
+    return jl_take_fd(&fd);
+}
+
+static int descend(struct descent *d, struct jl_err *e)
+{
+    int r = -ENOENT;
+
+    for (int i = 0; i < RACES_MAX && (r == -ENOENT || r == -ENODEV); i++)
+        r = descend_once(d, e); /* again when a parent was removed under our feet */
+    return r;
+}
+
+/* Removes the last n parts of the path, which we made. Others' groups below them stay, and so do
+ * they then. */
+static void take_back(const struct descent *d)
+{
+    size_t len = strlen(d->path);
+
+    for (unsigned i = 0; i < d->n_made && len > 0; i++) {
+        size_t cut = len;
+        char part[256];
+        int parent;
+
+        while (cut > 0 && d->path[cut - 1] != '/')
+            cut--;
+        memcpy(part, d->path + cut, len - cut);
+        part[len - cut] = '\0';
+        len = cut ? cut - 1 : 0;
+        parent = cg_open_below(d->mount, d->path, len);
+        if (parent < 0)
+            return;
+        if (unlinkat(parent, part, AT_REMOVEDIR) < 0) {
+            jl_close(parent);
+            return;
+        }
+        jl_close(parent);
+    }
+}
+
+/* A group that was there before may be used when nobody is inside and nothing is frozen: else its
+ * processes would get our limits, and our kill. */
+static int check_free(const struct descent *d, int fd, struct jl_err *e)
+{
+    char who[96], state[32];
+    uint64_t frozen = 0;
+
+    if (cg_some_process(fd, true, who, sizeof who)[0] != '\0') {
+        jl_refuse(e, EBUSY, "cgroup %s/%s exists already, and process %s is inside", d->mount,
+                  d->path, who);
+        return jl_hint(e, "choose another cgroup path, or end what runs there");
+    }
+    if (d->hierarchy == CG_UNIFIED)
+        cg_read_u64(fd, "cgroup.freeze", &frozen);
+    else if (cg_read(fd, "freezer.state", state, sizeof state) > 0)
+        frozen = strcmp(state, "THAWED") != 0;
+    if (frozen) {
+        jl_refuse(e, EBUSY, "cgroup %s/%s exists already and is frozen", d->mount, d->path);
+        return jl_hint(e, "thaw it (%s), or choose another cgroup path",
+                       d->hierarchy == CG_UNIFIED ? "write 0 to cgroup.freeze"
+                                                  : "write THAWED to freezer.state");
+    }
+    return 0;
+}
+
+static int create_in(struct descent *d, struct os_cgroup *cg, struct jl_err *e)
+{
+    int fd = descend(d, e), r;
+
+    if (fd < 0)
+        return fd;
+    cg->fd[d->hierarchy] = fd;
+    if (d->n_made > 0)
+        return 0;
+    r = check_free(d, fd, e);
+    return r;
+}
+
+/* What is worth having on even if no limit needs it: it counts what a job used. */
+#define STATISTICS                                                                                 \
+    (OS_CG_BIT(OS_CG_CPU) | OS_CG_BIT(OS_CG_MEMORY) | OS_CG_BIT(OS_CG_PIDS) | OS_CG_BIT(OS_CG_IO))
+
+int os_cgroup_create(const struct os_cgroup_host *host, const char *path, unsigned need,
+                     struct os_cgroup **ret, struct jl_err *e)
+{
+    struct descent done[CG_HIERARCHIES];
+    struct os_cgroup *cg;
+    size_t n = 0;
+    int r;
+
+    if (host->mode == OS_CGROUP_NONE) {
+        jl_refuse(e, ENOTSUP, "no cgroup hierarchy is mounted on this host");
+        jl_hint(e, "mount -t cgroup2 none /sys/fs/cgroup");
+        return jl_phase(e, "cgroup");
+    }
+    cg = cg_new(host, path, e);
+    if (!cg)
+        return jl_phase(e, "cgroup");
+    for (unsigned h = 0; h < CG_HIERARCHIES; h++) {
+        if (!cg_mount(host, h))
+            continue;
+        done[n] = (struct descent){ .host = host,
+                                    .hierarchy = h,
+                                    .mount = cg_mount(host, h),
+                                    .path = cg->path,
+                                    .need = need & host->v2_controllers,
+                                    .want = STATISTICS & host->v2_controllers };
+        r = create_in(&done[n], cg, e);
+        n++;
+        if (r < 0) {
+            while (n > 0)
+                take_back(&done[--n]);
+            os_cgroup_free(cg);
+            return jl_phase(e, "cgroup");
+        }
+    }
+    cg_share_joint(cg);
+    *ret = cg;
+    return 0;
+}

@@ -1,0 +1,352 @@
+/* cgroup_kill.c - the processes of a group: listing, signalling, freezing, killing, waiting. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "os/cgroup_internal.h"
+
+#define PROCS_MAX (64u << 20)         /* bytes of one cgroup.procs: 4 million processes */
+#define FREEZE_WAIT (2 * JL_NS_PER_S) /* contract of os_cgroup_freeze */
+#define KILL_ROUNDS 100               /* passes over a group without cgroup.kill */
+
+struct pid_list {
+    pid_t *pids;
+    size_t n, room;
+};
+
+static int add_pid(struct pid_list *l, pid_t pid)
+{
+    if (l->n == l->room) {
+        size_t room = l->room ? 2 * l->room : 64;
+        pid_t *grown = reallocarray(l->pids, room, sizeof *grown);
+
+        if (!grown)
+            return -ENOMEM;
+        l->pids = grown;
+        l->room = room;
+    }
+    l->pids[l->n++] = pid;
+    return 0;
+}
+
+static int add_procs(int dir, void *data)
+{
+    struct pid_list *l = data;
+    _buf_ struct jl_buf text = JL_BUF_INIT(PROCS_MAX);
+    _close_ int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int r = fd < 0 ? -errno : jl_read_all(fd, &text);
+
+    if (r == -EOPNOTSUPP) /* threaded: its processes are listed by the domain above it */
+        return 0;
+    if (r < 0)
+        return r;
+    for (char *p = text.data; p && *p != '\0';) {
+        long pid = strtol(p, &p, 10);
+
+        p += strspn(p, "\n");
+        if (pid > 0) /* 0: in a PID namespace that we can't see into */
+            r = add_pid(l, (pid_t) pid);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* The v1 hierarchy that stands for the others in questions about processes; -1 if none. */
+static int some_v1_fd(const struct os_cgroup *cg)
+{
+    static const enum os_controller order[] = { OS_CG_FREEZER, OS_CG_PIDS,    OS_CG_MEMORY,
+                                                OS_CG_CPU,     OS_CG_DEVICES, OS_CG_IO,
+                                                OS_CG_CPUACCT, OS_CG_CPUSET,  OS_CG_HUGETLB,
+                                                OS_CG_NAMED };
+
+    for (size_t i = 0; i < JL_COUNT(order); i++)
+        if (cg->fd[order[i]] >= 0)
+            return cg->fd[order[i]];
+    return -1;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    pid_t x = *(const pid_t *) a, y = *(const pid_t *) b;
+
+    return (x > y) - (x < y);
+}
+
+/* Both the unified tree and a v1 hierarchy are asked: another runtime may have put a process into
+ * one of them only. */
+static int list_pids(const struct os_cgroup *cg, struct pid_list *l)
+{
+    const int fds[] = { cg->fd[CG_UNIFIED], some_v1_fd(cg) };
+    size_t kept = 0;
+    int r = 0;
+
+    for (size_t i = 0; i < JL_COUNT(fds) && r == 0; i++)
+        if (fds[i] >= 0)
+            r = cg_each_group(fds[i], add_procs, l);
+    if (r < 0 || l->n == 0)
+        return r;
+    qsort(l->pids, l->n, sizeof l->pids[0], by_number);
+    for (size_t i = 0; i < l->n; i++)
+        if (kept == 0 || l->pids[kept - 1] != l->pids[i])
+            l->pids[kept++] = l->pids[i];
+    l->n = kept;
+    return 0;
+}
+
+int os_cgroup_pids(const struct os_cgroup *cg, pid_t **ret_pids, size_t *ret_n, struct jl_err *e)
+{
+    struct pid_list l = { 0 };
+    int r = list_pids(cg, &l);
+
+    if (r < 0) {
+        free(l.pids);
+        jl_fail(e, -r, "list the processes of cgroup %s", cg->path);
+        if (r == -ELOOP)
+            jl_hint(e, "groups are nested more than %d deep in it", CG_DEPTH_MAX);
+        return jl_phase(e, "cgroup");
+    }
+    *ret_n = l.n;
+    if (ret_pids)
+        *ret_pids = l.pids;
+    else
+        free(l.pids);
+    return 0;
+}
+
+static int signal_pids(const struct os_cgroup *cg, int sig, size_t *ret_n, struct jl_err *e)
+{
+    _free_ pid_t *pids = NULL;
+    size_t n = 0;
+    int r = os_cgroup_pids(cg, &pids, &n, e);
+
+    *ret_n = n;
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < n; i++) {
+        if (kill(pids[i], sig) == 0 || errno == ESRCH)
+            continue;
+        r = jl_fail(e, errno, "signal %d to process %d of cgroup %s", sig, (int) pids[i], cg->path);
+    }
+    return r < 0 ? jl_phase(e, "cgroup") : 0;
+}
+
+int os_cgroup_signal_all(struct os_cgroup *cg, int sig, struct jl_err *e)
+{
+    size_t n;
+
+    return signal_pids(cg, sig, &n, e);
+}
+
+/* ---- freezing ---- */
+
+/* 1 frozen, 0 not, <0 -errno; as far as v1's freezer is concerned. */
+static int v1_frozen(const struct os_cgroup *cg, bool *ret_settled)
+{
+    char state[32];
+    ssize_t n = cg_read(cg->fd[OS_CG_FREEZER], "freezer.state", state, sizeof state);
+
+    if (n < 0)
+        return (int) n;
+    *ret_settled = strcmp(state, "FREEZING") != 0;
+    return strcmp(state, "THAWED") != 0;
+}
+
+static int v2_frozen(const struct os_cgroup *cg)
+{
+    uint64_t v;
+    int r = cg_read_key(cg->fd[CG_UNIFIED], "cgroup.events", "frozen", &v);
+
+    return r < 0 ? r : v != 0;
+}
+
+int os_cgroup_is_frozen(const struct os_cgroup *cg)
+{
+    bool settled = true;
+    int v1 = cg->fd[OS_CG_FREEZER] >= 0 ? v1_frozen(cg, &settled) : 0;
+    int v2 = cg->fd[CG_UNIFIED] >= 0 ? v2_frozen(cg) : 0;
+
+    if (v2 == -ENODATA) /* before Linux 5.2 */
+        v2 = 0;
+    if (v1 > 0 || v2 > 0)
+        return 1;
+    return v1 < 0 ? v1 : v2;
+}
+
+static int settled(const struct os_cgroup *cg, bool v2, bool frozen)
+{
+    bool done = false;
+    int is = v2 ? v2_frozen(cg) : v1_frozen(cg, &done);
+
+    if (is < 0)
+        return is;
+    return is == frozen && (v2 || done);
+}
+
+/* The unified tree tells of a change by POLLPRI on cgroup.events; v1 has to be asked again. */
+static int wait_frozen(const struct os_cgroup *cg, bool v2, bool frozen)
+{
+    uint64_t deadline = jl_now_ns() + FREEZE_WAIT;
+    _close_ int fd = v2 ? openat(cg->fd[CG_UNIFIED], "cgroup.events", O_RDONLY | O_CLOEXEC) : -1;
+    struct pollfd p = { .fd = fd, .events = POLLPRI };
+    int r;
+
+    while ((r = settled(cg, v2, frozen)) == 0) {
+        if (jl_now_ns() >= deadline)
+            return -ETIMEDOUT;
+        if (v2)
+            poll(&p, 1, 10); /* short: the change may lie between our look and the poll */
+        else
+            jl_sleep_ns(JL_NS_PER_MS);
+    }
+    return r < 0 ? r : 0;
+}
+
+static int write_freeze(const struct os_cgroup *cg, bool v2, bool frozen)
+{
+    if (v2)
+        return jl_write_kernel_file_at(cg->fd[CG_UNIFIED], "cgroup.freeze", frozen ? "1" : "0");
+    return jl_write_kernel_file_at(cg->fd[OS_CG_FREEZER], "freezer.state",
+                                   frozen ? "FROZEN" : "THAWED");
+}
+
+int os_cgroup_freeze(struct os_cgroup *cg, bool frozen, struct jl_err *e)
+{
+    bool v2 = cg->fd[CG_UNIFIED] >= 0 &&
+              faccessat(cg->fd[CG_UNIFIED], "cgroup.freeze", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    int r;
+
+    if (!v2 && cg->fd[OS_CG_FREEZER] < 0) {
+        jl_refuse(e, ENOTSUP,
+                  "cgroup %s: this host can't freeze: no cgroup.freeze (Linux 5.2) and "
+                  "no v1 freezer hierarchy",
+                  cg->path);
+        return jl_phase(e, "cgroup");
+    }
+    r = write_freeze(cg, v2, frozen);
+    if (r == 0 && !frozen && v2 && cg->fd[OS_CG_FREEZER] >= 0)
+        write_freeze(cg, false, false); /* another tool may have frozen it that way */
+    if (r == 0)
+        r = wait_frozen(cg, v2, frozen);
+    if (r == 0)
+        return 0;
+    if (frozen)
+        write_freeze(cg, v2, false); /* as it was */
+    jl_fail(e, -r, "%s cgroup %s", frozen ? "freeze" : "thaw", cg->path);
+    if (r == -ETIMEDOUT)
+        jl_hint(e, "%s",
+                frozen ? "a process in it sleeps uninterruptibly (state D); it was thawed "
+                         "again"
+                       : "a group above it is frozen");
+    return jl_phase(e, "cgroup");
+}
+
+/* ---- killing ---- */
+
+/*
+ * Without cgroup.kill (before Linux 5.14, or v1 alone): frozen, a group can't fork, so one pass
+ * meets everybody; and what v1 froze gets its SIGKILL when it is thawed. Without a freezer, passes
+ * until nobody is left, which a fork storm could outrun; the last pass says so.
+ */
+static int kill_each(struct os_cgroup *cg, struct jl_err *e)
+{
+    bool can_freeze = true;
+    size_t n = 0;
+    int r = 0;
+
+    for (int round = 0; round < KILL_ROUNDS; round++) {
+        struct jl_err ignored = JL_ERR_INIT;
+        bool frozen = can_freeze && os_cgroup_freeze(cg, true, &ignored) == 0;
+
+        can_freeze = frozen; /* a process in state D makes each try last 2 s */
+        r = signal_pids(cg, SIGKILL, &n, e);
+        if (frozen)
+            os_cgroup_freeze(cg, false, &ignored);
+        if (r < 0 || n == 0 || frozen)
+            return r;
+        jl_sleep_ns(JL_NS_PER_MS);
+    }
+    jl_refuse(e, EAGAIN, "kill cgroup %s: %zu processes are left after %d passes", cg->path, n,
+              KILL_ROUNDS);
+    return jl_phase(e, "cgroup");
+}
+
+int os_cgroup_kill_all(struct os_cgroup *cg, struct jl_err *e)
+{
+    int r = -ENOENT;
+    size_t n = 0;
+
+    if (cg->fd[CG_UNIFIED] >= 0)
+        r = jl_write_kernel_file_at(cg->fd[CG_UNIFIED], "cgroup.kill", "1");
+    if (r < 0 && r != -ENOENT && r != -EOPNOTSUPP && r != -ENODEV) {
+        jl_fail(e, -r, "kill cgroup %s: write to cgroup.kill", cg->path);
+        return jl_phase(e, "cgroup");
+    }
+    if (r < 0)
+        return kill_each(cg, e);
+    if (some_v1_fd(cg) < 0)
+        return 0;
+    r = signal_pids(cg, SIGKILL, &n, e); /* who is inside in v1 only */
+    if (cg->fd[OS_CG_FREEZER] >= 0)
+        write_freeze(cg, false, false); /* a frozen process does not die of it */
+    return r;
+}
+
+/* ---- waiting ---- */
+
+/* 1 somebody is inside, 0 nobody, <0 -errno. */
+static int occupied(const struct os_cgroup *cg)
+{
+    struct pid_list l = { 0 };
+    uint64_t populated = 0;
+    int v1 = some_v1_fd(cg), r;
+
+    if (cg->fd[CG_UNIFIED] >= 0) {
+        r = cg_read_key(cg->fd[CG_UNIFIED], "cgroup.events", "populated", &populated);
+        if (r == -ENODEV || r == -ENOENT) /* removed: then nobody is inside */
+            r = 0;
+        if (r < 0 || populated)
+            return r < 0 ? r : 1;
+    }
+    if (v1 < 0)
+        return 0;
+    r = cg_each_group(v1, add_procs, &l);
+    free(l.pids);
+    return r < 0 ? r : l.n > 0;
+}
+
+int os_cgroup_wait_empty(const struct os_cgroup *cg, uint64_t deadline_ns, struct jl_err *e)
+{
+    _close_ int events = -1;
+    uint64_t pause = JL_NS_PER_MS / 4;
+    int r;
+
+    if (cg->fd[CG_UNIFIED] >= 0)
+        events = openat(cg->fd[CG_UNIFIED], "cgroup.events", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    while ((r = occupied(cg)) == 1) {
+        uint64_t now = jl_now_ns(), left = now < deadline_ns ? deadline_ns - now : 0;
+        struct pollfd p = { .fd = events, .events = POLLPRI };
+
+        if (left == 0)
+            return 1;
+        if (pause < 20 * JL_NS_PER_MS)
+            pause *= 2;
+        if (events < 0)
+            jl_sleep_ns(left < pause ? left : pause);
+        else /* the event wakes us; the time limit is for who is inside in v1 only */
+            poll(&p, 1, (int) ((left < pause ? left : pause) / JL_NS_PER_MS + 1));
+    }
+    if (r < 0) {
+        jl_fail(e, -r, "wait for cgroup %s to become empty", cg->path);
+        return jl_phase(e, "cgroup");
+    }
+    return 0;
+}
