@@ -268,6 +268,7 @@ static void unknown_keys_are_passed_over_listed_or_refused(void **state)
     struct jl_err e = JL_ERR_INIT;
 
     (void) state;
+    assert_non_null(spec);
     assert_int_equal(unknown.n, 4);
     assert_string_equal(unknown.paths[0], "vm");
     assert_string_equal(unknown.paths[1], "linux.new");
