@@ -39,13 +39,13 @@ enum os_controller {
 /* What the host has, read once from /proc/self/mountinfo and cgroup.controllers. */
 struct os_cgroup_host {
     enum os_cgroup_mode mode;
-    char unified[256];         /* mount point of the cgroup2 tree; "" if none */
-    char v1[OS_CG_N][256];     /* mount point of each v1 hierarchy; "" if it isn't one here */
-    unsigned v2_controllers;   /* bit OS_CG_x: in cgroup.controllers of the unified root */
+    char unified[256];       /* mount point of the cgroup2 tree; "" if none */
+    char v1[OS_CG_N][256];   /* mount point of each v1 hierarchy; "" if it isn't one here */
+    unsigned v2_controllers; /* bit OS_CG_x: in cgroup.controllers of the unified root */
 };
 
 int os_cgroup_host_read(struct os_cgroup_host *ret_host, struct jl_err *e);
-const char *os_cgroup_mode_name(enum os_cgroup_mode mode);  /* "v2", "v1", "hybrid", "none" */
+const char *os_cgroup_mode_name(enum os_cgroup_mode mode); /* "v2", "v1", "hybrid", "none" */
 const char *os_controller_name(enum os_controller c);
 
 /* Whether the host can enforce this controller's limits in any hierarchy. */
@@ -61,7 +61,13 @@ struct os_cgroup_device_weight {
     uint16_t weight;
 };
 
-/* One device rule, OCI form: type 'a', 'b', 'c'; major/minor -1 = any; access bits r=1 w=2 m=4. */
+/*
+ * One device rule, OCI form: type 'a', 'b', 'c'; major/minor -1 = any; access bits r=1 w=2 m=4. In
+ * a list the last rule that names an access (each of r, w, m by itself) decides it; what none names
+ * is denied, so an empty list denies all. A list with a rule that takes a device out of an earlier
+ * wildcard is refused on v1, which can't express it. Apply device rules after the container's nodes
+ * are made, or allow mknod.
+ */
 struct os_cgroup_device_rule {
     bool allow;
     char type;
@@ -79,30 +85,34 @@ struct os_cgroup_raw {
     const char *value;
 };
 
-/* A limit that is not asked for has its has_ false (pointers NULL). -1 is "max" where OCI says so. */
+/* A limit that is not asked for has its has_ false (pointers NULL). -1 is "max" where OCI says so;
+ * 0 is 0 (where an engine means "none" by 0, as Docker does for memory, the caller leaves it out).
+ * What only v1 or only v2 has is refused on the other. */
 struct os_cgroup_limits {
     bool has_memory, has_memory_swap, has_memory_reservation, has_swappiness, has_memory_high;
     bool has_oom_disable, oom_disable, oom_group;
     int64_t memory;             /* bytes; -1 unlimited */
-    int64_t memory_swap;        /* memory + swap, bytes, OCI (v1) meaning; -1 unlimited */
+    int64_t memory_swap;        /* memory + swap, bytes, OCI (v1) meaning; -1 unlimited. Where the
+                                 * kernel does not count swap: accepted if the host has no swap */
     int64_t memory_reservation; /* bytes */
     int64_t memory_high;        /* bytes, v2 only */
     uint64_t swappiness;        /* 0 to 100, v1 only */
 
     bool has_cpu_shares, has_cpu_quota, has_cpu_period, has_cpu_burst, has_cpu_idle;
-    uint64_t cpu_shares;        /* v1 scale, 2 to 262144; converted on v2 */
-    int64_t cpu_quota;          /* us a period; -1 unlimited */
-    uint64_t cpu_period;        /* us */
-    uint64_t cpu_burst;         /* us */
-    int64_t cpu_idle;           /* 0 or 1 */
-    const char *cpuset_cpus;    /* "0-3,6" or NULL */
+    uint64_t cpu_shares;     /* v1 scale, 2 to 262144; converted on v2 */
+    int64_t cpu_quota;       /* us a period; -1 unlimited */
+    uint64_t cpu_period;     /* us */
+    uint64_t cpu_burst;      /* us */
+    int64_t cpu_idle;        /* 0 or 1 */
+    const char *cpuset_cpus; /* "0-3,6" or NULL */
     const char *cpuset_mems;
 
     bool has_pids;
-    int64_t pids;               /* -1 unlimited; 0 is 0 */
+    int64_t pids; /* -1 unlimited; 0 is 0: such a group can be joined but not born
+                   * into (clone3 fails with EAGAIN) */
 
     bool has_io_weight;
-    uint16_t io_weight;         /* OCI blkio scale, 10 to 1000 */
+    uint16_t io_weight; /* OCI blkio scale, 10 to 1000 */
     const struct os_cgroup_device_weight *io_weight_device;
     size_t n_io_weight_device;
     const struct os_cgroup_device_rate *io_rbps, *io_wbps, *io_riops, *io_wiops;
@@ -113,7 +123,8 @@ struct os_cgroup_limits {
 
     const struct os_cgroup_hugepage *hugepages;
     size_t n_hugepages;
-    const struct os_cgroup_raw *unified; /* v2 files, verbatim; refused where there is no such file */
+    const struct os_cgroup_raw
+        *unified; /* v2 files, verbatim; refused where there is no such file */
     size_t n_unified;
 };
 
@@ -121,10 +132,13 @@ struct os_cgroup_limits {
 struct os_cgroup;
 
 /*
- * Makes the group at `path` (relative to each hierarchy's root, "a/b/c", no "..") in every
- * hierarchy, with its parents; on v2 enables the controllers that `need` (bits) names in the
- * parents' subtree_control. A group that exists and holds processes is refused with -EBUSY, a
- * frozen one with -EBUSY and a hint. On failure what was made is removed again.
+ * Makes the group at `path` (relative to each hierarchy's mount, "a/b/c", no "..") in every
+ * hierarchy, with its parents; on v2 enables the controllers that `need` (bits, 1 << OS_CG_x) names
+ * in the parents' subtree_control, and those of the statistics (cpu, memory, pids, io) where that
+ * works. Bits of controllers that are not in the unified tree are ignored here; os_cgroup_apply
+ * refuses what the host has not. On v1 cpuset's cpus and mems are taken over from the parents. A
+ * group that exists and holds processes (also below it) is refused with -EBUSY, a frozen one with
+ * -EBUSY and a hint; an empty one is taken as it is. On failure what was made is removed again.
  */
 int os_cgroup_create(const struct os_cgroup_host *host, const char *path, unsigned need,
                      struct os_cgroup **ret, struct jl_err *e);
@@ -151,9 +165,11 @@ int os_cgroup_unified_fd(const struct os_cgroup *cg);
  * Opens, in the parent, the `tasks` file of every v1 hierarchy (and cgroup.procs of the unified
  * tree with `with_unified`), so that a single-threaded child can join by writing "0" itself: that
  * skips the thread-group lock and its RCU grace period (kernel/cgroup/cgroup.c,
- * cgroup_procs_write_start), which writing another's pid pays. ret_fds holds OS_CG_N + 1; the
- * caller closes them. os_cgroup_join_self works after clone, before the cgroup namespace is
- * unshared; it uses no heap.
+ * cgroup_procs_write_start), which writing another's pid pays, and a write to cgroup.procs always.
+ * So be born into the unified tree (clone3) where you can. ret_fds holds OS_CG_N + 1; the caller
+ * closes them. The permission that counts is the opener's, so the child may have left its user
+ * namespace. os_cgroup_join_self works after clone, before the cgroup namespace is unshared; it
+ * uses no heap.
  */
 int os_cgroup_open_join_fds(const struct os_cgroup *cg, bool with_unified, int *ret_fds,
                             size_t *ret_n, struct jl_err *e);
@@ -167,7 +183,8 @@ int os_cgroup_freeze(struct os_cgroup *cg, bool frozen, struct jl_err *e);
 /* 1 frozen, 0 not, <0 -errno. */
 int os_cgroup_is_frozen(const struct os_cgroup *cg);
 
-/* SIGKILLs every process inside, also below: cgroup.kill, else freeze, kill each, thaw. */
+/* SIGKILLs every process inside, also below, frozen or not: cgroup.kill, else freeze, kill each,
+ * thaw. Does not wait for their end. */
 int os_cgroup_kill_all(struct os_cgroup *cg, struct jl_err *e);
 /* Sends sig to every process inside (best effort against forks). 0 or -errno. */
 int os_cgroup_signal_all(struct os_cgroup *cg, int sig, struct jl_err *e);
@@ -181,14 +198,15 @@ int os_cgroup_pids(const struct os_cgroup *cg, pid_t **ret_pids, size_t *ret_n, 
  */
 int os_cgroup_wait_empty(const struct os_cgroup *cg, uint64_t deadline_ns, struct jl_err *e);
 
-/* How often the kernel's OOM killer struck inside: memory.events(.local) oom_kill in v2,
- * memory.oom_control oom_kill in v1. Read it before the group is removed. 0, or -errno. */
+/* How often the kernel's OOM killer struck inside, also below, whichever group's limit was hit:
+ * memory.events oom_kill in v2, memory.oom_control oom_kill in v1. Read it before the group is
+ * removed. 0, or -errno. */
 int os_cgroup_oom_kills(const struct os_cgroup *cg, uint64_t *ret_n);
 
 /* Sums for a job's result; a number the host cannot give is 0. Times in us. */
 struct os_cgroup_stat {
     uint64_t cpu_user_us, cpu_system_us;
-    uint64_t memory_current, memory_peak;   /* bytes */
+    uint64_t memory_current, memory_peak; /* bytes */
     uint64_t io_read_bytes, io_write_bytes;
     uint64_t pids_current, pids_peak;
     uint64_t psi_cpu_some_us, psi_memory_some_us, psi_io_some_us;
@@ -196,6 +214,7 @@ struct os_cgroup_stat {
 int os_cgroup_stat_read(const struct os_cgroup *cg, struct os_cgroup_stat *ret);
 
 /* Removes the group in every hierarchy, groups below it first; nothing there is success. Tries
- * again for up to `wait_ms` while the kernel says EBUSY. Parents stay. */
+ * again for up to `wait_ms` while the kernel says EBUSY. A failure names the process that is still
+ * inside; the other hierarchies are removed all the same. Parents stay. */
 int os_cgroup_remove(const struct os_cgroup_host *host, const char *path, unsigned wait_ms,
                      struct jl_err *e);

@@ -40,24 +40,42 @@ static const char *words(unsigned bits, char *buf, size_t size)
     return buf;
 }
 
-static int blame_delegation(const struct descent *d, int fd, unsigned bits, int code, size_t at,
-                            struct jl_err *e)
+static int blame_process(const struct descent *d, const char *who, unsigned bits, size_t at,
+                         struct jl_err *e)
 {
-    char list[128], who[96];
+    char list[128];
+
+    jl_refuse(e, EBUSY,
+              "switch on controllers '%s' below %s/%.*s: process %s sits in that group itself, and "
+              "cgroup v2 lets only a group without processes hand controllers on",
+              words(bits, list, sizeof list), d->mount, (int) at, d->path, who);
+    return jl_hint(e,
+                   "move it into a group of its own below, choose another cgroup path, or under "
+                   "systemd use a unit with Delegate=yes that keeps its processes in a subgroup");
+}
+
+static int blame_parent(const struct descent *d, unsigned bits, size_t at, struct jl_err *e)
+{
+    char list[128];
 
     words(bits, list, sizeof list);
-    if (code == EBUSY && cg_some_process(fd, false, who, sizeof who)[0] != '\0') {
-        jl_refuse(e, EBUSY,
-                  "switch on controllers '%s' below %s/%.*s: process %s sits in that group itself, "
-                  "and cgroup v2 lets only a group without processes hand controllers on",
-                  list, d->mount, (int) at, d->path, who);
-        return jl_hint(e,
-                       "move the process into a group of its own below it, choose another cgroup "
-                       "path, or under systemd start from a unit with Delegate=yes that keeps "
-                       "its processes in a subgroup");
-    }
+    jl_refuse(e, ENOENT,
+              "controllers '%s' are not available in %s/%.*s: the group above it does not "
+              "hand them on",
+              list, d->mount, (int) at, d->path);
+    return jl_hint(e,
+                   "write '%s' to the cgroup.subtree_control of the group above, or give its "
+                   "systemd unit Delegate=yes",
+                   list);
+}
+
+static int blame_write(const struct descent *d, unsigned bits, int code, size_t at,
+                       struct jl_err *e)
+{
+    char list[128];
+
     jl_fail(e, code, "switch on controllers '%s' below %s/%.*s: write to cgroup.subtree_control",
-            list, d->mount, (int) at, d->path);
+            words(bits, list, sizeof list), d->mount, (int) at, d->path);
     if (code == EACCES || code == EPERM || code == EROFS)
         return jl_hint(e, "run as root, or in a subtree that was handed to this user with these "
                           "controllers (systemd: Delegate=yes); is the mount read-only?");
@@ -66,44 +84,54 @@ static int blame_delegation(const struct descent *d, int fd, unsigned bits, int 
     return -code;
 }
 
+/*
+ * Whether the group holds processes that forbid it to hand controllers on. The kernel's root may
+ * hold any (it alone has no cgroup.type). Elsewhere the kernel refuses memory and io (EBUSY), but
+ * takes cpu and pids, and makes the group threaded and those below it useless: so we look
+ * ourselves.
+ */
+static bool holds_processes(int fd, char *who, size_t size)
+{
+    return cg_has_file(fd, "cgroup.type") && cg_some_process(fd, false, who, size)[0] != '\0';
+}
+
+static int switch_on(int fd, unsigned bits)
+{
+    char list[128];
+
+    if (bits == 0)
+        return 0;
+    return jl_write_kernel_file_at(fd, "cgroup.subtree_control", words(bits, list, sizeof list));
+}
+
 /* Switches on, for the groups below fd, what of need and want is not on yet. `at`: how much of the
  * path this group is, for messages. */
 static int hand_on(const struct descent *d, int fd, size_t at, struct jl_err *e)
 {
-    char text[256], list[128];
-    unsigned missing, offered, lost;
+    char text[256], who[96];
+    unsigned missing, offered, needed;
+    ssize_t n = cg_read(fd, "cgroup.subtree_control", text, sizeof text);
     int r;
 
-    if (cg_read(fd, "cgroup.subtree_control", text, sizeof text) < 0)
-        return jl_fail_sys(e, "read", "cgroup.subtree_control", "group %s/%.*s", d->mount, (int) at,
-                           d->path);
+    if (n < 0)
+        return jl_fail(e, (int) -n, "read cgroup.subtree_control of %s/%.*s", d->mount, (int) at,
+                       d->path);
     missing = (d->need | d->want) & ~cg_controller_bits(text);
+    needed = missing & d->need;
     if (missing == 0)
         return 0;
-    offered =
-        cg_read(fd, "cgroup.controllers", text, sizeof text) < 0 ? 0 : cg_controller_bits(text);
-    lost = d->need & missing & ~offered;
-    if (lost) {
-        jl_refuse(e, ENOENT,
-                  "controllers '%s' are not available in %s/%.*s: its parent group does "
-                  "not hand them on",
-                  words(lost, list, sizeof list), d->mount, (int) at, d->path);
-        return jl_hint(e,
-                       "write '%s' to cgroup.subtree_control of the group above, or give its "
-                       "systemd unit Delegate=yes",
-                       list);
-    }
-    missing &= offered;
-    if (missing == 0)
+    n = cg_read(fd, "cgroup.controllers", text, sizeof text);
+    offered = n < 0 ? 0 : cg_controller_bits(text);
+    if (needed & ~offered)
+        return blame_parent(d, needed & ~offered, at, e);
+    if ((missing & offered) == 0)
         return 0;
-    r = jl_write_kernel_file_at(fd, "cgroup.subtree_control", words(missing, list, sizeof list));
-    if (r < 0 && (missing & ~d->need) != 0) { /* a wish may have spoilt it */
-        missing &= d->need;
-        r = missing == 0 ? 0
-                         : jl_write_kernel_file_at(fd, "cgroup.subtree_control",
-                                                   words(missing, list, sizeof list));
-    }
-    return r < 0 ? blame_delegation(d, fd, missing, -r, at, e) : 0;
+    if (holds_processes(fd, who, sizeof who))
+        return needed ? blame_process(d, who, needed, at, e) : 0;
+    r = switch_on(fd, missing & offered);
+    if (r < 0) /* a mere wish may have spoilt it */
+        r = switch_on(fd, needed);
+    return r < 0 ? blame_write(d, needed, -r, at, e) : 0;
 }
 
 /*
@@ -268,16 +296,31 @@ static int check_free(const struct descent *d, int fd, struct jl_err *e)
     return 0;
 }
 
+/* A group below a threaded one takes no processes, until somebody makes it threaded too. */
+static int check_type(const struct descent *d, int fd, struct jl_err *e)
+{
+    char type[32];
+    bool known = cg_read(fd, "cgroup.type", type, sizeof type) >= 0; /* since Linux 4.14 */
+
+    if (!known || strcmp(type, "domain") == 0 || strcmp(type, "domain threaded") == 0)
+        return 0;
+    jl_refuse(e, EOPNOTSUPP, "cgroup %s/%s can't hold a job: its type is '%s'", d->mount, d->path,
+              type);
+    return jl_hint(e, "a group above it is threaded, or holds processes and hands cpu or pids on; "
+                      "choose another cgroup path");
+}
+
 static int create_in(struct descent *d, struct os_cgroup *cg, struct jl_err *e)
 {
-    int fd = descend(d, e), r;
+    int fd = descend(d, e), r = 0;
 
     if (fd < 0)
         return fd;
     cg->fd[d->hierarchy] = fd;
-    if (d->n_made > 0)
-        return 0;
-    r = check_free(d, fd, e);
+    if (d->hierarchy == CG_UNIFIED)
+        r = check_type(d, fd, e);
+    if (r == 0 && d->n_made == 0)
+        r = check_free(d, fd, e);
     return r;
 }
 

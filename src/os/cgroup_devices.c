@@ -110,11 +110,34 @@ static int add_rule(struct cg_device_list *l, const struct os_cgroup_device_rule
     return 0;
 }
 
+/* Where "1:*" and "*:2" cross, both count: 1:2 becomes an exception of its own. */
+static int add_crossings(struct cg_device_list *l, struct jl_err *e)
+{
+    size_t n = l->n;
+
+    for (size_t k = 0; k < n; k++)
+        for (size_t w = 0; w < n; w++) {
+            const struct os_cgroup_device_rule *x = &l->exceptions[k], *y = &l->exceptions[w];
+            struct os_cgroup_device_rule both = *x;
+
+            if (x->type != y->type || x->major == -1 || x->minor != -1 || y->major != -1 ||
+                y->minor == -1)
+                continue;
+            if (l->n == JL_COUNT(l->exceptions))
+                return jl_refuse(e, ENOTSUP, "too many device rules with wildcards for cgroup v1");
+            both.minor = y->minor;
+            add_exception(l, &both);
+        }
+    return 0;
+}
+
 /* v1 wants one exception to grant all of an access; by our rules several may add up. So a narrow
  * exception gets what wider ones grant as well. */
-static void add_up(struct cg_device_list *l)
+static int add_up(struct cg_device_list *l, struct jl_err *e)
 {
-    for (size_t k = 0; k < l->n; k++)
+    int r = add_crossings(l, e);
+
+    for (size_t k = 0; k < l->n && r == 0; k++)
         for (size_t w = 0; w < l->n; w++) {
             struct os_cgroup_device_rule *x = &l->exceptions[k], *wide = &l->exceptions[w];
 
@@ -122,6 +145,7 @@ static void add_up(struct cg_device_list *l)
                 covers(wide->minor, x->minor))
                 x->access |= wide->access;
         }
+    return r;
 }
 
 int cg_devices_to_list(const struct os_cgroup_device_rule *rules, size_t n,
@@ -140,9 +164,7 @@ int cg_devices_to_list(const struct os_cgroup_device_rule *rules, size_t n,
         if (ret->exceptions[k].access)
             ret->exceptions[kept++] = ret->exceptions[k];
     ret->n = kept;
-    if (!ret->allow)
-        add_up(ret);
-    return 0;
+    return ret->allow ? 0 : add_up(ret, e);
 }
 
 void cg_device_format(const struct os_cgroup_device_rule *r, char *buf, size_t size)

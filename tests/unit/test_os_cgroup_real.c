@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -140,6 +141,12 @@ static int sleeper(void *arg)
     return 0;
 }
 
+static int nothing(void *arg)
+{
+    (void) arg;
+    return 0;
+}
+
 static bool have(enum os_controller c)
 {
     return os_cgroup_host_has(&host, c);
@@ -214,28 +221,55 @@ static void a_group_is_made_joined_killed_and_removed(void **state)
 
 static void a_failed_create_leaves_nothing(void **state)
 {
-    struct os_cgroup *cg = make("busy", 0), *again = NULL;
-    char path[4096];
-    struct stat st;
+    unsigned last = CG_UNIFIED, n = 0;
+    struct os_cgroup *again = NULL;
+    char path[512], parent[400];
     pid_t pid;
+    int fd;
 
     (void) state;
-    pid = run_inside(cg, sleeper, NULL);
-    wait_inside(cg, 1);
-    /* the group is there in the last hierarchy alone, so that others are made before it fails */
-    for (unsigned h = 0; h < CG_HIERARCHIES; h++)
-        if (cg_hierarchy_fd(cg, h) >= 0) {
-            snprintf(path, sizeof path, "%s/%s/busy/in", cg_mount(&host, h), top);
-            assert_true(stat(path, &st) < 0);
-        }
-    FAILS(EINVAL, os_cgroup_create(&host, "x/../y", 0, &again, e));
-    FAILS(EINVAL, os_cgroup_create(&host, "/", 0, &again, e));
-    FAILS(EINVAL, os_cgroup_create(&host, "", 0, &again, e));
-    FAILS(EINVAL, os_cgroup_create(&host, "a\nb", 0, &again, e));
-    FAILS(EINVAL, os_cgroup_remove(&host, "..", 0, e));
-    OK(os_cgroup_kill_all(cg, e));
+    /* the group exists, and is in use, in the last hierarchy alone: so all others have been made
+     * when the create fails */
+    while (!cg_mount(&host, last))
+        last--;
+    snprintf(parent, sizeof parent, "%s/%s/busy", cg_mount(&host, last), top);
+    snprintf(path, sizeof path, "%s/in", parent);
+    assert_int_equal(mkdir(parent, 0755), 0);
+    assert_int_equal(mkdir(path, 0755), 0);
+    pid = fork();
+    if (pid == 0)
+        sleeper(NULL);
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    snprintf(path, sizeof path, "%d", (int) pid);
+    assert_int_equal(jl_write_kernel_file_at(fd, "cgroup.procs", path), 0);
+    close(fd);
+    FAILS(EBUSY, os_cgroup_create(&host, path_of("busy/in"), 0, &again, e));
+    for (unsigned h = 0; h < last; h++) {
+        struct stat st;
+
+        if (!cg_mount(&host, h))
+            continue;
+        n++;
+        snprintf(path, sizeof path, "%s/%s/busy", cg_mount(&host, h), top);
+        assert_true(stat(path, &st) < 0);
+    }
+    print_message("%u other hierarchies are clean\n", n);
+    kill(pid, SIGKILL);
     status_of(pid);
-    unmake(cg);
+    OK(os_cgroup_remove(&host, path_of("busy"), 5000, e));
+}
+
+static void bad_paths_are_refused(void **state)
+{
+    struct os_cgroup *cg = NULL;
+
+    (void) state;
+    FAILS(EINVAL, os_cgroup_create(&host, "x/../y", 0, &cg, e));
+    FAILS(EINVAL, os_cgroup_create(&host, "/", 0, &cg, e));
+    FAILS(EINVAL, os_cgroup_create(&host, "", 0, &cg, e));
+    FAILS(EINVAL, os_cgroup_create(&host, "a\nb", 0, &cg, e));
+    FAILS(EINVAL, os_cgroup_open(&host, "..", &cg, e));
+    FAILS(EINVAL, os_cgroup_remove(&host, "..", 0, e));
 }
 
 static void attach_moves_another_process(void **state)
@@ -253,6 +287,82 @@ static void attach_moves_another_process(void **state)
     kill(pid, SIGKILL);
     status_of(pid);
     FAILS(ESRCH, os_cgroup_attach(cg, pid, e));
+    unmake(cg);
+}
+
+/* v2: a group with processes can't hand controllers on; the error must say who sits there. */
+static void a_process_in_the_parent_is_named(void **state)
+{
+    struct jl_err why = JL_ERR_INIT;
+    struct os_cgroup *cg, *inner = NULL;
+    char pid_text[32];
+    pid_t pid;
+
+    (void) state;
+    if (!(host.v2_controllers & OS_CG_BIT(OS_CG_PIDS))) {
+        print_message("pids is not on v2 here\n");
+        skip();
+    }
+    cg = make("parent", 0);
+    pid = run_inside(cg, sleeper, NULL);
+    snprintf(pid_text, sizeof pid_text, "process %d (", (int) pid);
+    assert_int_equal(
+        os_cgroup_create(&host, path_of("parent/inner"), OS_CG_BIT(OS_CG_PIDS), &inner, &why),
+        -EBUSY);
+    assert_non_null(strstr(why.text, pid_text));
+    assert_non_null(strstr(why.text, "+pids"));
+    assert_true(why.hint[0] != '\0');
+    assert_int_equal(os_cgroup_open(&host, path_of("parent/inner"), &inner, &why), -ENOENT);
+    /* who needs no controller gets the group */
+    OK(os_cgroup_create(&host, path_of("parent/inner"), 0, &inner, e));
+    assert_int_equal(status_of(run_inside(inner, nothing, NULL)), 0);
+    os_cgroup_free(inner);
+    /* and where somebody has made it useless, that is said */
+    assert_int_equal(jl_write_kernel_file_at(cg->fd[CG_UNIFIED], "cgroup.subtree_control", "+pids"),
+                     0);
+    assert_int_equal(os_cgroup_create(&host, path_of("parent/inner"), 0, &inner, &why),
+                     -EOPNOTSUPP);
+    os_cgroup_kill_all(cg, &why);
+    status_of(pid);
+    unmake(cg);
+}
+
+static pid_t clone_into(int cgroup_fd)
+{
+    struct clone_args args = { .flags = CLONE_INTO_CGROUP,
+                               .exit_signal = SIGCHLD,
+                               .cgroup = (uint64_t) cgroup_fd };
+
+    return (pid_t) syscall(SYS_clone3, &args, sizeof args);
+}
+
+static void a_child_is_born_into_the_unified_group(void **state)
+{
+    struct os_cgroup_limits none = { .has_pids = true, .pids = 0 };
+    struct os_cgroup *cg;
+    pid_t pid;
+
+    (void) state;
+    if (!host.unified[0]) {
+        print_message("no unified tree here\n");
+        skip();
+    }
+    cg = make("born", OS_CG_BIT(OS_CG_PIDS));
+    pid = clone_into(os_cgroup_unified_fd(cg));
+    assert_true(pid >= 0);
+    if (pid == 0)
+        sleeper(NULL);
+    wait_inside(cg, 1);
+    OK(os_cgroup_kill_all(cg, e));
+    assert_int_equal(status_of(pid), 128 + SIGKILL);
+    if (host.v2_controllers & OS_CG_BIT(OS_CG_PIDS)) { /* what the header warns of */
+        OK(os_cgroup_apply(cg, &none, e));
+        pid = clone_into(os_cgroup_unified_fd(cg));
+        if (pid == 0)
+            _exit(0);
+        assert_int_equal(pid, -1);
+        assert_int_equal(errno, EAGAIN);
+    }
     unmake(cg);
 }
 
@@ -856,7 +966,10 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_group_is_made_joined_killed_and_removed),
         cmocka_unit_test(a_failed_create_leaves_nothing),
+        cmocka_unit_test(bad_paths_are_refused),
         cmocka_unit_test(attach_moves_another_process),
+        cmocka_unit_test(a_process_in_the_parent_is_named),
+        cmocka_unit_test(a_child_is_born_into_the_unified_group),
         cmocka_unit_test(memory_limit_holds_and_the_oom_kill_is_counted),
         cmocka_unit_test(memory_limits_go_up_and_down_in_any_order),
         cmocka_unit_test(what_is_of_the_other_version_is_refused),
