@@ -44,11 +44,12 @@ void rpc_client_free(struct rpc_client *c); /* close all streams before; NULL is
  * connecting.
  *
  * 0: the server answered, st says what; the reply was added to resp when st->code is 0.
- * -EREMOTEIO is never returned: a refusal by the server is an answer. Else e is filled:
+ * A refusal by the server is an answer. Else e is filled:
  * -ECONNREFUSED, -EHOSTUNREACH, -ENOENT (name) or -ETIMEDOUT: no connection; -EKEYREJECTED: a
  * certificate is not accepted by one side; -EKEYEXPIRED: one has expired; -ETIME: no answer within
  * timeout_ms; -ECONNRESET: the connection was lost, and whether the server did it is not known;
- * -EMSGSIZE: a message over the limit; -EINTR: cancelled.
+ * -EMSGSIZE: a message over the limit of either side; -EPROTO: what speaks there is no gRPC server;
+ * -EINTR: cancelled.
  */
 int rpc_client_unary(struct rpc_client *c, const char *method, const void *req, size_t len,
                      unsigned timeout_ms, struct jl_buf *resp, struct rpc_status *st,

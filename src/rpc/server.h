@@ -10,7 +10,7 @@
  * Life of a call: on_call (the whole request message is there; unary and server-streaming methods
  * look the same until answered) - any number of rpc_call_send, each followed by on_writable -
  * rpc_call_finish once - on_gone, after which the call is freed. A client that cancels or vanishes
- * gives on_gone without a finish. Calls whose client went before on_call are not reported.
+ * gives on_gone without a finish. on_gone comes for every call that on_head or on_call has seen.
  *
  * One message is in flight per call: a reader that is slow is simply not asked for more, and costs
  * one message of memory.
@@ -45,6 +45,9 @@ struct rpc_server_opts {
 };
 
 struct rpc_handlers {
+    /* The method and the caller are known, the message not read yet. May finish the call, so that
+     * who may not call at all can't send 128 MiB first. May be NULL. */
+    void (*on_head)(struct rpc_call *call, void *ctx);
     void (*on_call)(struct rpc_call *call, void *ctx);
     void (*on_writable)(struct rpc_call *call, void *ctx); /* the last send is out; may be NULL */
     void (*on_gone)(struct rpc_call *call, void *ctx);     /* last word of this call; may be NULL */
@@ -106,7 +109,7 @@ void *rpc_call_user(const struct rpc_call *c);
  * -EPIPE when the call is over or finished: nothing to do, on_gone comes. */
 int rpc_call_send(struct rpc_call *c, const void *data, size_t len);
 
-/* Ends the call: status is an api_status; message (may be NULL) is for people and is cut at 4 KiB;
+/* Ends the call: status is an api_status; message (may be NULL) is for people and is cut at 2 KiB;
  * data is a unary call's reply or NULL (copied). May follow a send at once. A second time, or
  * after the client went: nothing happens. */
 void rpc_call_finish(struct rpc_call *c, unsigned status, const char *message, const void *data,

@@ -1,0 +1,100 @@
+/*
+ * server_impl.h - what server.c (listening, threads, queue) and call.c (one call's life) share.
+ * Private to src/rpc.
+ *
+ * Threads: `thread` alone takes events from core's completion queue and does nothing but append
+ * them to `queue`, under `lock`, and write to event_fd. Everything else in here belongs to the
+ * owner's thread, but for `tls`, which core's threads read in each handshake, under `tls.lock`.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "rpc/core.h"
+
+enum rpc_tag_kind {
+    RPC_TAG_NEW,    /* a slot has a new call, or the server goes down */
+    RPC_TAG_CLOSE,  /* the call is over for the client, one way or the other */
+    RPC_TAG_READ,   /* the request message is there */
+    RPC_TAG_WRITE,  /* a message went out */
+    RPC_TAG_FINISH, /* the status went out */
+    RPC_TAG_DOWN,   /* no call and no connection is left */
+};
+
+/* What core hands back for an operation. Each is part of what it is about, and in flight once at
+ * most, so the queue needs no memory of its own. */
+struct rpc_tag {
+    enum rpc_tag_kind kind;
+    void *owner; /* struct rpc_slot, struct rpc_call or struct rpc_server */
+    bool ok;
+    struct rpc_tag *next; /* in the queue */
+};
+
+/* Where core puts the next call. */
+struct rpc_slot {
+    struct rpc_tag tag;
+    grpc_call *call;
+    grpc_call_details details;
+    grpc_metadata_array metadata;
+    bool requested; /* core has it */
+};
+
+#define RPC_SLOTS 8
+
+struct rpc_server_tls {
+    pthread_mutex_t lock;
+    char *cert, *key, *ca;
+    bool is_new; /* core has not fetched them yet */
+};
+
+struct rpc_server {
+    struct rpc_handlers handlers;
+    void *ctx;
+    grpc_server *server;
+    grpc_completion_queue *cq;
+    pthread_t thread;
+    bool has_thread;
+    bool has_core; /* rpc_core_init succeeded */
+    uint16_t port;
+    int event_fd; /* written by the thread */
+    int timer_fd; /* the grace of a shutdown */
+    int epoll_fd; /* both: what the owner watches */
+    pthread_mutex_t lock;
+    struct rpc_tag *queue, **queue_end;
+    struct rpc_server_tls tls;
+    struct rpc_slot slots[RPC_SLOTS];
+    struct rpc_call *calls;
+    struct rpc_tag down_tag;
+    bool is_stopping, is_down, is_freeing;
+};
+
+struct rpc_call {
+    struct rpc_server *server;
+    struct rpc_call *prev, *next;
+    grpc_call *call;
+    char *method;
+    uint64_t deadline_ns;
+    struct rpc_identity who;
+    void *user;
+    struct rpc_tag close_tag, read_tag, write_tag, finish_tag;
+    unsigned n_pending; /* operations that core has not handed back */
+    grpc_byte_buffer *recv;
+    grpc_slice request;
+    bool has_request;
+    bool is_reported; /* the owner knows it: on_gone is due */
+    bool is_closed;   /* nothing reaches the client any more */
+    int was_cancelled;
+    bool headers_sent;
+    bool is_writing;
+    bool is_finished; /* rpc_call_finish was called */
+    grpc_byte_buffer *sending;
+    grpc_byte_buffer *reply; /* of rpc_call_finish */
+    unsigned status;
+    grpc_slice details;
+};
+
+/* Takes the call out of the slot and begins to read its request. */
+void rpc_call_begin(struct rpc_server *s, struct rpc_slot *slot);
+/* An operation of a call came back. Frees the call when it was the last. */
+void rpc_call_event(struct rpc_call *c, const struct rpc_tag *tag);
