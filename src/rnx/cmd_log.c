@@ -1,0 +1,60 @@
+/* cmd_log.c - rnx job log. */
+#include "base/cleanup.h"
+#include "rnx/logs.h"
+#include "rnx/remote.h"
+
+struct log_opts {
+    bool follow;
+    bool no_follow;
+    bool timestamps;
+    int64_t tail;
+};
+
+static const struct rnx_opt items[] = {
+    { "follow", 'f', RNX_OPT_BOOL, NULL, offsetof(struct log_opts, follow),
+      "go on until the job ends (the default; --follow=false: no)" },
+    { "no-follow", 0, RNX_OPT_BOOL, NULL, offsetof(struct log_opts, no_follow),
+      "print what is there and end" },
+    { "tail", 0, RNX_OPT_INT, "N", offsetof(struct log_opts, tail), "begin with the last N lines",
+      1, 1000000000 },
+    { "timestamps", 0, RNX_OPT_BOOL, NULL, offsetof(struct log_opts, timestamps),
+      "begin each line with the time it was written" },
+};
+
+static int run_log(struct rnx *x, int argc, char **argv, struct jl_err *e)
+{
+    _strv_ struct jl_strv words = JL_STRV_INIT;
+    struct log_opts o = { .follow = true };
+    struct rnx_log_opts lo = { 0 };
+    int r = rnx_parse(x, &o, argc, argv, false, &words, e);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    if (words.len != 1)
+        return rnx_usage(e, "rnx job log wants one job id");
+    r = rnx_connect(x, e);
+    if (r < 0)
+        return r;
+    lo.follow = o.follow && !o.no_follow;
+    lo.timestamps = o.timestamps;
+    lo.tail = o.tail;
+    rnx_catch_signals(x);
+    r = rnx_log_stream(x, words.items[0], &lo, e);
+    if (r == 1)
+        fprintf(stderr, "rnx: no longer following; the job runs on\n");
+    return r < 0 ? r : 0;
+}
+
+const struct rnx_cmd rnx_cmd_log = {
+    .group = "job",
+    .name = "log",
+    .alone = true,
+    .args = "<id> [flags]",
+    .summary = "print what a job has written, and go on until it ends",
+    .more =
+        "Standard output and error come interleaved as they were written. Ctrl-C ends rnx, not\n"
+        "the job. When the server restarts in the middle, the log goes on where it was.\n"
+        "--json prints one object a piece: timestamp, stream, sequence, data (or data_base64).\n",
+    .opts = &(const struct rnx_opts) RNX_OPTS(items),
+    .run = run_log,
+};

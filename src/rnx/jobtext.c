@@ -1,0 +1,310 @@
+/* jobtext.c - see jobtext.h. */
+#include "rnx/jobtext.h"
+
+#include <inttypes.h>
+#include <strings.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/strv.h"
+#include "rnx/out.h"
+
+static const struct {
+    const char *name;
+    bool begun, ended;
+} states[] = {
+    { "PENDING", false, false }, { "SCHEDULED", false, false }, { "INITIALIZING", false, false },
+    { "RUNNING", true, false },  { "STOPPING", true, false },   { "COMPLETED", true, true },
+    { "FAILED", true, true },    { "STOPPED", true, true },     { "CANCELED", false, true },
+    { "TIMEOUT", true, true },
+};
+
+bool rnx_job_is_state(const char *word)
+{
+    for (size_t i = 0; i < JL_COUNT(states); i++)
+        if (strcasecmp(word, states[i].name) == 0)
+            return true;
+    return false;
+}
+
+bool rnx_job_has_ended(const char *status)
+{
+    for (size_t i = 0; i < JL_COUNT(states); i++)
+        if (strcmp(status, states[i].name) == 0)
+            return states[i].ended;
+    return false;
+}
+
+bool rnx_job_has_begun(const char *status)
+{
+    for (size_t i = 0; i < JL_COUNT(states); i++)
+        if (strcmp(status, states[i].name) == 0)
+            return states[i].begun;
+    return false;
+}
+
+uint64_t rnx_job_when(const Joblet__Job *j)
+{
+    const char *text = strcmp(j->status, "SCHEDULED") == 0 ? j->scheduled_time : j->start_time;
+    uint64_t ns = 0;
+
+    return text[0] != '\0' && jl_parse_rfc3339(text, &ns) == 0 ? ns : UINT64_MAX;
+}
+
+void rnx_job_json(struct jl_json_out *w, const Joblet__Job *j)
+{
+    jl_json_put_object(w, NULL);
+    jl_json_put_str(w, "id", j->uuid);
+    jl_json_put_str(w, "uuid", j->uuid);
+    rnx_json_str(w, "name", j->name);
+    rnx_json_str(w, "node_id", j->node_id);
+    jl_json_put_str(w, "status", j->status);
+    jl_json_put_str(w, "start_time", j->start_time);
+    rnx_json_str(w, "end_time", j->end_time);
+    jl_json_put_str(w, "command", j->command);
+    rnx_json_strv(w, "args", j->args, j->n_args);
+    if (rnx_job_has_ended(j->status))
+        jl_json_put_i64(w, "exit_code", j->exit_code);
+    rnx_json_str(w, "reason", j->reason);
+    rnx_json_int(w, "max_cpu", j->max_cpu);
+    rnx_json_int(w, "max_memory", j->max_memory);
+    rnx_json_int(w, "max_iobps", j->max_io_bps);
+    rnx_json_str(w, "cpu_cores", j->cpu_cores);
+    rnx_json_int(w, "timeout_seconds", j->timeout_seconds);
+    rnx_json_str(w, "scheduled_time", j->scheduled_time);
+    rnx_json_str(w, "runtime", j->runtime);
+    rnx_json_str(w, "network", j->network);
+    rnx_json_strv(w, "volumes", j->volumes, j->n_volumes);
+    rnx_json_str(w, "workflow_uuid", j->workflow_uuid);
+    jl_json_end(w);
+}
+
+/* protobuf-c gives each map its own entry type; all look the same. */
+#define PUT_MAP(w, name, list, n, value_of)                                                        \
+    do {                                                                                           \
+        if ((n) > 0) {                                                                             \
+            jl_json_put_object((w), (name));                                                       \
+            for (size_t i_ = 0; i_ < (n); i_++)                                                    \
+                jl_json_put_str((w), (list)[i_]->key, (value_of));                                 \
+            jl_json_end((w));                                                                      \
+        }                                                                                          \
+    } while (0)
+
+static void result_json(struct jl_json_out *w, const Joblet__JobResult *r)
+{
+    jl_json_put_object(w, "result");
+    rnx_json_int(w, "signal", r->signal);
+    jl_json_put_bool(w, "oom", r->oom);
+    jl_json_put_bool(w, "timeout", r->timeout);
+    jl_json_put_u64(w, "cpu_user_usec", r->cpu_user_usec);
+    jl_json_put_u64(w, "cpu_system_usec", r->cpu_system_usec);
+    jl_json_put_u64(w, "memory_peak", r->memory_peak);
+    jl_json_put_u64(w, "io_read_bytes", r->io_read_bytes);
+    jl_json_put_u64(w, "io_write_bytes", r->io_write_bytes);
+    jl_json_put_u64(w, "pids_peak", r->pids_peak);
+    rnx_json_str(w, "start_error", r->start_error);
+    jl_json_end(w);
+}
+
+static void limits_json(struct jl_json_out *w, const Joblet__GetJobStatusResponse *s)
+{
+    rnx_json_int(w, "maxCPU", s->max_cpu);
+    rnx_json_int(w, "maxMemory", s->max_memory);
+    rnx_json_int(w, "maxIOBPS", s->max_io_bps);
+    rnx_json_str(w, "cpuCores", s->cpu_cores);
+    rnx_json_int(w, "timeoutSeconds", s->timeout_seconds);
+    rnx_json_int(w, "priority", s->priority);
+    rnx_json_int(w, "gpuCount", s->gpu_count);
+    rnx_json_int(w, "gpuMemoryMb", s->gpu_memory_mb);
+    if (s->n_gpu_indices > 0) {
+        jl_json_put_array(w, "gpuIndices");
+        for (size_t i = 0; i < s->n_gpu_indices; i++)
+            jl_json_put_i64(w, NULL, s->gpu_indices[i]);
+        jl_json_end(w);
+    }
+}
+
+void rnx_job_status_json(struct jl_json_out *w, const Joblet__GetJobStatusResponse *s)
+{
+    jl_json_put_object(w, NULL);
+    jl_json_put_str(w, "uuid", s->uuid);
+    jl_json_put_str(w, "job_uuid", s->uuid);
+    rnx_json_str(w, "name", s->name);
+    rnx_json_str(w, "nodeId", s->node_id);
+    jl_json_put_str(w, "command", s->command);
+    rnx_json_strv(w, "args", s->args, s->n_args);
+    jl_json_put_str(w, "status", s->status);
+    rnx_json_str(w, "startTime", s->start_time);
+    rnx_json_str(w, "endTime", s->end_time);
+    if (rnx_job_has_ended(s->status)) {
+        jl_json_put_i64(w, "exitCode", s->exit_code);
+        jl_json_put_i64(w, "exit_code", s->exit_code);
+    }
+    rnx_json_str(w, "reason", s->reason);
+    rnx_json_str(w, "scheduledTime", s->scheduled_time);
+    PUT_MAP(w, "environment", s->environment, s->n_environment, s->environment[i_]->value);
+    PUT_MAP(w, "secretEnvironment", s->secret_environment, s->n_secret_environment, "***");
+    rnx_json_str(w, "network", s->network);
+    rnx_json_strv(w, "volumes", s->volumes, s->n_volumes);
+    rnx_json_str(w, "runtime", s->runtime);
+    rnx_json_str(w, "workDir", s->work_dir);
+    rnx_json_strv(w, "uploads", s->uploads, s->n_uploads);
+    rnx_json_strv(w, "dependencies", s->dependencies, s->n_dependencies);
+    rnx_json_str(w, "workflowUuid", s->workflow_uuid);
+    limits_json(w, s);
+    if (s->result)
+        result_json(w, s->result);
+    jl_json_end(w);
+}
+
+/* ---- as text ---- */
+
+static void field(const char *label, const char *value)
+{
+    char tame[4096];
+
+    if (value[0] != '\0')
+        printf("%s: %s\n", label, rnx_tame(value, tame, sizeof tame));
+}
+
+static void list_section(const char *title, char *const *items, size_t n)
+{
+    char tame[4096];
+
+    if (n == 0)
+        return;
+    printf("\n%s:\n", title);
+    for (size_t i = 0; i < n; i++)
+        printf("  %s\n", rnx_tame(items[i], tame, sizeof tame));
+}
+
+static void timing(const Joblet__GetJobStatusResponse *s, uint64_t now_ns)
+{
+    uint64_t start = 0, end = 0;
+    char when[64];
+
+    if (s->start_time[0] == '\0' || jl_parse_rfc3339(s->start_time, &start) < 0)
+        return;
+    printf("\nTiming:\n  Created: %s\n", rnx_time_text(s->start_time, true, "", when, sizeof when));
+    if (s->end_time[0] != '\0' && jl_parse_rfc3339(s->end_time, &end) == 0) {
+        printf("  Ended: %s\n", rnx_time_text(s->end_time, true, "", when, sizeof when));
+        printf("  Duration: %s\n",
+               rnx_duration_text(end > start ? end - start : 0, when, sizeof when));
+    } else if (!rnx_job_has_ended(s->status)) {
+        printf("  Running For: %s\n",
+               rnx_duration_text(now_ns > start ? now_ns - start : 0, when, sizeof when));
+    }
+}
+
+static void schedule(const Joblet__GetJobStatusResponse *s, uint64_t now_ns)
+{
+    uint64_t due = 0;
+    char when[64];
+
+    if (s->scheduled_time[0] == '\0' || jl_parse_rfc3339(s->scheduled_time, &due) < 0)
+        return;
+    printf("\nScheduling Information:\n  Scheduled Time: %s\n",
+           rnx_time_text(s->scheduled_time, true, "", when, sizeof when));
+    if (strcmp(s->status, "SCHEDULED") == 0)
+        printf("  Time Until Execution: %s\n",
+               rnx_duration_text(due > now_ns ? due - now_ns : 0, when, sizeof when));
+}
+
+static void limits(const Joblet__GetJobStatusResponse *s)
+{
+    char text[64];
+
+    if (!s->max_cpu && !s->max_memory && !s->max_io_bps && !s->cpu_cores[0] && !s->gpu_count &&
+        !s->timeout_seconds)
+        return;
+    printf("\nResource Limits:\n");
+    if (s->max_cpu)
+        printf("  Max CPU: %d%%\n", s->max_cpu);
+    if (s->max_memory)
+        printf("  Max Memory: %d MB\n", s->max_memory);
+    if (s->max_io_bps)
+        printf("  Max IO BPS: %d\n", s->max_io_bps);
+    if (s->cpu_cores[0])
+        field("  CPU Cores", s->cpu_cores);
+    if (s->gpu_count)
+        printf("  GPUs: %d\n", s->gpu_count);
+    if (s->timeout_seconds > 0)
+        printf("  Timeout: %s\n",
+               rnx_duration_text((uint64_t) s->timeout_seconds * JL_NS_PER_S, text, sizeof text));
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+static void environment(const Joblet__GetJobStatusResponse *s)
+{
+    _strv_ struct jl_strv lines = JL_STRV_INIT;
+
+    for (size_t i = 0; i < s->n_environment; i++)
+        if (jl_strv_addf(&lines, "%s=%s", s->environment[i]->key, s->environment[i]->value) < 0)
+            return;
+    for (size_t i = 0; i < s->n_secret_environment; i++)
+        if (jl_strv_addf(&lines, "%s=*** (secret)", s->secret_environment[i]->key) < 0)
+            return;
+    if (lines.len > 1)
+        qsort(lines.items, lines.len, sizeof lines.items[0], by_text);
+    list_section("Environment Variables", lines.items, lines.len);
+}
+
+static void result(const Joblet__GetJobStatusResponse *s)
+{
+    const Joblet__JobResult *r = s->result;
+    char text[64];
+
+    if (!rnx_job_has_ended(s->status))
+        return;
+    printf("\nResult:\n  Exit Code: %d\n", s->exit_code);
+    if (s->reason[0])
+        field("  Reason", s->reason);
+    if (r && r->memory_peak)
+        printf("  Memory Peak: %s\n", rnx_size_text(r->memory_peak, text, sizeof text));
+    if (r && (r->cpu_user_usec || r->cpu_system_usec))
+        printf("  CPU Time: %.3fs user, %.3fs system\n", (double) r->cpu_user_usec / 1e6,
+               (double) r->cpu_system_usec / 1e6);
+}
+
+static void actions(const Joblet__GetJobStatusResponse *s)
+{
+    printf("\nAvailable Actions:\n");
+    if (!rnx_job_has_ended(s->status))
+        printf("  rnx job stop %s\n", s->uuid);
+    printf("  rnx job log %s\n", s->uuid);
+}
+
+void rnx_job_status_text(const Joblet__GetJobStatusResponse *s, bool colour, uint64_t now_ns)
+{
+    char text[8192], status[96];
+
+    field("Job ID", s->uuid);
+    field("Job Name", s->name);
+    field("Node ID", s->node_id);
+    field("Command", rnx_command_text(s->command, s->args, s->n_args, 0, text, sizeof text));
+    printf("Status: %s\n", rnx_status_text(s->status, colour, status, sizeof status));
+    schedule(s, now_ns);
+    timing(s, now_ns);
+    limits(s);
+    if (s->runtime[0])
+        printf("\nRuntime Environment:\n"), field("  Runtime", s->runtime);
+    if (s->network[0])
+        printf("\nNetwork Configuration:\n"), field("  Network", s->network);
+    list_section("Volumes", s->volumes, s->n_volumes);
+    if (s->work_dir[0])
+        printf("\nWorking Directory:\n"), field("  Work Dir", s->work_dir);
+    list_section("Uploaded Files", s->uploads, s->n_uploads);
+    if (s->workflow_uuid[0]) {
+        printf("\nWorkflow Information:\n");
+        field("  Workflow UUID", s->workflow_uuid);
+        for (size_t i = 0; i < s->n_dependencies; i++)
+            field("  Dependency", s->dependencies[i]);
+    }
+    environment(s);
+    result(s);
+    actions(s);
+}
