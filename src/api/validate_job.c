@@ -108,6 +108,43 @@ static int check_unique(const char *field, const char **list, size_t n, struct j
     return 0;
 }
 
+/* Refuses an upload below one that is a file. files is sorted. */
+static int check_parents(const Joblet__RunJobRequest *r, const char **files, size_t n,
+                         struct jl_err *e)
+{
+    char parent[API_PATH_MAX + 1];
+    const char *key = parent;
+
+    for (size_t i = 0; i < r->n_uploads; i++) {
+        const char *path = r->uploads[i]->path;
+
+        for (const char *p = strchr(path, '/'); p; p = strchr(p + 1, '/')) {
+            memcpy(parent, path, (size_t) (p - path));
+            parent[p - path] = '\0';
+            if (bsearch(&key, files, n, sizeof *files, by_text))
+                return jl_refuse(e, EINVAL,
+                                 "uploads: '%.64s' is a file, and '%.64s' would lie below it",
+                                 parent, path);
+        }
+    }
+    return 0;
+}
+
+/* No path twice, none below a file. */
+static int check_tree(const Joblet__RunJobRequest *r, const char **paths, struct jl_err *e)
+{
+    size_t n = 0;
+    int x = check_unique("uploads", paths, r->n_uploads, e);
+
+    if (x < 0)
+        return x;
+    for (size_t i = 0; i < r->n_uploads; i++)
+        if (!r->uploads[i]->is_directory)
+            paths[n++] = r->uploads[i]->path;
+    qsort(paths, n, sizeof *paths, by_text);
+    return check_parents(r, paths, n, e);
+}
+
 static int check_uploads(const Joblet__RunJobRequest *r, struct jl_err *e)
 {
     _free_ const char **paths = NULL;
@@ -136,7 +173,7 @@ static int check_uploads(const Joblet__RunJobRequest *r, struct jl_err *e)
                              i, u->path);
         paths[i] = u->path;
     }
-    return check_unique("uploads", paths, r->n_uploads, e);
+    return check_tree(r, paths, e);
 }
 
 static int check_volumes(const Joblet__RunJobRequest *r, struct jl_err *e)
