@@ -112,7 +112,7 @@ struct os_cgroup_limits {
                    * into (clone3 fails with EAGAIN) */
 
     bool has_io_weight;
-    uint16_t io_weight; /* OCI blkio scale, 10 to 1000 */
+    uint16_t io_weight; /* OCI blkio scale, 10 to 1000; felt on disks scheduled by bfq or iocost */
     const struct os_cgroup_device_weight *io_weight_device;
     size_t n_io_weight_device;
     const struct os_cgroup_device_rate *io_rbps, *io_wbps, *io_riops, *io_wiops;

@@ -73,6 +73,9 @@ static int put_device(const struct cg_place *p, const char *file, unsigned major
                 "there is no whole disk %u:%u on this host (partitions can't be limited; "
                 "lsblk shows the numbers)",
                 major, minor);
+    if (r == -EOPNOTSUPP)
+        jl_hint(e, "that disk's scheduler does not weigh: echo bfq to its queue/scheduler in "
+                   "/sys/block");
     if (r < 0)
         return r;
     r = jl_read_file_at(p->fd, file, &text, e);

@@ -404,6 +404,19 @@ static void memory_limit_holds_and_the_oom_kill_is_counted(void **state)
     unmake(cg);
 }
 
+/* v1 counts memory and swap together, v2 swap alone. */
+static void check_swap_of(const struct os_cgroup *cg, int64_t memory, int64_t swap)
+{
+    bool v1 = host.v1[OS_CG_MEMORY][0] != '\0';
+    const char *found = held(cg, OS_CG_MEMORY, "memory.memsw.limit_in_bytes", "memory.swap.max");
+
+    if (strcmp(found, "(unreadable)") == 0) /* the kernel does not count swap */
+        return;
+    if (!cg_same_number(found, swap == -1 || v1 ? swap : swap - memory, 1))
+        fail_msg("memory %lld swap %lld: the kernel holds %s", (long long) memory, (long long) swap,
+                 found);
+}
+
 static void memory_limits_go_up_and_down_in_any_order(void **state)
 {
     static const int64_t steps[][2] = { { 32 << 20, 64 << 20 }, { 128 << 20, 128 << 20 },
@@ -422,6 +435,7 @@ static void memory_limits_go_up_and_down_in_any_order(void **state)
                                       .memory_swap = steps[i][1] };
 
         OK(os_cgroup_apply(cg, &l, e));
+        check_swap_of(cg, steps[i][0], steps[i][1]);
     }
     {
         struct os_cgroup_limits l = { .has_memory = true, .memory = -1 };
@@ -649,6 +663,8 @@ static void io_limits_are_there(void **state)
 static void io_weight_is_there_or_refused(void **state)
 {
     struct os_cgroup_limits l = { .has_io_weight = true, .io_weight = 300 };
+    struct os_cgroup_device_weight dw = { .weight = 200 };
+    struct os_cgroup_limits device = { .io_weight_device = &dw, .n_io_weight_device = 1 };
     struct jl_err e = JL_ERR_INIT;
     struct os_cgroup *cg;
     int r;
@@ -660,6 +676,14 @@ static void io_weight_is_there_or_refused(void **state)
     if (r < 0) {
         assert_int_equal(r, -ENOTSUP);
         print_message("refused: %s\n", e.text);
+    }
+    if (r == 0 && some_disk(&dw.major, &dw.minor)) {
+        /* taken when the disk's scheduler weighs at all */
+        r = os_cgroup_apply(cg, &device, &e);
+        if (r < 0)
+            print_message("one disk's weight: %s\n", e.text);
+        dw.major = 4000;
+        assert_true(os_cgroup_apply(cg, &device, &e) < 0);
     }
     l.io_weight = 5;
     assert_int_equal(os_cgroup_apply(cg, &l, &e), -EINVAL);
