@@ -1,0 +1,363 @@
+/*
+ * calls.c - every call's beginning: which operation, may this role, is there room; and the plain
+ * kind, one request to core and one answer.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/health.pb-c.h"
+#include "api/joblet.pb-c.h"
+#include "api/validate.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "daemon/front/front.h"
+#include "rpc/server.h"
+
+#define HEALTH_CHECK "/grpc.health.v1.Health/Check"
+#define STOP_EXTRA_MS 10000        /* StopJob may take its grace and this */
+#define UNARY_BYTES_MAX (1u << 20) /* a request that carries no files */
+
+void jd_call_begin(struct jd_call *c, struct jd_front *front, struct rpc_call *rpc, enum jd_op op,
+                   const struct jd_call_kind *kind)
+{
+    const struct rpc_identity *id = rpc_call_identity(rpc);
+
+    c->front = front;
+    c->rpc = rpc;
+    c->op = op;
+    c->kind = kind;
+    snprintf(c->who.common_name, sizeof c->who.common_name, "%s", id->common_name);
+    snprintf(c->who.unit, sizeof c->who.unit, "%s", id->unit);
+    snprintf(c->who.serial, sizeof c->who.serial, "%s", id->serial);
+    snprintf(c->who.peer, sizeof c->who.peer, "%s", id->peer);
+    c->at = &front->calls;
+    c->next = front->calls;
+    if (c->next)
+        c->next->at = &c->next;
+    front->calls = c;
+    front->n_calls++;
+    rpc_call_set_user(rpc, c);
+}
+
+void jd_call_end(struct jd_call *c)
+{
+    *c->at = c->next;
+    if (c->next)
+        c->next->at = c->at;
+    c->front->n_calls--;
+    if (c->rpc)
+        rpc_call_set_user(c->rpc, NULL);
+}
+
+void jd_call_finish(struct jd_call *c, enum api_status status, const char *message,
+                    const void *data, size_t len)
+{
+    if (c->finished || !c->rpc)
+        return;
+    c->finished = true;
+    rpc_call_finish(c->rpc, status, message, data, len);
+}
+
+void jd_call_fail(struct jd_call *c, const struct jl_err *e)
+{
+    char text[sizeof e->text + sizeof e->hint + 4];
+
+    snprintf(text, sizeof text, "%s%s%s%s", e->text, e->hint[0] ? " (" : "", e->hint,
+             e->hint[0] ? ")" : "");
+    jd_call_finish(c, api_status_of(e->code), text, NULL, 0);
+}
+
+void jd_call_reply(struct jd_call *c, const struct ipc_frame *reply)
+{
+    if (reply->status != API_OK)
+        jd_call_finish(c, (enum api_status) reply->status, reply->text, NULL, 0);
+    else
+        jd_call_finish(c, API_OK, NULL, reply->body ? reply->body : (const uint8_t *) "",
+                       reply->body_len);
+}
+
+struct ipc_frame jd_call_frame(const struct jd_call *c, enum jd_op op)
+{
+    return (struct ipc_frame){ .op = op, .who = c->who, .fds = { -1, -1, -1, -1 } };
+}
+
+uint64_t jd_call_due_ns(const struct jd_call *c, uint64_t extra_ms)
+{
+    return jl_now_ns() + (c->front->conf.timeout_ms + extra_ms) * JL_NS_PER_MS;
+}
+
+void jd_call_timed_out(struct jd_call *c)
+{
+    jd_call_finish(c, API_DEADLINE_EXCEEDED, "joblet core did not answer in time", NULL, 0);
+}
+
+/* ---- one request, one answer */
+
+struct unary {
+    struct jd_call call;
+    struct jd_link_req req;
+    struct jl_timer timer;
+};
+
+static void unary_free(struct unary *u)
+{
+    jl_loop_disarm(u->call.front->loop, &u->timer);
+    jd_link_forget(&u->call.front->link, &u->req);
+    jd_call_end(&u->call);
+    free(u);
+}
+
+static void unary_gone(struct jd_call *c)
+{
+    unary_free(JL_CONTAINER(c, struct unary, call));
+}
+
+static void unary_reply(struct jd_link_req *req, struct ipc_received *r)
+{
+    struct unary *u = JL_CONTAINER(req, struct unary, req);
+
+    jl_loop_disarm(u->call.front->loop, &u->timer);
+    jd_call_reply(&u->call, &r->frame);
+}
+
+static int unary_late(struct jl_timer *timer)
+{
+    struct unary *u = JL_CONTAINER(timer, struct unary, timer);
+
+    jd_link_forget(&u->call.front->link, &u->req);
+    jd_call_timed_out(&u->call);
+    return 0;
+}
+
+/* Checks the request's fields; extra_ms is how much longer than others it may take. */
+static int check_fields(const struct jd_front *front, enum jd_op op, const void *msg,
+                        uint64_t *extra_ms, struct jl_err *e)
+{
+    int32_t grace;
+
+    switch ((int) op) { /* what is not listed has no fields to check */
+    case JD_OP_GET_JOB:
+        return api_validate_get_job_status(msg, e);
+    case JD_OP_STOP_JOB:
+        grace = ((const Joblet__StopJobRequest *) msg)->grace_ms;
+        *extra_ms = STOP_EXTRA_MS + (grace > 0 ? (uint64_t) grace : front->conf.stop_grace_ms);
+        return api_validate_stop_job(msg, e);
+    default:
+        return 0;
+    }
+}
+
+/* The type of a method's request, from the descriptors that protobuf-c made of joblet.proto. */
+static const ProtobufCMessageDescriptor *request_type(const char *method)
+{
+    static const ProtobufCServiceDescriptor *const services[] = {
+        &joblet__job_service__descriptor,        &joblet__network_service__descriptor,
+        &joblet__volume_service__descriptor,     &joblet__runtime_service__descriptor,
+        &joblet__monitoring_service__descriptor,
+    };
+    const char *slash = strrchr(method, '/');
+
+    for (size_t i = 0; i < JL_COUNT(services) && slash; i++) {
+        size_t len = strlen(services[i]->name);
+        const ProtobufCMethodDescriptor *m;
+
+        if (method + 1 + len != slash || memcmp(method + 1, services[i]->name, len) != 0)
+            continue;
+        m = protobuf_c_service_descriptor_get_method_by_name(services[i], slash + 1);
+        return m ? m->input : NULL;
+    }
+    return NULL;
+}
+
+static void drop_unknown_below(const ProtobufCFieldDescriptor *field, const void *member, size_t n)
+{
+    ProtobufCMessage *const *messages = member;
+
+    if (field->label == PROTOBUF_C_LABEL_REPEATED)
+        messages = *(ProtobufCMessage * *const *) member;
+    for (size_t i = 0; i < n; i++)
+        if (messages[i])
+            jd_drop_unknown(messages[i]);
+}
+
+void jd_drop_unknown(ProtobufCMessage *msg)
+{
+    const ProtobufCMessageDescriptor *type = msg->descriptor;
+    const uint8_t *base = (const uint8_t *) msg;
+
+    for (unsigned i = 0; i < msg->n_unknown_fields; i++)
+        free(msg->unknown_fields[i].data);
+    free(msg->unknown_fields);
+    msg->unknown_fields = NULL;
+    msg->n_unknown_fields = 0;
+    for (unsigned i = 0; i < type->n_fields; i++) {
+        const ProtobufCFieldDescriptor *f = &type->fields[i];
+        size_t n = 1;
+
+        if (f->type != PROTOBUF_C_TYPE_MESSAGE)
+            continue;
+        if (f->label == PROTOBUF_C_LABEL_REPEATED)
+            memcpy(&n, base + f->quantifier_offset, sizeof n);
+        else if (f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF)
+            n = *(const uint32_t *) (const void *) (base + f->quantifier_offset) == f->id;
+        drop_unknown_below(f, base + f->offset, n);
+    }
+}
+
+/* Core gets what was understood, encoded anew, not the client's bytes. */
+static int ask(struct unary *u, struct jl_err *e)
+{
+    const ProtobufCMessageDescriptor *type = request_type(rpc_call_method(u->call.rpc));
+    struct ipc_frame f = jd_call_frame(&u->call, u->call.op);
+    _free_ uint8_t *body = NULL;
+    ProtobufCMessage *msg;
+    uint64_t extra_ms = 0;
+    const void *data;
+    size_t len;
+    int r;
+
+    data = rpc_call_request(u->call.rpc, &len);
+    if (!type)
+        return jl_refuse(e, ENOSYS, "method %s has no request type", rpc_call_method(u->call.rpc));
+    if (len > UNARY_BYTES_MAX)
+        return jl_refuse(e, EMSGSIZE, "the request has %zu bytes, limit is %u", len,
+                         UNARY_BYTES_MAX);
+    r = api_unpack_request(type, data, len, &msg, e);
+    if (r < 0)
+        return r;
+    r = check_fields(u->call.front, u->call.op, msg, &extra_ms, e);
+    jd_drop_unknown(msg);
+    if (r == 0) {
+        f.body_len = protobuf_c_message_get_packed_size(msg);
+        body = malloc(f.body_len + 1);
+        f.body = body;
+        r = body ? 0 : jl_fail(e, ENOMEM, "encode the request");
+    }
+    if (r == 0) {
+        protobuf_c_message_pack(msg, body);
+        r = jd_link_ask(&u->call.front->link, &f, &u->req, unary_reply, e);
+    }
+    protobuf_c_message_free_unpacked(msg, NULL);
+    rpc_call_drop_request(u->call.rpc);
+    if (r == 0)
+        jl_loop_arm(u->call.front->loop, &u->timer, jd_call_due_ns(&u->call, extra_ms), unary_late);
+    return r;
+}
+
+void jd_unary_begin(struct jd_front *front, struct rpc_call *rpc, enum jd_op op)
+{
+    static const struct jd_call_kind kind = { .on_gone = unary_gone };
+    struct unary *u = calloc(1, sizeof *u);
+    struct jl_err e = JL_ERR_INIT;
+
+    if (!u) {
+        rpc_call_finish(rpc, API_RESOURCE_EXHAUSTED, "the server is out of memory", NULL, 0);
+        return;
+    }
+    jd_call_begin(&u->call, front, rpc, op, &kind);
+    if (ask(u, &e) < 0)
+        jd_call_fail(&u->call, &e);
+}
+
+/* ---- the door */
+
+__attribute__((format(printf, 3, 4))) static void
+refuse(struct rpc_call *rpc, enum api_status status, const char *fmt, ...)
+{
+    char text[JL_ERR_TEXT_MAX];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    rpc_call_finish(rpc, status, text, NULL, 0);
+}
+
+static void health_check(const struct jd_front *front, struct rpc_call *rpc)
+{
+    Grpc__Health__V1__HealthCheckResponse reply = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
+    uint8_t body[16];
+    size_t len;
+
+    reply.status = front->ending
+                       ? GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__NOT_SERVING
+                       : GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
+    len = grpc__health__v1__health_check_response__pack(&reply, body);
+    rpc_call_finish(rpc, API_OK, NULL, body, len);
+}
+
+/* True when the certificate's role allows op; else the call is answered. */
+static bool role_allows(struct rpc_call *rpc, enum jd_op op)
+{
+    const char *unit = rpc_call_identity(rpc)->unit;
+    enum jd_role role = jd_role_parse(unit);
+
+    if (role == JD_ROLE_NONE) {
+        refuse(rpc, API_PERMISSION_DENIED,
+               "failed to extract client role: organizational unit '%s' of the certificate is none "
+               "of reader, viewer, developer, maintainer, admin",
+               unit);
+        return false;
+    }
+    if (role < jd_op_role(op)) {
+        refuse(rpc, API_PERMISSION_DENIED, "role %s is not allowed to perform operation %s",
+               jd_role_name(role), jd_op_name(op));
+        return false;
+    }
+    return true;
+}
+
+void jd_calls_on_call(struct rpc_call *rpc, void *ctx)
+{
+    struct jd_front *front = ctx;
+    const char *method = rpc_call_method(rpc);
+    enum jd_op op = jd_op_of_method(method);
+
+    rpc_call_set_user(rpc, NULL);
+    if (strcmp(method, HEALTH_CHECK) == 0) {
+        health_check(front, rpc);
+        return;
+    }
+    if (op == JD_OP_NONE) {
+        refuse(rpc, API_UNIMPLEMENTED, "method %s is not implemented by this server", method);
+        return;
+    }
+    if (!role_allows(rpc, op))
+        return;
+    if (front->ending) {
+        refuse(rpc, API_UNAVAILABLE, "the server is going down");
+        return;
+    }
+    if (front->n_calls >= JD_FRONT_CALLS_MAX) {
+        refuse(rpc, API_RESOURCE_EXHAUSTED, "the server has too many open calls");
+        return;
+    }
+    if (op == JD_OP_RUN_JOB)
+        jd_run_begin(front, rpc);
+    else if (op == JD_OP_GET_JOB_LOGS)
+        jd_logcall_begin(front, rpc);
+    else
+        jd_unary_begin(front, rpc, op);
+}
+
+void jd_calls_on_writable(struct rpc_call *rpc, void *ctx)
+{
+    struct jd_call *c = rpc_call_user(rpc);
+
+    (void) ctx;
+    if (c && c->kind->on_writable)
+        c->kind->on_writable(c);
+}
+
+void jd_calls_on_gone(struct rpc_call *rpc, void *ctx)
+{
+    struct jd_call *c = rpc_call_user(rpc);
+
+    (void) ctx;
+    if (!c)
+        return;
+    c->rpc = NULL;
+    c->kind->on_gone(c);
+}

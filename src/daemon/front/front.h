@@ -1,0 +1,97 @@
+/*
+ * front.h - what the parts of joblet-front share: the process itself, and a call in it.
+ *
+ * Everything runs in one thread on one loop (base/loop.h); gRPC's threads stay below rpc/server.h.
+ * A call belongs to the list of its front from jd_call_begin until it is freed. The client may
+ * vanish at any moment: then `rpc` becomes NULL and whoever still waits for core finds out.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "api/status.h"
+#include "base/err.h"
+#include "base/loop.h"
+#include "daemon/front/conf.h"
+#include "daemon/front/link.h"
+#include "ipc/corelink.h"
+
+struct rpc_call;
+struct rpc_server;
+struct jd_call;
+
+/* Ceilings on what clients can make front hold; a call above is answered RESOURCE_EXHAUSTED. */
+#define JD_FRONT_CALLS_MAX 4096   /* calls at once, all clients together */
+#define JD_FRONT_STREAMS_MAX 1024 /* log streams among them, if the descriptors allow it */
+#define JD_FRONT_FDS_STREAM 4     /* descriptors a log stream may hold for a moment */
+#define JD_FRONT_FDS_OTHER 512    /* descriptors kept for connections and everything else */
+
+struct jd_front {
+    struct jl_loop *loop;
+    struct jd_conf conf;
+    struct jd_link link;
+    struct rpc_server *server;
+    struct jl_source server_src;
+    struct jl_source signal_src;
+    struct jl_timer down_timer;
+    struct jd_call *calls;
+    size_t n_calls, n_streams, streams_max;
+    uint64_t log_bytes_in_flight; /* of all log streams */
+    bool ending;
+};
+
+/* What a kind of call does when its client is ready for more, or gone. */
+struct jd_call_kind {
+    void (*on_writable)(struct jd_call *c); /* may be NULL */
+    void (*on_gone)(struct jd_call *c);     /* c->rpc is NULL already; frees c, now or later */
+    void (*on_event)(struct jd_call *c, const char *job_id); /* may be NULL */
+};
+
+struct jd_call {
+    struct jd_front *front;
+    struct rpc_call *rpc; /* NULL when the client is gone */
+    bool finished;        /* the answer is out; on_gone follows */
+    enum jd_op op;
+    struct ipc_identity who;
+    const struct jd_call_kind *kind;
+    struct jd_call *next, **at;
+};
+
+/* Puts c (zeroed, inside its owner) into the list and ties it to rpc. */
+void jd_call_begin(struct jd_call *c, struct jd_front *front, struct rpc_call *rpc, enum jd_op op,
+                   const struct jd_call_kind *kind);
+/* Takes c out of the list; its owner frees it. */
+void jd_call_end(struct jd_call *c);
+
+/* Ends the call towards the client; nothing happens when that is done already. */
+void jd_call_finish(struct jd_call *c, enum api_status status, const char *message,
+                    const void *data, size_t len);
+/* The same with the sentence and the hint of a failure, and the status that belongs to its code. */
+void jd_call_fail(struct jd_call *c, const struct jl_err *e);
+/* Answers as core did; r NULL stands for a core that is gone. */
+void jd_call_reply(struct jd_call *c, const struct ipc_frame *reply);
+
+/* Forgets what joblet.proto does not name, in msg and below: core gets what was understood alone.
+ */
+void jd_drop_unknown(ProtobufCMessage *msg);
+
+/* A request of c's operation and identity, to be filled and sent. */
+struct ipc_frame jd_call_frame(const struct jd_call *c, enum jd_op op);
+
+/* When core's answer is due: server.timeout from now, plus extra_ms. */
+uint64_t jd_call_due_ns(const struct jd_call *c, uint64_t extra_ms);
+void jd_call_timed_out(struct jd_call *c);
+
+/* The kinds. Each takes over the rpc call: it finishes it at once or later. */
+void jd_unary_begin(struct jd_front *front, struct rpc_call *rpc, enum jd_op op);
+void jd_run_begin(struct jd_front *front, struct rpc_call *rpc);
+void jd_logcall_begin(struct jd_front *front, struct rpc_call *rpc);
+
+/* Handlers for rpc/server.h; ctx is the front. */
+void jd_calls_on_call(struct rpc_call *rpc, void *ctx);
+void jd_calls_on_writable(struct rpc_call *rpc, void *ctx);
+void jd_calls_on_gone(struct rpc_call *rpc, void *ctx);

@@ -1,0 +1,567 @@
+/*
+ * logcall.c - GetJobLogs: core passes the descriptors of a segment, this file streams it.
+ *
+ * What a client gets: DataChunk {payload, stream, timestamp, sequence}. Records of one stream that
+ * lie side by side go out together, up to buffers.chunk bytes; `sequence` is that of the last
+ * record in the chunk and `timestamp` (ns since 1970) that of the first, so a client that lost the
+ * connection asks again with from_sequence = sequence + 1 and misses nothing. A line of joblet's
+ * own (NOTE) and the marker of a gap go to stream 2, standard error.
+ *
+ * The end: the log's END record; or, when the job has ended and none came (its shim died), the last
+ * record. To know the latter, core is asked for the job's state at the end of what is stored, and
+ * again at each event about the job.
+ *
+ * One message is on its way per call and nothing is kept, so a slow reader costs three
+ * descriptors. Calls that follow the same job share one inotify descriptor.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "api/joblet.pb-c.h"
+#include "api/validate.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "daemon/front/front.h"
+#include "daemon/front/logread.h"
+#include "rpc/server.h"
+
+#define RETRY_NS JL_NS_PER_S                /* until core is asked again for a log not begun */
+#define POLL_NS (250 * JL_NS_PER_MS)        /* where core could not give an inotify descriptor */
+#define TAIL_SLICE ((uint64_t) 4 << 20)     /* bytes searched before others get their turn */
+#define IN_FLIGHT_MAX ((uint64_t) 32 << 20) /* with more on the way, chunks become small */
+#define CHUNK_OVERHEAD 64                   /* bytes of a DataChunk besides its payload */
+#define REQUEST_MAX 65536
+#define JOB_SIZE (JL_ID_LEN + 1)
+
+enum phase {
+    PHASE_OPEN,      /* core was asked for a segment */
+    PHASE_NOT_BEGUN, /* the job has no log yet */
+    PHASE_TAIL,      /* looking back for the beginning of the last lines */
+    PHASE_READ,
+};
+
+/* One inotify descriptor of a job's log directory, for all calls that follow this job. */
+struct watch {
+    struct jd_front *front;
+    struct jl_source src;
+    int fd;
+    unsigned refs;
+};
+
+struct logcall {
+    struct jd_call call;
+    struct jd_link_req req;
+    struct jl_timer timer;
+    struct jd_logread reader;
+    struct watch *watch;
+    enum phase phase;
+    unsigned asked_segment;
+    char job[JOB_SIZE];      /* as the client wrote it: an id, or the beginning of one */
+    char full_job[JOB_SIZE]; /* as core says; empty when it doesn't */
+    bool no_follow;
+    bool polled;      /* no inotify descriptor was to be had */
+    bool state_known; /* asked since the last event */
+    bool job_ended;
+    bool tailing;      /* looking for where the last lines begin, first */
+    bool tail_forward; /* for the last segment */
+    bool tail_begun;
+    uint64_t tail_lines, tail_end;
+    uint64_t in_flight; /* bytes of the message on its way; 0: none */
+    bool mid_line;      /* the last byte sent was no newline */
+};
+
+static void logcall_gone(struct jd_call *c);
+static void logcall_writable(struct jd_call *c);
+static void logcall_event(struct jd_call *c, const char *job_id);
+static void pump(struct logcall *lc);
+static void ask_segment(struct logcall *lc, unsigned segment);
+
+static const struct jd_call_kind logcall_kind = { .on_gone = logcall_gone,
+                                                  .on_writable = logcall_writable,
+                                                  .on_event = logcall_event };
+
+static struct jl_loop *loop_of(const struct logcall *lc)
+{
+    return lc->call.front->loop;
+}
+
+static void fail(struct logcall *lc, const struct jl_err *e)
+{
+    jl_loop_disarm(loop_of(lc), &lc->timer);
+    if (e->code == EPROTO) /* a damaged log is not our bug */
+        jd_call_finish(&lc->call, API_DATA_LOSS, e->text, NULL, 0);
+    else
+        jd_call_fail(&lc->call, e);
+}
+
+static void finish(struct logcall *lc)
+{
+    jl_loop_disarm(loop_of(lc), &lc->timer);
+    jd_call_finish(&lc->call, API_OK, NULL, NULL, 0);
+}
+
+/* ---- being told of changes */
+
+static void watch_release(struct watch *w)
+{
+    if (!w || --w->refs > 0)
+        return;
+    jl_loop_del(w->front->loop, &w->src);
+    jl_close(w->fd);
+    free(w);
+}
+
+static int on_watch(struct jl_source *src, uint32_t ready)
+{
+    struct watch *w = JL_CONTAINER(src, struct watch, src);
+    struct jd_front *front = w->front;
+    char events[4096];
+
+    (void) ready;
+    while (read(w->fd, events, sizeof events) > 0)
+        ;      /* which file it was does not matter: the index tells */
+    w->refs++; /* ours, while calls may let go of it */
+    for (struct jd_call *c = front->calls; c; c = c->next)
+        if (c->kind == &logcall_kind && JL_CONTAINER(c, struct logcall, call)->watch == w)
+            pump(JL_CONTAINER(c, struct logcall, call));
+    watch_release(w);
+    return 0;
+}
+
+static struct watch *find_watch(const struct logcall *lc)
+{
+    for (struct jd_call *c = lc->call.front->calls; c; c = c->next) {
+        const struct logcall *other = JL_CONTAINER(c, struct logcall, call);
+
+        if (c->kind == &logcall_kind && other->watch && lc->full_job[0] &&
+            strcmp(other->full_job, lc->full_job) == 0)
+            return other->watch;
+    }
+    return NULL;
+}
+
+/* Joins the watch of this job or makes one of *fd, which is taken then. */
+static int watch_join(struct logcall *lc, int *fd)
+{
+    struct watch *w;
+
+    if (lc->watch)
+        return 0;
+    w = find_watch(lc);
+    if (!w) {
+        w = calloc(1, sizeof *w);
+        if (!w)
+            return -ENOMEM;
+        w->front = lc->call.front;
+        fcntl(*fd, F_SETFL, O_NONBLOCK); /* whatever core thought of: reads must not block */
+        if (jl_loop_add(w->front->loop, &w->src, *fd, EPOLLIN, on_watch) < 0) {
+            free(w);
+            return -ENOMEM;
+        }
+        w->fd = jl_take_fd(fd);
+    }
+    w->refs++;
+    lc->watch = w;
+    return 0;
+}
+
+/* ---- sending */
+
+/* Space for one chunk on its way from the file into the library; front has one thread. */
+static uint8_t *chunk_space(const struct jd_front *front, bool packed)
+{
+    static uint8_t *raw, *message;
+
+    if (!raw)
+        raw = malloc(front->conf.chunk_bytes);
+    if (!message)
+        message = malloc(front->conf.chunk_bytes + CHUNK_OVERHEAD);
+    return packed ? message : raw;
+}
+
+static void sent(struct logcall *lc, uint64_t bytes)
+{
+    lc->in_flight = bytes;
+    lc->call.front->log_bytes_in_flight += bytes;
+}
+
+static void arrived(struct logcall *lc)
+{
+    lc->call.front->log_bytes_in_flight -= lc->in_flight;
+    lc->in_flight = 0;
+}
+
+static void send_chunk(struct logcall *lc, const struct jd_log_chunk *c, uint8_t *data, size_t len)
+{
+    Joblet__DataChunk msg = JOBLET__DATA_CHUNK__INIT;
+    uint8_t *packed = chunk_space(lc->call.front, true);
+    size_t n;
+
+    msg.payload.data = data;
+    msg.payload.len = len;
+    msg.stream =
+        c->what == JD_LOG_CHUNK && c->stream == IPC_LOG_STDOUT ? IPC_LOG_STDOUT : IPC_LOG_STDERR;
+    msg.timestamp = (int64_t) c->wall_ns;
+    msg.sequence = c->sequence;
+    n = joblet__data_chunk__pack(&msg, packed);
+    lc->mid_line = len > 0 && data[len - 1] != '\n';
+    if (rpc_call_send(lc->call.rpc, packed, n) == 0)
+        sent(lc, n);
+}
+
+static void send_gap(struct logcall *lc, const struct jd_log_chunk *c)
+{
+    char text[128];
+    int n = snprintf(text, sizeof text,
+                     "%s[joblet: %" PRIu64 " bytes of output were dropped here: disk full]\n",
+                     lc->mid_line ? "\n" : "", c->len);
+
+    send_chunk(lc, c, (uint8_t *) text, (size_t) n);
+}
+
+/* ---- what the job does */
+
+static bool has_ended(const char *status)
+{
+    static const char *const ended[] = { "COMPLETED", "FAILED", "STOPPED", "CANCELED", "TIMEOUT" };
+
+    for (size_t i = 0; i < JL_COUNT(ended); i++)
+        if (strcmp(status, ended[i]) == 0)
+            return true;
+    return false;
+}
+
+static void state_reply(struct jd_link_req *req, struct ipc_received *r)
+{
+    struct logcall *lc = JL_CONTAINER(req, struct logcall, req);
+    struct jl_err e = JL_ERR_INIT;
+    ProtobufCMessage *msg;
+
+    if (r->frame.status != API_OK) {
+        lc->job_ended = true; /* deleted while its log is read: what we hold open is the rest */
+        pump(lc);
+        return;
+    }
+    if (api_unpack_reply(&joblet__get_job_status_response__descriptor, r->frame.body,
+                         r->frame.body_len, &msg, &e) < 0) {
+        fail(lc, &e);
+        return;
+    }
+    lc->job_ended = has_ended(((const Joblet__GetJobStatusResponse *) msg)->status);
+    protobuf_c_message_free_unpacked(msg, NULL);
+    pump(lc); /* what came between the last look and the end is read, too */
+}
+
+static void ask_state(struct logcall *lc)
+{
+    Joblet__GetJobStatusRequest msg = JOBLET__GET_JOB_STATUS_REQUEST__INIT;
+    struct ipc_frame f = jd_call_frame(&lc->call, JD_OP_GET_JOB);
+    uint8_t body[JOB_SIZE + 16];
+    struct jl_err e = JL_ERR_INIT;
+
+    msg.uuid = lc->job;
+    f.body_len = joblet__get_job_status_request__pack(&msg, body);
+    f.body = body;
+    lc->state_known = true;
+    if (jd_link_ask(&lc->call.front->link, &f, &lc->req, state_reply, &e) < 0)
+        fail(lc, &e);
+}
+
+static int poll_again(struct jl_timer *timer)
+{
+    pump(JL_CONTAINER(timer, struct logcall, timer));
+    return 0;
+}
+
+/* Everything that is stored has been sent. */
+static void at_the_end(struct logcall *lc)
+{
+    if (lc->no_follow || lc->job_ended) {
+        finish(lc);
+        return;
+    }
+    if (!lc->state_known && lc->req.id == 0)
+        ask_state(lc);
+    if (lc->polled)
+        jl_loop_arm(loop_of(lc), &lc->timer, jl_now_ns() + POLL_NS, poll_again);
+}
+
+/* Sends the next chunk, if the client is ready for one. */
+static void pump(struct logcall *lc)
+{
+    struct jd_front *front = lc->call.front;
+    size_t room =
+        front->log_bytes_in_flight < IN_FLIGHT_MAX ? front->conf.chunk_bytes : IPC_LOG_CHUNK_MAX;
+    struct jl_err e = JL_ERR_INIT;
+    struct jd_log_chunk chunk;
+
+    if (lc->phase != PHASE_READ || lc->in_flight > 0 || !lc->call.rpc || lc->call.finished)
+        return;
+    if (!chunk_space(front, false) || !chunk_space(front, true)) {
+        jd_call_finish(&lc->call, API_RESOURCE_EXHAUSTED, "the server is out of memory", NULL, 0);
+        return;
+    }
+    if (jd_logread_next(&lc->reader, chunk_space(front, false), room, &chunk, &e) < 0) {
+        fail(lc, &e);
+        return;
+    }
+    switch (chunk.what) {
+    case JD_LOG_CHUNK:
+        send_chunk(lc, &chunk, chunk_space(front, false), chunk.len);
+        break;
+    case JD_LOG_GAP:
+        send_gap(lc, &chunk);
+        break;
+    case JD_LOG_NEXT:
+        jd_link_forget(&front->link, &lc->req); /* a question about the state can wait */
+        ask_segment(lc, lc->reader.segment + 1);
+        break;
+    case JD_LOG_END:
+        finish(lc);
+        break;
+    case JD_LOG_WAIT:
+        at_the_end(lc);
+        break;
+    }
+}
+
+/* ---- the last lines */
+
+static void begin_reading(struct logcall *lc, uint64_t skip_data)
+{
+    lc->reader.skip_data = skip_data;
+    lc->tailing = false;
+    lc->phase = PHASE_READ;
+    pump(lc);
+}
+
+static int look_back(struct jl_timer *timer)
+{
+    struct logcall *lc = JL_CONTAINER(timer, struct logcall, timer);
+    struct jl_err e = JL_ERR_INIT;
+    int r = jd_logread_tail(&lc->reader, TAIL_SLICE, &lc->tail_end, &lc->tail_lines, &e);
+
+    if (r < 0)
+        fail(lc, &e);
+    else if (r > 0)
+        begin_reading(lc, lc->tail_end);
+    else if (lc->tail_end > 0)
+        jl_loop_arm(loop_of(lc), &lc->timer, jl_now_ns(), look_back);
+    else if (lc->reader.segment > 0)
+        ask_segment(lc, lc->reader.segment - 1);
+    else
+        begin_reading(lc, 0);
+    return 0;
+}
+
+/* A segment is open and the beginning of the last lines is still to be found. */
+static void tail_segment(struct logcall *lc)
+{
+    struct jl_err e = JL_ERR_INIT;
+    struct ipc_log_record last;
+    int r;
+
+    lc->phase = PHASE_TAIL;
+    if (lc->tail_forward) {
+        r = jd_logread_last(&lc->reader, &last, &e);
+        if (r < 0) {
+            fail(lc, &e);
+            return;
+        }
+        if (r > 0 && last.stream == IPC_LOG_NEXT) {
+            ask_segment(lc, lc->reader.segment + 1);
+            return;
+        }
+        lc->tail_forward = false;
+    }
+    r = jd_logread_data_end(&lc->reader, &lc->tail_end, &e);
+    if (r < 0) {
+        fail(lc, &e);
+        return;
+    }
+    if (!lc->tail_begun && lc->tail_end > 0) {
+        lc->tail_begun = true;
+        if (r == 0) /* the last line has no newline of its own */
+            lc->tail_lines--;
+    }
+    jl_loop_arm(loop_of(lc), &lc->timer, jl_now_ns(), look_back);
+}
+
+/* ---- opening */
+
+static int ask_again(struct jl_timer *timer)
+{
+    struct logcall *lc = JL_CONTAINER(timer, struct logcall, timer);
+
+    ask_segment(lc, lc->asked_segment);
+    return 0;
+}
+
+static int open_late(struct jl_timer *timer)
+{
+    struct logcall *lc = JL_CONTAINER(timer, struct logcall, timer);
+
+    jd_link_forget(&lc->call.front->link, &lc->req);
+    jd_call_timed_out(&lc->call);
+    return 0;
+}
+
+static void not_begun(struct logcall *lc)
+{
+    lc->phase = PHASE_NOT_BEGUN;
+    if (lc->no_follow)
+        finish(lc);
+    else
+        jl_loop_arm(loop_of(lc), &lc->timer, jl_now_ns() + RETRY_NS, ask_again);
+}
+
+/* Takes the descriptors of a reply: [inotify,] index, data. */
+static void take_segment(struct logcall *lc, struct ipc_frame *f)
+{
+    size_t first = f->n_fds - 2;
+
+    if (f->text[0])
+        snprintf(lc->full_job, sizeof lc->full_job, "%.*s", (int) sizeof lc->full_job - 1, f->text);
+    else if (strlen(lc->job) == JL_ID_LEN)
+        snprintf(lc->full_job, sizeof lc->full_job, "%s", lc->job);
+    lc->polled = first == 0 || watch_join(lc, &f->fds[0]) < 0;
+    jd_logread_open(&lc->reader, f->segment > lc->asked_segment ? f->segment : lc->asked_segment,
+                    jl_take_fd(&f->fds[first]), jl_take_fd(&f->fds[first + 1]));
+}
+
+static void segment_reply(struct jd_link_req *req, struct ipc_received *r)
+{
+    struct logcall *lc = JL_CONTAINER(req, struct logcall, req);
+    struct ipc_frame *f = &r->frame;
+
+    jl_loop_disarm(loop_of(lc), &lc->timer);
+    if (f->status == IPC_LINK_WAIT) {
+        not_begun(lc);
+    } else if (f->status != API_OK && lc->tailing && lc->reader.idx_fd >= 0) {
+        begin_reading(lc, 0); /* an older segment is gone: the lines begin here */
+    } else if (f->status != API_OK) {
+        jd_call_reply(&lc->call, f);
+    } else if (f->n_fds < 2) {
+        finish(lc); /* it never had any output */
+    } else {
+        take_segment(lc, f);
+        if (lc->tailing) {
+            tail_segment(lc);
+        } else {
+            lc->phase = PHASE_READ;
+            pump(lc);
+        }
+    }
+}
+
+static void ask_segment(struct logcall *lc, unsigned segment)
+{
+    Joblet__GetJobLogsRequest msg = JOBLET__GET_JOB_LOGS_REQUEST__INIT;
+    struct ipc_frame f = jd_call_frame(&lc->call, JD_OP_GET_JOB_LOGS);
+    uint8_t body[JOB_SIZE + 16];
+    struct jl_err e = JL_ERR_INIT;
+
+    msg.uuid = lc->job;
+    f.body_len = joblet__get_job_logs_request__pack(&msg, body);
+    f.body = body;
+    f.segment = segment;
+    lc->asked_segment = segment;
+    lc->phase = PHASE_OPEN;
+    if (jd_link_ask(&lc->call.front->link, &f, &lc->req, segment_reply, &e) < 0)
+        fail(lc, &e);
+    else
+        jl_loop_arm(loop_of(lc), &lc->timer, jd_call_due_ns(&lc->call, 0), open_late);
+}
+
+/* ---- the call */
+
+static void logcall_gone(struct jd_call *c)
+{
+    struct logcall *lc = JL_CONTAINER(c, struct logcall, call);
+
+    arrived(lc);
+    jl_loop_disarm(loop_of(lc), &lc->timer);
+    jd_link_forget(&c->front->link, &lc->req);
+    jd_logread_close(&lc->reader);
+    watch_release(lc->watch);
+    c->front->n_streams--;
+    jd_call_end(c);
+    free(lc);
+}
+
+static void logcall_writable(struct jd_call *c)
+{
+    struct logcall *lc = JL_CONTAINER(c, struct logcall, call);
+
+    arrived(lc);
+    pump(lc);
+}
+
+/* The state of some job has changed. */
+static void logcall_event(struct jd_call *c, const char *job_id)
+{
+    struct logcall *lc = JL_CONTAINER(c, struct logcall, call);
+
+    if (strncmp(job_id, lc->job, strlen(lc->job)) != 0)
+        return;
+    lc->state_known = false;
+    if (lc->phase == PHASE_NOT_BEGUN)
+        ask_segment(lc, lc->asked_segment);
+    else
+        pump(lc);
+}
+
+static int parse(struct logcall *lc, struct jl_err *e)
+{
+    const Joblet__GetJobLogsRequest *req;
+    ProtobufCMessage *msg;
+    const void *data;
+    size_t len;
+    int r;
+
+    data = rpc_call_request(lc->call.rpc, &len);
+    if (len > REQUEST_MAX)
+        return jl_refuse(e, EMSGSIZE, "the request has %zu bytes, limit is %d", len, REQUEST_MAX);
+    r = api_unpack_request(&joblet__get_job_logs_request__descriptor, data, len, &msg, e);
+    if (r < 0)
+        return r;
+    req = (const Joblet__GetJobLogsRequest *) msg;
+    r = api_validate_get_job_logs(req, e);
+    if (r == 0) {
+        snprintf(lc->job, sizeof lc->job, "%s", req->uuid);
+        lc->no_follow = req->no_follow;
+        lc->reader.from = req->from_sequence;
+        lc->tail_lines = req->tail_lines > 0 ? (uint64_t) req->tail_lines : 0;
+        lc->tailing = lc->tail_forward = lc->tail_lines > 0;
+    }
+    protobuf_c_message_free_unpacked(msg, NULL);
+    rpc_call_drop_request(lc->call.rpc);
+    return r;
+}
+
+void jd_logcall_begin(struct jd_front *front, struct rpc_call *rpc)
+{
+    struct logcall *lc = calloc(1, sizeof *lc);
+    struct jl_err e = JL_ERR_INIT;
+
+    if (!lc || front->n_streams >= front->streams_max) {
+        free(lc);
+        rpc_call_finish(rpc, API_RESOURCE_EXHAUSTED, "the server has too many open log streams",
+                        NULL, 0);
+        return;
+    }
+    lc->reader = (struct jd_logread) JD_LOGREAD_INIT;
+    jd_call_begin(&lc->call, front, rpc, JD_OP_GET_JOB_LOGS, &logcall_kind);
+    front->n_streams++;
+    if (parse(lc, &e) < 0)
+        fail(lc, &e);
+    else
+        ask_segment(lc, 0);
+}
