@@ -1,0 +1,889 @@
+#!/usr/bin/python3
+"""joblet-front against a hostile client (python3-grpcio) and a core that does as told (fakecore.py).
+
+front_test.py [NAME...] runs the cases whose name holds one of the words and prints TAP.
+Needs root (it starts joblet-front as nobody) and $JOBLET_BUILD, where joblet-front was built.
+"""
+import os
+import random
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, HERE)
+sys.dont_write_bytecode = True
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+import grpc  # noqa: E402
+import fakecore  # noqa: E402
+import pki  # noqa: E402
+
+PROGRAM = os.path.join(os.environ.get("JOBLET_BUILD", TOP), "joblet-front")
+JOB = "11111111-2222-4333-8444-555555555555"
+Code = grpc.StatusCode
+pb = None
+CA = None
+CASES = []
+
+
+def case(fn):
+    CASES.append(fn)
+    return fn
+
+
+def check(condition, text):
+    if not condition:
+        raise AssertionError(text)
+
+
+def equal(got, want, what="value"):
+    check(got == want, f"{what}: got {got!r}, want {want!r}")
+
+
+def wait_for(fn, what, seconds=15):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if fn():
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+def load_messages(directory):
+    from grpc_tools import protoc
+    source = os.path.join(TOP, "src", "api")
+    if protoc.main(["protoc", f"-I{source}", f"--python_out={directory}",
+                    os.path.join(source, "joblet.proto")]) != 0:
+        raise RuntimeError("protoc refused joblet.proto")
+    sys.path.insert(0, directory)
+    import joblet_pb2
+    return joblet_pb2
+
+
+class Client:
+    """One connection with the certificate of a role (or what is given)."""
+
+    def __init__(self, address, role="admin", cert=None, authority=None):
+        authority = authority or CA
+        cert = cert if cert is not None else authority.client(role)
+        creds = grpc.ssl_channel_credentials(CA.pem, cert[1] if cert else None,
+                                             cert[0] if cert else None)
+        self.channel = grpc.secure_channel(address, creds, [
+            ("grpc.ssl_target_name_override", "joblet"), ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)])
+
+    def call(self, method, request=b"", service="JobService", timeout=30):
+        fn = self.channel.unary_unary(f"/joblet.{service}/{method}")
+        return fn(request if isinstance(request, bytes) else request.SerializeToString(),
+                  timeout=timeout)
+
+    def refused(self, method, request=b"", **kw):
+        try:
+            self.call(method, request, **kw)
+        except grpc.RpcError as e:
+            return e.code(), e.details()
+        raise AssertionError(f"{method} was not refused")
+
+    def log(self, job=JOB, timeout=60, **fields):
+        fn = self.channel.unary_stream("/joblet.JobService/GetJobLogs",
+                                       response_deserializer=pb.DataChunk.FromString)
+        return fn(pb.GetJobLogsRequest(uuid=job, **fields).SerializeToString(), timeout=timeout)
+
+    def log_text(self, job=JOB, **fields):
+        return b"".join(c.payload for c in self.log(job, **fields))
+
+    def run(self, uploads=(), **fields):
+        files = [pb.FileUpload(path=p, content=c) for p, c in uploads]
+        return pb.RunJobRequest(command="true", uploads=files, **fields)
+
+    def close(self):
+        self.channel.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class Running:
+    """A front that listens; what it left is checked at the end."""
+
+    def __init__(self, **conf):
+        self.conf = conf
+
+    def __enter__(self):
+        self.front = fakecore.Front(PROGRAM, CA, **self.conf)
+        try:
+            self.front.wait_listening()
+        except Exception:
+            self.front.stop()
+            raise
+        return self.front
+
+    def __exit__(self, kind, *_):
+        log, left = self.front.log(), os.listdir(self.front.core.staging)
+        status = self.front.stop()
+        if kind is None:
+            equal(status, 0, f"exit status of joblet-front ({log[-2000:]})")
+            equal(left, [], "left in the staging root")
+        else:
+            sys.stderr.write(log[-4000:])
+
+
+# ---- the door
+
+@case
+def a_role_decides_what_is_called():
+    with Running() as front:
+        front.core.handlers["RUN_JOB"] = lambda core, f: core.ok(
+            f, pb.RunJobResponse(job_uuid=JOB, status="RUNNING").SerializeToString())
+        front.core.handlers["LIST_JOBS"] = lambda core, f: core.ok(f)
+        for role in ("viewer", "READER"):
+            with Client(front.core.address, role) as c:
+                c.call("ListJobs")
+                equal(c.refused("RunJob", c.run()),
+                      (Code.PERMISSION_DENIED,
+                       "role reader is not allowed to perform operation run_job"), role)
+                equal(c.refused("StopJob", pb.StopJobRequest(uuid=JOB))[0],
+                      Code.PERMISSION_DENIED, role)
+        for role in ("developer", "maintainer", "Admin"):
+            with Client(front.core.address, role) as c:
+                equal(pb.RunJobResponse.FromString(c.call("RunJob", c.run())).job_uuid, JOB, role)
+        equal(front.core.count("RUN_JOB"), 3, "requests that reached core")
+
+
+@case
+def a_certificate_without_a_role_may_do_nothing():
+    with Running() as front:
+        for subject in ("/CN=x", "/CN=x/OU=root", "/CN=x/OU=administrator", "/CN=admin/O=admin"):
+            with Client(front.core.address, cert=CA.issue(subject)) as c:
+                code, text = c.refused("ListJobs")
+                equal(code, Code.PERMISSION_DENIED, subject)
+                check("failed to extract client role" in text, text)
+        both = CA.issue("/CN=x/OU=admin/OU=viewer")
+        with Client(front.core.address, cert=both) as c:
+            equal(c.refused("RunJob", c.run())[0], Code.PERMISSION_DENIED, "admin and viewer")
+        equal(front.core.seen, [], "requests that reached core")
+
+
+@case
+def foreign_expired_and_missing_certificates_are_refused_by_tls():
+    foreign = pki.Authority(os.path.join(CA.dir, "foreign"), "Test-CA")  # even of the same name
+    with Running() as front:
+        for what, cert in (("foreign", foreign.client("admin")),
+                           ("expired", CA.client("admin", days=-1)),
+                           ("for a server", CA.server()), ("none", ())):
+            with Client(front.core.address, cert=cert) as c:
+                code = c.refused("ListJobs", timeout=10)[0]
+                check(code in (Code.UNAVAILABLE, Code.UNAUTHENTICATED), f"{what}: {code}")
+        equal(front.core.seen, [], "requests that reached core")
+        front.core.handlers["LIST_JOBS"] = lambda core, f: core.ok(f)
+        with Client(front.core.address) as c:
+            c.call("ListJobs")
+
+
+@case
+def tls_1_2_and_plain_text_are_refused():
+    with Running() as front:
+        host, port = front.core.address.split(":")
+        cert, key = CA.client("admin")
+        with tempfile.NamedTemporaryFile(dir=CA.dir) as f:
+            f.write(cert + key)
+            f.flush()
+            for version, good in ((ssl.TLSVersion.TLSv1_2, False), (ssl.TLSVersion.TLSv1_3, True)):
+                ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                ctx.check_hostname, ctx.verify_mode = False, ssl.CERT_NONE
+                ctx.minimum_version = ctx.maximum_version = version
+                ctx.set_alpn_protocols(["h2"])
+                ctx.load_cert_chain(f.name)
+                try:
+                    with socket.create_connection((host, int(port)), 10) as raw, \
+                            ctx.wrap_socket(raw) as tls:
+                        tls.recv(1)
+                        ok = tls.version() == "TLSv1.3"
+                except (ssl.SSLError, ConnectionError):
+                    ok = False
+                equal(ok, good, str(version))
+        channel = grpc.insecure_channel(front.core.address)
+        try:
+            channel.unary_unary("/joblet.JobService/ListJobs")(b"", timeout=5)
+            raise AssertionError("plain text was answered")
+        except grpc.RpcError as e:
+            check(e.code() in (Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED), str(e.code()))
+        channel.close()
+
+
+@case
+def an_unknown_method_is_named():
+    with Running() as front, Client(front.core.address) as c:
+        code, text = c.refused("Explode")
+        equal(code, Code.UNIMPLEMENTED, "status")
+        check("/joblet.JobService/Explode" in text, text)
+        equal(c.refused("DeleteJob")[0], Code.UNIMPLEMENTED, "known but not built")
+
+
+@case
+def health_needs_no_role():
+    with Running() as front, Client(front.core.address, cert=CA.issue("/CN=probe")) as c:
+        answer = c.channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=10)
+        equal(answer, b"\x08\x01", "SERVING")
+
+
+@case
+def core_learns_who_asks():
+    with Running() as front:
+        front.core.handlers["LIST_JOBS"] = lambda core, f: core.ok(f)
+        with Client(front.core.address, "developer") as c:
+            c.call("ListJobs")
+        name, unit, serial, peer = front.core.last("LIST_JOBS").who
+        equal((name, unit), ("developer-client", "developer"), "names")
+        equal(int(serial, 16), CA.serial, "serial")
+        check(peer.startswith("127.0.0.1:"), peer)
+
+
+# ---- requests and answers
+
+@case
+def answers_of_every_size_come_whole():
+    with Running() as front, Client(front.core.address) as c:
+        for size in (0, 1, 65536, 65537, 20 << 20):
+            body = os.urandom(size)
+            front.core.handlers["LIST_JOBS"] = lambda core, f, body=body: core.ok(f, body)
+            check(c.call("ListJobs") == body, f"answer of {size} bytes differs")
+
+
+@case
+def an_error_of_core_is_the_clients_error():
+    with Running() as front, Client(front.core.address) as c:
+        front.core.handlers["STOP_JOB"] = lambda core, f: core.error(f, 9, "job is not running")
+        equal(c.refused("StopJob", pb.StopJobRequest(uuid=JOB)),
+              (Code.FAILED_PRECONDITION, "job is not running"))
+
+
+@case
+def a_silent_core_is_not_waited_for_forever():
+    with Running(timeout_ms=300) as front, Client(front.core.address) as c:
+        late = []
+        front.core.handlers["LIST_JOBS"] = lambda core, f: late.append(f)
+        front.core.handlers["RUN_JOB"] = lambda core, f: late.append(f)
+        equal(c.refused("ListJobs")[0], Code.DEADLINE_EXCEEDED)
+        equal(c.refused("RunJob", c.run())[0], Code.DEADLINE_EXCEEDED)
+        for f in late:  # the answer that nobody wants any more
+            front.core.send(front.core.ok(f))
+        front.core.handlers["LIST_JOBS"] = lambda core, f: core.ok(f, b"\x0a\x00")
+        equal(c.call("ListJobs"), b"\x0a\x00")
+
+
+@case
+def core_gets_what_was_understood_not_what_came():
+    with Running() as front, Client(front.core.address) as c:
+        front.core.handlers["RUN_JOB"] = lambda core, f: core.ok(f)
+        clean = c.run(args=["a", "b"], environment={"A": "1"})
+        noise = b"\xc2\x3e\x05extra" + b"\x92\x4e\x02{}"  # fields 1000 and 1250
+        c.call("RunJob", clean.SerializeToString() + noise)
+        got = front.core.last("RUN_JOB").body
+        check(b"extra" not in got, "an unknown field reached core")
+        equal(pb.RunJobRequest.FromString(got), clean)
+
+
+@case
+def malformed_requests_are_refused():
+    with Running() as front, Client(front.core.address) as c:
+        bad = {"RunJob": [b"\x12\x05sh", b"\xff", b"\x12\x02\xc3\x28", b"\x12\x03a\x00b", b"",
+                          b"\x42\x03\x0a\x05x", b"\x0b\x0c"],
+               "GetJobStatus": [b"\x0a\x02\xff\xfe", b"\x0a\x7f", b"", b"\x0a\x03../"],
+               "StopJob": [b"\x08\x01", b"\x0a\x01x"]}
+        for method, requests in bad.items():
+            for r in requests:
+                equal(c.refused(method, r)[0], Code.INVALID_ARGUMENT, f"{method} {r!r}")
+        for r in (b"\x0a\x02\xff\xfe", b"\x0a\x05x", b""):
+            call = c.channel.unary_stream("/joblet.JobService/GetJobLogs")(r, timeout=10)
+            try:
+                next(call)
+                raise AssertionError("GetJobLogs was not refused")
+            except grpc.RpcError as e:
+                equal(e.code(), Code.INVALID_ARGUMENT, f"GetJobLogs {r!r}")
+        equal(front.core.seen, [], "requests that reached core")
+
+
+@case
+def random_bytes_do_no_harm():
+    rng = random.Random(7)
+    seed = pb.RunJobRequest(command="sh", args=["-c", "x"], environment={"A": "b"},
+                            uploads=[pb.FileUpload(path="a", content=b"b")]).SerializeToString()
+    with Running() as front, Client(front.core.address) as c:
+        front.core.handlers["RUN_JOB"] = lambda core, f: core.error(f, 3, "no")
+        for _ in range(400):
+            data = bytearray(seed)
+            for _ in range(rng.randint(1, 6)):
+                data[rng.randrange(len(data))] = rng.randrange(256)
+            c.refused("RunJob", bytes(data[:rng.randint(1, len(data))]))
+        for method in ("ListJobs", "GetJobStatus", "StopJob"):
+            for _ in range(50):
+                c.refused(method, bytes(rng.randrange(256) for _ in range(rng.randint(1, 40))))
+
+
+@case
+def a_message_over_the_limit_is_refused():
+    with Running(grpc={"max_recv": 1 << 20}) as front, Client(front.core.address) as c:
+        code = c.refused("RunJob", c.run([("big", bytes(2 << 20))]))[0]
+        equal(code, Code.RESOURCE_EXHAUSTED)
+        code = c.refused("GetJobStatus", pb.GetJobStatusRequest(uuid="a" * 70000))[0]
+        equal(code, Code.INVALID_ARGUMENT)
+
+
+@case
+def many_requests_are_in_flight_at_once():
+    with Running(timeout_ms=20000) as front, Client(front.core.address) as c:
+        held = []
+        front.core.handlers["LIST_JOBS"] = lambda core, f: held.append(f)
+        fn = c.channel.unary_unary("/joblet.JobService/ListJobs")
+        calls = [fn.future(b"", timeout=30) for _ in range(300)]
+        wait_for(lambda: len(held) == 300, "300 requests at core")
+        order = list(held)
+        random.Random(1).shuffle(order)
+        for f in order:
+            front.core.send(front.core.ok(f))
+        for call in calls:
+            equal(call.result(), b"")
+
+
+# ---- uploads
+
+def accept_run(front, look=None):
+    def run(core, f):
+        req = pb.RunJobRequest.FromString(f.body)
+        path = core.sessions.pop(req.upload_session, None) if req.upload_session else None
+        if look:
+            look(req, path)
+        if path:
+            shutil.rmtree(path)
+        return core.ok(f, pb.RunJobResponse(job_uuid=JOB).SerializeToString())
+    front.core.handlers["RUN_JOB"] = run
+
+
+@case
+def uploads_are_written_and_core_gets_names_alone():
+    big = os.urandom(5 << 20)
+    seen = {}
+
+    def look(req, path):
+        seen["req"] = req
+        for root, dirs, files in os.walk(path):
+            for name in files + dirs:
+                full = os.path.join(root, name)
+                data = open(full, "rb").read() if name in files else None
+                seen[os.path.relpath(full, path)] = (os.stat(full).st_mode & 0o7777, data)
+
+    with Running() as front, Client(front.core.address) as c:
+        accept_run(front, look)
+        req = c.run([("run.sh", b"echo"), ("a/b/c.bin", big), ("none", b"")])
+        req.uploads[0].mode = 0o100755
+        req.uploads.add(path="out", is_directory=True, mode=0o700)
+        c.call("RunJob", req)
+        equal(seen["run.sh"], (0o755, b"echo"))
+        check(seen["a/b/c.bin"] == (0o644, big), "a/b/c.bin differs")
+        equal(seen["none"], (0o644, b""))
+        equal(seen["a/b"][0], 0o755)
+        equal(seen["out"][0], 0o700)
+        got = seen["req"]
+        equal([u.path for u in got.uploads], ["run.sh", "a/b/c.bin", "none", "out"])
+        check(all(not u.content for u in got.uploads), "contents crossed to core")
+        equal(front.core.last("STAGE").text, f"bytes={4 + (5 << 20)} files=4")
+
+
+@case
+def bad_upload_paths_are_refused_and_leave_nothing():
+    with Running() as front, Client(front.core.address) as c:
+        accept_run(front)
+        for path in ("../x", "a/../../x", "/etc/passwd", "", ".", "..", "a//b", "etc/passwd",
+                     "usr/bin/x", "proc/1", "a\nb", "a/" + "b" * 256, "c" * 5000):
+            code, text = c.refused("RunJob", c.run([("ok", b"1"), (path, b"2")]))
+            equal(code, Code.INVALID_ARGUMENT, f"{path[:40]!r}: {text}")
+        code, text = c.refused("RunJob", c.run([("a", b"1"), ("a", b"2")]))
+        equal(code, Code.INVALID_ARGUMENT, f"twice: {text}")
+        check("twice" in text, text)
+        code, text = c.refused("RunJob", c.run([("a", b"1"), ("a/b", b"2")]))
+        equal(code, Code.INVALID_ARGUMENT, f"below a file: {text}")
+        equal(front.core.count("RUN_JOB"), 0, "requests that reached core")
+        code, text = c.refused("RunJob", c.run([("a", b"1")], upload_session="x"))
+        equal(code, Code.UNIMPLEMENTED, text)
+
+
+@case
+def a_symlink_in_the_staging_directory_is_not_followed():
+    with Running() as front, Client(front.core.address) as c:
+        accept_run(front)
+        target = os.path.join(front.scratch, "outside")
+        os.mkdir(target)
+        os.chmod(target, 0o777)
+        plain = front.core.on_STAGE
+
+        def stage(core, f):
+            answer = plain(f)
+            os.symlink(target, os.path.join(core.sessions[answer.text], "link"))
+            return answer
+
+        front.core.handlers["STAGE"] = stage
+        code, text = c.refused("RunJob", c.run([("link/x", b"1")]))
+        equal(code, Code.INVALID_ARGUMENT, text)
+        code, text = c.refused("RunJob", c.run([("link", b"1")]))
+        equal(code, Code.INVALID_ARGUMENT, text)
+        equal(os.listdir(target), [], "written through the link")
+
+
+@case
+def ten_thousand_small_files_are_one_request():
+    count = {}
+
+    def look(_req, path):
+        count["n"] = sum(len(files) for _, _, files in os.walk(path))
+
+    with Running() as front, Client(front.core.address) as c:
+        accept_run(front, look)
+        c.call("RunJob", c.run([(f"d{i % 100}/f{i}", b"x%d" % i) for i in range(10000)]))
+        equal(count["n"], 10000)
+
+
+@case
+def a_large_upload_costs_its_size_once_and_holds_up_nobody():
+    size = 100 << 20
+    with Running() as front, Client(front.core.address) as c, Client(front.core.address) as other:
+        sizes, slowest = [], 0.0
+        accept_run(front, lambda req, path: sizes.append(os.path.getsize(f"{path}/big")))
+        front.core.handlers["LIST_JOBS"] = lambda core, f: core.ok(f)
+        other.call("ListJobs")
+        before = front.rss_peak()
+        req = c.run([("big", bytes(size))]).SerializeToString()
+        call = c.channel.unary_unary("/joblet.JobService/RunJob").future(req, timeout=60)
+        while not call.done():
+            began = time.monotonic()
+            other.call("ListJobs")
+            slowest = max(slowest, time.monotonic() - began)
+            time.sleep(0.005)
+        call.result()
+        equal(sizes, [size])
+        check(slowest < 1.0, f"another client waited {slowest:.2f} s")
+        used = front.rss_peak() - before
+        check(used < 2.6 * size, f"an upload of {size >> 20} MiB took {used >> 20} MiB of memory")
+
+
+@case
+def a_refused_job_gives_its_uploads_back():
+    with Running() as front, Client(front.core.address) as c:
+        front.core.handlers["RUN_JOB"] = lambda core, f: core.error(f, 5, "no such runtime")
+        equal(c.refused("RunJob", c.run([("a", b"1")])), (Code.NOT_FOUND, "no such runtime"))
+        wait_for(lambda: not os.listdir(front.core.staging), "staging is empty")
+        front.core.handlers["STAGE"] = lambda core, f: core.error(f, 8, "no room")
+        equal(c.refused("RunJob", c.run([("a", b"1")])), (Code.RESOURCE_EXHAUSTED, "no room"))
+
+
+@case
+def a_client_that_vanishes_leaves_no_staging():
+    with Running() as front:
+        gate, staged = threading.Event(), threading.Event()
+        plain = front.core.on_STAGE
+
+        def stage(core, f):
+            staged.set()
+            gate.wait(10)
+            return plain(f)
+
+        front.core.handlers["STAGE"] = stage
+        accept_run(front)
+        c = Client(front.core.address)  # gone before the directory is there
+        call = c.channel.unary_unary("/joblet.JobService/RunJob").future(
+            c.run([("a", b"1")]).SerializeToString(), timeout=20)
+        staged.wait(10)
+        call.cancel()
+        c.close()
+        time.sleep(0.2)
+        gate.set()
+        wait_for(lambda: front.core.count("UNSTAGE") == 1, "UNSTAGE")
+        del front.core.handlers["STAGE"]
+        for i in range(12):  # gone somewhere in the middle
+            before = front.core.count("STAGE")
+            c = Client(front.core.address)
+            call = c.channel.unary_unary("/joblet.JobService/RunJob").future(
+                c.run([("a", bytes(30 << 20))]).SerializeToString(), timeout=20)
+            wait_for(lambda: front.core.count("STAGE") > before, "STAGE")
+            time.sleep(0.002 * i)
+            call.cancel()
+            c.close()
+        wait_for(lambda: not os.listdir(front.core.staging), "staging is empty")
+        fds = front.open_fds()
+        check(fds < 40, f"{fds} descriptors are open")
+
+
+@case
+def a_full_disk_is_told_with_the_file():
+    front = fakecore.Front(PROGRAM, CA, staging_tmpfs="size=4m")
+    try:
+        front.wait_listening()
+        with Client(front.core.address) as c:
+            accept_run(front)
+            code, text = c.refused("RunJob", c.run([("small", b"1"), ("dir/big", bytes(9 << 20))]))
+            equal(code, Code.RESOURCE_EXHAUSTED, text)
+            check("'dir/big'" in text and "No space left" in text, text)
+            wait_for(lambda: not os.listdir(front.core.staging), "staging is empty")
+            c.call("RunJob", c.run([("big", bytes(3 << 20))]))
+    finally:
+        front.stop()
+
+
+# ---- logs
+
+def lines(n, first=0):
+    return [b"line %06d\n" % i for i in range(first, first + n)]
+
+
+@case
+def history_and_then_what_comes_live():
+    with Running() as front, Client(front.core.address) as c:
+        log = front.new_log(JOB)
+        log.add(b"one\n")
+        log.add(b"oops\n", 2)
+        log.add(b"two\n")
+        log.add(b"[joblet] note\n", 3)
+        stream = c.log()
+        got = [next(stream) for _ in range(4)]
+        equal([(g.payload, g.stream, g.sequence) for g in got],
+              [(b"one\n", 1, 1), (b"oops\n", 2, 2), (b"two\n", 1, 3), (b"[joblet] note\n", 2, 4)])
+        check(abs(got[0].timestamp - time.time_ns()) < 60e9, "timestamp")
+        for i in range(20):
+            log.add(b"live %d\n" % i)
+            equal(next(stream).payload, b"live %d\n" % i)
+        log.add(b"no newline")
+        log.gap(12345)
+        log.add(b"after\n")
+        log.end()
+        text = b"".join(g.payload for g in stream)
+        equal(text, b"no newline\n[joblet: 12345 bytes of output were dropped here: disk full]\n"
+              b"after\n")
+
+
+@case
+def a_hundred_thousand_lines_come_once_in_order_and_fast():
+    with Running() as front, Client(front.core.address) as c:
+        log = front.new_log(JOB)
+        log.add_many(lines(100000))
+        log.end()
+        began = time.monotonic()
+        chunks = list(c.log())
+        took = time.monotonic() - began
+        check(b"".join(k.payload for k in chunks) == b"".join(lines(100000)), "lines differ")
+        check(max(len(k.payload) for k in chunks) <= 1 << 20, "a chunk is too large")
+        equal(chunks[-1].sequence, 100000)
+        check(len(chunks) < 10, f"{len(chunks)} chunks")
+        check(took < 2, f"it took {took:.1f} s")
+
+
+@case
+def live_lines_come_once_and_in_order_to_every_reader():
+    with Running() as front, Client(front.core.address) as c:
+        log = front.new_log(JOB)
+        results = [None] * 5
+
+        def read(i):
+            results[i] = c.log_text()
+
+        threads = [threading.Thread(target=read, args=(i,)) for i in range(5)]
+        for t in threads:
+            t.start()
+        for i in range(0, 20000, 50):
+            if i % 1000 == 0:
+                log.add(b"".join(lines(50, i)))
+            else:
+                log.add_many(lines(50, i))
+            if i % 5000 == 4950:
+                log.next_segment()
+        log.end()
+        for t in threads:
+            t.join(30)
+        for i, text in enumerate(results):
+            check(text == b"".join(lines(20000)), f"reader {i} got something else")
+
+
+@case
+def reading_goes_on_after_any_sequence():
+    with Running() as front, Client(front.core.address) as c:
+        log = front.new_log(JOB)
+        for first in (0, 10, 20):
+            for p in lines(10, first):
+                log.add(p)
+            if first < 20:
+                log.next_segment()
+        log.end()
+        # sequences: 1-10, NEXT 11, 12-21, NEXT 22, 23-32, END 33
+        for from_sequence, skipped in ((0, 0), (1, 0), (2, 1), (10, 9), (11, 10), (12, 10),
+                                       (13, 11), (23, 20), (32, 29), (33, 30), (99, 30)):
+            equal(c.log_text(from_sequence=from_sequence), b"".join(lines(30)[skipped:]),
+                  f"from {from_sequence}")
+        whole = list(c.log())
+        equal([k.sequence for k in whole], [10, 21, 32])
+        equal(c.log_text(from_sequence=whole[0].sequence + 1), b"".join(lines(20, 10)))
+
+
+@case
+def the_last_lines_over_segments():
+    with Running() as front, Client(front.core.address) as c:
+        log = front.new_log(JOB)
+        for first in (0, 100, 200):
+            log.add_many(lines(100, first))
+            if first < 200:
+                log.next_segment()
+        for n in (1, 5, 100, 101, 250, 300, 1000):
+            equal(c.log_text(tail_lines=n, no_follow=True), b"".join(lines(300)[-n:]), f"{n} lines")
+        log.add(b"partial")
+        equal(c.log_text(tail_lines=2, no_follow=True), lines(300)[-1] + b"partial")
+        log.next_segment()
+        equal(c.log_text(tail_lines=1, no_follow=True), b"partial", "an empty last segment")
+        log.end()
+        equal(c.log_text(tail_lines=1), b"partial", "followed to the end")
+
+
+@case
+def no_follow_ends_at_what_is_stored():
+    with Running() as front, Client(front.core.address) as c:
+        log = front.new_log(JOB)
+        equal(c.log_text(no_follow=True), b"", "an empty log")
+        log.add(b"a\n")
+        equal(c.log_text(no_follow=True), b"a\n")
+        front.core.logs[JOB] = "wait"
+        equal(c.log_text(no_follow=True), b"", "a log not begun")
+        front.core.logs[JOB] = log
+
+
+@case
+def a_job_that_has_not_begun_is_waited_for():
+    with Running() as front, Client(front.core.address) as c:
+        front.core.logs[JOB] = "wait"
+        stream = c.log()
+        wait_for(lambda: front.core.count("GET_JOB_LOGS") >= 1, "the question")
+        log = front.new_log(JOB)
+        log.add(b"begun\n")
+        front.core.event(JOB)
+        equal(next(stream).payload, b"begun\n")
+        log.end()
+        equal(list(stream), [])
+        front.core.logs[JOB] = "wait"  # and without an event
+        stream = c.log()
+        wait_for(lambda: front.core.count("GET_JOB_LOGS") >= 4, "asked again by itself")
+        front.core.logs[JOB] = log
+        equal(b"".join(k.payload for k in stream), b"begun\n")
+
+
+@case
+def the_end_comes_although_the_shim_died():
+    with Running() as front, Client(front.core.address) as c:
+        log = front.new_log(JOB)
+        log.add(b"a\n")
+        stream = c.log()
+        equal(next(stream).payload, b"a\n")
+        wait_for(lambda: front.core.count("GET_JOB") == 1, "the state was asked for")
+        front.core.event("99999999-2222-4333-8444-555555555555")  # another job's
+        log.add(b"last\n")
+        front.core.states[JOB] = "FAILED"
+        front.core.event(JOB)
+        equal(b"".join(k.payload for k in stream), b"last\n")
+        equal(c.log_text(), b"a\nlast\n", "asked after the end")
+        front.core.states[JOB] = None  # deleted meanwhile
+        equal(c.log_text(), b"a\nlast\n", "deleted while it is read")
+
+
+@case
+def an_unknown_job_has_no_log():
+    with Running() as front, Client(front.core.address) as c:
+        try:
+            c.log_text("abcdef")
+            raise AssertionError("not refused")
+        except grpc.RpcError as e:
+            equal((e.code(), e.details()), (Code.NOT_FOUND, "job not found: abcdef"))
+
+
+@case
+def a_damaged_log_says_so():
+    with Running() as front, Client(front.core.address) as c:
+        log = front.new_log(JOB)
+        for p in lines(3):
+            log.add(p)
+        with open(f"{log.dir}/output.0.idx", "r+b") as f:
+            f.seek(40 + 7)
+            f.write(b"\x77")
+        stream = c.log()
+        equal(next(stream).payload, lines(1)[0])
+        try:
+            next(stream)
+            raise AssertionError("not refused")
+        except grpc.RpcError as e:
+            equal(e.code(), Code.DATA_LOSS, e.details())
+
+
+@case
+def two_hundred_streams_and_a_slow_reader():
+    with Running() as front:
+        log = front.new_log(JOB)
+        clients = [Client(front.core.address) for _ in range(8)]
+        idle = front.open_fds()
+        slow = clients[0].log()  # nobody reads it
+        streams = [clients[i % 8].log() for i in range(200)]
+        log.add(b"hello\n")
+        for s in streams:
+            equal(next(s).payload, b"hello\n")
+        log.add_many([os.urandom(60000) for _ in range(400)])  # 24 MB
+        fast = sum(len(k.payload) for k in clients[7].log(no_follow=True))
+        equal(fast, 6 + 400 * 60000, "a fast reader beside a slow one")
+        used = front.open_fds() - idle
+        check(used < 201 * 2 + 30, f"{used} descriptors for 201 streams")
+        for c in clients:
+            c.close()
+        check(slow.code() is not None, "the slow reader's call is over")
+        wait_for(lambda: front.open_fds() <= idle, "descriptors are closed")
+        log.end()
+        with Client(front.core.address) as c:
+            check(c.log_text()[:6] == b"hello\n", "a new reader")
+
+
+@case
+def streams_have_a_ceiling():
+    with Running(nofile=256) as front, Client(front.core.address) as c:
+        front.new_log(JOB).add(b"x\n")
+        streams, refused = [], 0
+        for _ in range(60):
+            s = c.log()
+            try:
+                next(s)
+                streams.append(s)
+            except grpc.RpcError as e:
+                equal(e.code(), Code.RESOURCE_EXHAUSTED, e.details())
+                refused += 1
+        equal((len(streams), refused), (32, 28), "served and refused of 60 with 256 descriptors")
+        for s in streams:
+            s.cancel()
+
+
+# ---- life and death
+
+@case
+def a_core_that_dies_ends_every_call():
+    front = fakecore.Front(PROGRAM, CA)
+    try:
+        front.wait_listening()
+        front.new_log(JOB).add(b"x\n")
+        front.core.handlers["LIST_JOBS"] = lambda core, f: None
+        with Client(front.core.address) as c:
+            stream = c.log()
+            next(stream)
+            call = c.channel.unary_unary("/joblet.JobService/ListJobs").future(b"", timeout=20)
+            wait_for(lambda: front.core.count("LIST_JOBS") == 1, "the request")
+            front.core.sock.shutdown(socket.SHUT_RDWR)
+            for what in (lambda: next(stream), call.result):
+                try:
+                    what()
+                    raise AssertionError("the call went on without core")
+                except grpc.RpcError as e:
+                    equal((e.code(), e.details()), (Code.UNAVAILABLE, "joblet core went away"))
+            equal(front.process.wait(10), 0, "exit status")
+    finally:
+        front.stop()
+
+
+@case
+def sigterm_ends_it_cleanly():
+    front = fakecore.Front(PROGRAM, CA)
+    front.wait_listening()
+    front.new_log(JOB).add(b"x\n")
+    with Client(front.core.address) as c:
+        stream = c.log()
+        next(stream)
+        front.process.terminate()
+        try:
+            next(stream)
+            raise AssertionError("the stream went on")
+        except grpc.RpcError as e:
+            equal((e.code(), e.details()), (Code.UNAVAILABLE, "the server is going down"))
+        equal(front.process.wait(10), 0, "exit status")
+    front.stop()
+
+
+@case
+def a_port_in_use_is_named():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        front = fakecore.Front(PROGRAM, CA, port=s.getsockname()[1])
+        equal(front.process.wait(10), 1, "exit status")
+        log = front.log()
+        front.stop()
+        check(f"127.0.0.1:{s.getsockname()[1]}" in log and "in use" in log, log)
+
+
+@case
+def it_refuses_root_arguments_and_a_missing_core():
+    done = subprocess.run([PROGRAM], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    equal(done.returncode, 1)
+    check(b"does not run as root" in done.stderr, done.stderr)
+    done = subprocess.run(["setpriv", "--reuid=65534", "--clear-groups", PROGRAM],
+                          stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    equal(done.returncode, 1)
+    check(b"joblet starts joblet-front" in done.stderr, done.stderr)
+    done = subprocess.run([PROGRAM, "--port=1"], capture_output=True, check=False)
+    equal(done.returncode, 1)
+    check(b"takes no arguments" in done.stderr, done.stderr)
+
+
+@case
+def it_has_given_everything_up():
+    with Running() as front, Client(front.core.address) as c:
+        front.core.handlers["LIST_JOBS"] = lambda core, f: core.ok(f)
+        c.call("ListJobs")
+        pid = front.process.pid
+        tasks = os.listdir(f"/proc/{pid}/task")
+        check(len(tasks) >= 2, "gRPC has threads")
+        for tid in tasks:
+            with open(f"/proc/{pid}/task/{tid}/status", encoding="ascii") as f:
+                status = dict(line.split(":\t", 1) for line in f.read().splitlines() if ":\t" in line)
+            equal(status["Uid"].split(), ["65534"] * 4, tid)
+            equal(status["NoNewPrivs"], "1", tid)
+            equal(status["Seccomp"], "2", tid)
+            for cap in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+                equal(int(status[cap], 16), 0, f"{tid} {cap}")
+        equal(os.stat(f"/proc/{pid}/io").st_uid, 0, "owner of /proc/PID: it is not dumpable")
+
+
+def main():
+    global pb, CA
+    words = sys.argv[1:]
+    cases = [c for c in CASES if not words or any(w in c.__name__ for w in words)]
+    scratch = tempfile.mkdtemp(prefix="jlfp.")
+    failed = 0
+    try:
+        fakecore.read_ops(os.path.join(TOP, "src", "ipc", "ops.def"))
+        pb = load_messages(scratch)
+        CA = pki.Authority(os.path.join(scratch, "ca"))
+        print(f"1..{len(cases)}", flush=True)
+        for number, fn in enumerate(cases, 1):
+            began = time.monotonic()
+            try:
+                fn()
+                print(f"ok {number} {fn.__name__} # {time.monotonic() - began:.1f} s", flush=True)
+            except Exception:  # a case that fails must not end the others
+                failed += 1
+                print(f"not ok {number} {fn.__name__}", flush=True)
+                for line in traceback.format_exc().splitlines():
+                    print(f"# {line}", flush=True)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
