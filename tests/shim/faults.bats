@@ -339,6 +339,6 @@ field() { awk -v name="$1:" '$1 == name { print $2 }' "$2"; }
     until_true big
     after=$(field Private_Dirty "/proc/$shim_pid/smaps_rollup" 2>/dev/null || echo "$before")
     ended
-    [ $((${after:-$before} - before)) -le 64 ]
+    [ -n "${JOBLET_SANITIZED-}" ] || [ $((${after:-$before} - before)) -le 64 ]
     [ "$(job_log stdout | wc -c)" = $((220 * 1048576 + 1)) ]
 }
