@@ -83,3 +83,26 @@ int os_pidfd_wait_end(int pidfd, int timeout_ms)
     } while (r < 0 && errno == EINTR);
     return r < 0 ? -errno : r > 0;
 }
+
+pid_t os_pidfd_pid(int pidfd)
+{
+    char path[64], text[1024];
+    _close_ int fd = -1;
+    const char *p;
+    ssize_t n;
+    long pid;
+
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    n = read(fd, text, sizeof text - 1);
+    if (n < 0)
+        return -errno;
+    text[n] = '\0';
+    p = strstr(text, "\nPid:");
+    if (!p)
+        return -EINVAL;
+    pid = strtol(p + 5, NULL, 10);
+    return pid > 0 ? (pid_t) pid : -ESRCH;
+}

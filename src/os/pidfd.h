@@ -22,3 +22,6 @@ int os_pidfd_signal(int pidfd, int sig);
 
 /* Waits until the process has ended, for at most timeout_ms (-1: for ever). 1 ended, 0 not. */
 int os_pidfd_wait_end(int pidfd, int timeout_ms);
+
+/* The pid behind a pidfd in our pid namespace; -ESRCH when it is gone, -errno. */
+pid_t os_pidfd_pid(int pidfd);

@@ -1,0 +1,105 @@
+/* child.c - see child.h. This process is a copy of the parent; its stdio is the container's. */
+#include "runtime/child.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "os/ns.h"
+#include "os/rlimit.h"
+#include "runtime/launch.h"
+#include "runtime/step.h"
+#include "runtime/sync.h"
+
+void rt_signals_reset(void)
+{
+    struct sigaction dfl = { .sa_handler = SIG_DFL };
+    sigset_t none;
+
+    for (int sig = 1; sig < _NSIG; sig++)
+        if (sig != SIGKILL && sig != SIGSTOP)
+            sigaction(sig, &dfl, NULL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+_Noreturn void rt_child_main(struct rt_launch *l, int sync)
+{
+    struct jl_err e = JL_ERR_INIT;
+
+    jl_close(l->sync);
+    l->sync = sync;
+    /* The state directory's lock is ours too as long as we hold the descriptor. */
+    l->state->dirfd = jl_close(l->state->dirfd);
+    l->state_root_fd = jl_close(l->state_root_fd);
+    l->pidfd = jl_close(l->pidfd);
+    rt_signals_reset();
+    if (l->spec->ns_new & os_ns_flag(OS_NS_USER)) {
+        /* stays inspectable for our parent until the maps are written */
+    } else {
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    }
+    rt_steps_run(l, RT_CHILD, &e);
+    rt_sync_send_error(l->sync, &e);
+    _exit(RT_EXIT_SETUP); /* not exit(): buffers and handlers belong to the parent */
+}
+
+_Noreturn void rt_child_middle(struct rt_launch *l, uint64_t flags, int sync, int report)
+{
+    struct jl_err e = JL_ERR_INIT;
+    int pidfd = -1;
+    pid_t pid;
+
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (setns(l->ns_fds[OS_NS_USER], CLONE_NEWUSER) < 0) {
+        jl_fail_sys(&e, "setns", "user", "join the user namespace");
+    } else if (l->ns_fds[OS_NS_PID] >= 0 && setns(l->ns_fds[OS_NS_PID], CLONE_NEWPID) < 0) {
+        jl_fail_sys(&e, "setns", "pid", "join the pid namespace");
+    } else {
+        /* inherits our control group */
+        pid = os_clone3(flags | CLONE_PARENT, -1, &pidfd);
+        if (pid == 0) {
+            jl_close(report);
+            rt_child_main(l, sync);
+        }
+        if (pid > 0)
+            _exit(rt_sync_send(report, RT_MSG_READY, pidfd) < 0);
+        jl_fail(&e, -pid, "clone3: make the container's first process");
+    }
+    rt_sync_send_error(report, &e);
+    _exit(RT_EXIT_SETUP);
+}
+
+bool rt_rlimits_by_parent(const struct rt_spec *s)
+{
+    return rt_spec_has_ns(s, OS_NS_USER) && s->process.n_rlimits > 0;
+}
+
+int rt_rlimits_of(pid_t pid, const struct rt_process *p, struct jl_err *e)
+{
+    for (size_t i = 0; i < p->n_rlimits; i++) {
+        struct rlimit want = { .rlim_cur = p->rlimits[i].soft, .rlim_max = p->rlimits[i].hard };
+
+        if (prlimit(pid, (__rlimit_resource_t) p->rlimits[i].resource, &want, NULL) < 0) {
+            struct rlimit now = { 0 };
+            int r =
+                jl_fail_sys(e, "prlimit", os_rlimit_name(p->rlimits[i].resource),
+                            "process.rlimits: set to soft %llu, hard %llu",
+                            (unsigned long long) want.rlim_cur, (unsigned long long) want.rlim_max);
+
+            if (r == -EPERM &&
+                prlimit(pid, (__rlimit_resource_t) p->rlimits[i].resource, NULL, &now) == 0)
+                jl_hint(e, "the hard limit here is %llu; raising it needs CAP_SYS_RESOURCE",
+                        (unsigned long long) now.rlim_max);
+            return r;
+        }
+    }
+    return 0;
+}

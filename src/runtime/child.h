@@ -1,0 +1,60 @@
+/*
+ * child.h - the process inside: what runs between clone and the program. It is a copy of
+ * joblet-run in the container's namespaces; it tells its failures over the socket and never
+ * returns.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "runtime/spec.h"
+
+struct jl_err;
+struct os_seccomp_prog;
+struct rt_launch;
+
+#define RT_EXIT_SETUP 1 /* nobody reads it: the message says more */
+
+/* The container's first process. */
+_Noreturn void rt_child_main(struct rt_launch *l, int sync);
+
+/* The one that joins an existing user (and pid) namespace and makes the first process from there;
+ * sends its pidfd over `report`. */
+_Noreturn void rt_child_middle(struct rt_launch *l, uint64_t flags, int sync, int report);
+
+/* Default dispositions and an empty mask, whatever our caller had. */
+void rt_signals_reset(void);
+
+/* What becomes of the process from `process`; for the first one and for exec alike. */
+struct rt_become {
+    const struct rt_process *process;
+    const struct os_seccomp_prog *seccomp; /* NULL: none */
+    unsigned preserve_fds;
+    bool skip_rlimits; /* the parent sets them */
+    char *program;     /* out: resolved by rt_become_user; own */
+    char **envp;       /* out; own */
+};
+
+/*
+ * Limits, working directory, bounding set, user, capabilities, and the program looked up with
+ * the rights that it will have. Afterwards only what rt_become_program needs is held.
+ */
+int rt_become_user(struct rt_become *b, struct jl_err *e);
+
+/* The filter, the last capabilities, and execve; returns only on failure. */
+int rt_become_program(struct rt_become *b, struct jl_err *e);
+
+/* Whether the parent has to set the limits, because the child is in a user namespace. */
+bool rt_rlimits_by_parent(const struct rt_spec *s);
+int rt_rlimits_of(pid_t pid, const struct rt_process *p, struct jl_err *e);
+
+/* Writes oom_score_adj of a process that cannot have been replaced (our child). */
+int rt_oom_score_write(pid_t pid, int score, struct jl_err *e);
+
+/* Builds the filter of a profile; ret->insns is the caller's. */
+int rt_seccomp_build(const struct oci_seccomp *c, struct os_seccomp_prog *ret, struct jl_err *e);
+
+/* Connects to a unix stream socket of any path length. */
+int rt_unix_connect(const char *path, int *ret_fd, struct jl_err *e);

@@ -1,0 +1,62 @@
+/*
+ * cmd.h - the verbs of joblet-run: parse options, make one call, print.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "runtime/opts.h"
+
+struct jl_err;
+struct jl_strv;
+
+/* Global options. */
+struct rt_ctx {
+    const char *root; /* state root */
+    const char *log;  /* file for errors, or NULL */
+    bool log_json;
+    bool debug;
+    bool systemd_cgroup;
+};
+
+/* A verb returns the exit status (>= 0), or -errno with e filled. */
+struct rt_cmd {
+    const char *name;
+    const char *synopsis; /* "[OPTIONS] ID" */
+    const char *summary;  /* one line */
+    int (*fn)(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
+    bool seal;   /* touches a container's processes: must run from a sealed copy */
+    int failure; /* exit status when it fails */
+};
+
+extern const struct rt_cmd rt_cmds[]; /* ends with a NULL name */
+
+int rt_cmd_create(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
+int rt_cmd_run(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
+int rt_cmd_start(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
+int rt_cmd_state(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
+int rt_cmd_kill(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
+int rt_cmd_delete(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
+int rt_cmd_exec(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
+int rt_cmd_list(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
+int rt_cmd_spec(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
+int rt_cmd_features(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
+int rt_cmd_plan(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
+
+/*
+ * Parses a verb's command line; prints its help for --help and -h. want: how many arguments there
+ * must be at least; extra: more are allowed. 0 to go on, 1 when the help was printed, or -EINVAL
+ * with e filled.
+ */
+int rt_cmd_parse(const char *verb, const struct rt_opt *opts, size_t n_opts, int argc, char **argv,
+                 size_t want, bool extra, struct rt_args *ret, struct jl_err *e);
+
+/* Warnings go to the log when it is text, else to standard error: a JSON log holds errors only. */
+void rt_warn_all(const struct rt_ctx *ctx, const struct jl_strv *warnings);
+
+/* Writes the failure to the log and to standard error. */
+void rt_report(const struct rt_ctx *ctx, const struct jl_err *e);
+
+/* Writes the pid into the file, complete or not at all. 0, or -errno with e filled. */
+int rt_pidfile_write(const char *path, int pid, struct jl_err *e);

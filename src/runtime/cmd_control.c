@@ -1,0 +1,233 @@
+/* cmd_control.c - start, kill, delete: verbs that change a container that is there. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/parse.h"
+#include "os/cgroup.h"
+#include "os/pidfd.h"
+#include "runtime/cmd.h"
+#include "runtime/hooks.h"
+#include "runtime/launch.h"
+#include "runtime/state.h"
+#include "runtime/sync.h"
+
+#define LOCK_WAIT_MS 5000
+
+/* Opens root and state; both are the caller's. */
+static int open_container(const struct rt_ctx *ctx, const char *id, int *ret_root,
+                          struct rt_state *s, struct jl_err *e)
+{
+    *ret_root = open(ctx->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*ret_root < 0 && errno != ENOENT)
+        return jl_fail_sys(e, "open", ctx->root, "open the state root");
+    return rt_state_open(*ret_root, id, s, e);
+}
+
+static int connect_start(const struct rt_state *s, struct jl_err *e)
+{
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    _close_ int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    if (sock < 0)
+        return jl_fail_sys(e, "socket", NULL, "start container '%s'", s->id);
+    snprintf(addr.sun_path, sizeof addr.sun_path, "/proc/self/fd/%d/start", s->dirfd);
+    if (connect(sock, (struct sockaddr *) &addr, sizeof addr) < 0)
+        return jl_fail_sys(e, "connect", "start", "start container '%s'", s->id);
+    return jl_take_fd(&sock);
+}
+
+/* Says go, and waits until the program runs or the child says why not. */
+static int go(int sock, const char *id, struct jl_err *e)
+{
+    struct jl_err theirs = JL_ERR_INIT;
+    bool executed = false;
+    int r = rt_sync_send(sock, RT_MSG_GO, -1);
+
+    if (r < 0)
+        return jl_fail(e, -r, "start container '%s'", id);
+    for (;;) {
+        r = rt_sync_recv(sock, NULL, &theirs);
+        if (r == RT_MSG_EXEC)
+            executed = true;
+        else if (r == RT_MSG_ERROR) {
+            *e = theirs;
+            return -e->code;
+        } else if (r == 0 && executed)
+            return 0;
+        else if (r <= 0)
+            return jl_refuse(e, ECHILD, "start container '%s': its process died", id);
+    }
+}
+
+static int run_poststart(const struct rt_state *s, struct jl_err *e)
+{
+    _free_ char *text = NULL;
+    struct oci_spec *oci = NULL;
+    size_t len;
+    int r = rt_state_config(s, &text, &len, e);
+
+    if (r < 0 || !strstr(text, "\"poststart\""))
+        return r;
+    r = oci_spec_parse(text, len, NULL, &oci, e);
+    if (r == 0 && oci->hooks)
+        r = rt_hooks_run(oci->hooks->poststart, oci->hooks->n_poststart, "poststart", s, RT_RUNNING,
+                         e);
+    oci_spec_free(oci);
+    return r;
+}
+
+int rt_cmd_start(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e)
+{
+    _rt_state_ struct rt_state s = RT_STATE_INIT;
+    _close_ int root = -1;
+    _close_ int sock = -1;
+    struct rt_args args;
+    enum rt_status status;
+    int r = rt_cmd_parse("start", NULL, 0, argc, argv, 1, false, &args, e);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = open_container(ctx, args.items[0], &root, &s, e);
+    if (r == 0)
+        r = rt_state_lock(&s, LOCK_WAIT_MS, e);
+    if (r < 0)
+        return r;
+    status = rt_state_status(&s, NULL);
+    if (status != RT_CREATED) {
+        if (status == RT_STOPPED)
+            return jl_refuse(e, EINVAL, "cannot start a container that has stopped: '%s'", s.id);
+        return jl_refuse(e, EINVAL, "cannot start an already running container: '%s'", s.id);
+    }
+    sock = connect_start(&s, e);
+    if (sock < 0)
+        return sock;
+    r = go(sock, s.id, e);
+    if (r < 0)
+        return r;
+    unlinkat(s.dirfd, "start", 0);
+    return run_poststart(&s, e);
+}
+
+static int parse_signal(const char *word, int *ret)
+{
+    int64_t number;
+
+    if (jl_parse_i64(word, 0, SIGRTMAX, &number) == 0) {
+        *ret = (int) number;
+        return 0;
+    }
+    if (strncasecmp(word, "SIG", 3) == 0)
+        word += 3;
+    if (strncasecmp(word, "RTMIN", 5) == 0 || strncasecmp(word, "RTMAX", 5) == 0) {
+        int base = strncasecmp(word, "RTMIN", 5) == 0 ? SIGRTMIN : SIGRTMAX;
+
+        number = 0;
+        if (word[5] != '\0' && jl_parse_i64(word + 5 + (word[5] == '+'), SIGRTMIN - SIGRTMAX,
+                                            SIGRTMAX - SIGRTMIN, &number) < 0)
+            return -EINVAL;
+        *ret = base + (int) number;
+        return *ret >= SIGRTMIN && *ret <= SIGRTMAX ? 0 : -EINVAL;
+    }
+    for (int sig = 1; sig < SIGRTMIN; sig++) {
+        const char *name = sigabbrev_np(sig);
+
+        if (name && strcasecmp(name, word) == 0) {
+            *ret = sig;
+            return 0;
+        }
+    }
+    return -EINVAL;
+}
+
+static int signal_all(const struct rt_state *s, int sig, struct jl_err *e)
+{
+    struct os_cgroup_host host;
+    struct os_cgroup *cg = NULL;
+    int r = os_cgroup_host_read(&host, e);
+
+    if (r == 0)
+        r = os_cgroup_open(&host, s->cgroup, &cg, e);
+    if (r == -ENOENT) {
+        jl_err_clear(e);
+        return 0; /* nobody is left */
+    }
+    if (r == 0)
+        r = sig == SIGKILL ? os_cgroup_kill_all(cg, e) : os_cgroup_signal_all(cg, sig, e);
+    os_cgroup_free(cg);
+    return r;
+}
+
+int rt_cmd_kill(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e)
+{
+    _rt_state_ struct rt_state s = RT_STATE_INIT;
+    bool all = false;
+    const struct rt_opt opts[] = {
+        { "all", 'a', RT_OPT_FLAG, &all, NULL, "to all processes of the container" },
+    };
+    _close_ int root = -1;
+    _close_ int pidfd = -1;
+    struct rt_args args;
+    int sig = SIGTERM;
+    int r = rt_cmd_parse("kill", opts, JL_COUNT(opts), argc, argv, 1, false, &args, e);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    if (args.n > 1 && parse_signal(args.items[1], &sig) < 0)
+        return jl_refuse(e, EINVAL, "kill: '%s' is no signal", args.items[1]);
+    r = open_container(ctx, args.items[0], &root, &s, e);
+    if (r < 0)
+        return r;
+    if (all && s.cgroup)
+        return signal_all(&s, sig, e);
+    pidfd = rt_state_pidfd(&s);
+    if (pidfd == -ESRCH || (pidfd >= 0 && rt_state_status(&s, NULL) == RT_STOPPED))
+        return jl_refuse(e, ESRCH, "container not running: '%s'", s.id);
+    if (pidfd < 0)
+        return jl_fail(e, -pidfd, "kill container '%s'", s.id);
+    r = os_pidfd_signal(pidfd, sig);
+    if (r == -ESRCH)
+        return jl_refuse(e, ESRCH, "container not running: '%s'", s.id);
+    return r < 0 ? jl_fail(e, -r, "send signal %d to container '%s'", sig, s.id) : 0;
+}
+
+int rt_cmd_delete(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e)
+{
+    _rt_state_ struct rt_state s = RT_STATE_INIT;
+    bool force = false;
+    const struct rt_opt opts[] = {
+        { "force", 'f', RT_OPT_FLAG, &force, NULL, "kill it first when it still runs" },
+    };
+    _close_ int root = -1;
+    struct rt_args args;
+    enum rt_status status;
+    int r = rt_cmd_parse("delete", opts, JL_COUNT(opts), argc, argv, 1, false, &args, e);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = open_container(ctx, args.items[0], &root, &s, e);
+    if (r == -ENOENT && force) {
+        jl_err_clear(e);
+        return 0; /* engines call this at every end */
+    }
+    if (r == 0)
+        r = rt_state_lock(&s, LOCK_WAIT_MS, e);
+    if (r < 0)
+        return r;
+    status = rt_state_status(&s, NULL);
+    if (!force && status != RT_STOPPED && status != RT_CREATED && status != RT_CREATING) {
+        jl_refuse(e, EBUSY, "cannot delete container '%s' that is not stopped: %s", s.id,
+                  rt_status_name(status));
+        return jl_hint(e, "kill it first, or use --force");
+    }
+    /* A created one is deleted as runc does it: its process has not become anybody's yet. */
+    return rt_destroy(root, &s, force || status == RT_CREATED, e);
+}

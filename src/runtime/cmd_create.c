@@ -1,0 +1,243 @@
+/* cmd_create.c - the verbs create and run, which make a container. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/spawn.h"
+#include "os/pidfd.h"
+#include "runtime/cmd.h"
+#include "runtime/hooks.h"
+#include "runtime/launch.h"
+#include "runtime/terminal.h"
+
+struct making {
+    const char *bundle, *console_socket, *pid_file;
+    unsigned preserve_fds;
+    bool no_pivot, no_new_keyring, detach, keep, no_subreaper;
+    bool foreground; /* run without --detach */
+};
+
+static int check_terminal(const struct rt_spec *s, const struct making *m, struct jl_err *e)
+{
+    bool wants = s->has_process && s->oci->process->terminal;
+
+    if (wants && !m->console_socket && !m->foreground)
+        return jl_refuse(e, EINVAL,
+                         "process.terminal: cannot allocate a terminal without --console-socket "
+                         "when the container is detached");
+    if (m->console_socket && (!wants || m->foreground))
+        return jl_refuse(e, EINVAL,
+                         wants ? "--console-socket: needs --detach"
+                               : "--console-socket: process.terminal is not set");
+    return 0;
+}
+
+/* One that is not open would be one of ours by then. */
+static int check_preserved(unsigned n, struct jl_err *e)
+{
+    for (unsigned i = 0; i < n; i++)
+        if (fcntl(3 + (int) i, F_GETFD) < 0)
+            return jl_refuse(e, EBADF, "--preserve-fds: descriptor %u is not open", 3 + i);
+    return 0;
+}
+
+static int fill_state(struct rt_state *st, const struct rt_spec *s, const char *id,
+                      struct jl_err *e)
+{
+    char now[JL_RFC3339_MAX];
+
+    st->id = strdup(id);
+    st->bundle = strdup(s->bundle);
+    st->rootfs = strdup(s->rootfs);
+    st->oci_version = strdup(s->oci->oci_version);
+    st->created = strdup(jl_rfc3339(jl_wall_ns(), 9, now));
+    st->owner = geteuid();
+    st->own_pid_ns = s->ns_new & os_ns_flag(OS_NS_PID);
+    if (!st->id || !st->bundle || !st->rootfs || !st->oci_version || !st->created)
+        return jl_fail(e, ENOMEM, "make the record");
+    for (size_t i = 0; i < s->oci->n_annotations; i++)
+        if (oci_kv_add(&st->annotations, &st->n_annotations, s->oci->annotations[i].key,
+                       s->oci->annotations[i].value) < 0)
+            return jl_fail(e, ENOMEM, "make the record");
+    return 0;
+}
+
+/* Whether control groups can be made here at all: an ordinary user on v1 cannot, and goes on
+ * without as long as nothing was asked of them. */
+static int decide_cgroup(struct rt_launch *l, struct rt_state *st, struct jl_err *e)
+{
+    bool unprivileged =
+        geteuid() != 0 || getenv("_CONTAINERS_ROOTLESS_UID") || access("/sys/fs/cgroup", W_OK) < 0;
+    int r = os_cgroup_host_read(&l->host, e);
+
+    if (r < 0)
+        return r;
+    if (l->host.mode == OS_CGROUP_NONE) {
+        if (!l->spec->wants_limits)
+            return 0;
+        return jl_refuse(e, ENOTSUP, "linux.resources: this host has no control groups mounted");
+    }
+    if (unprivileged && !l->spec->wants_limits)
+        return 0;
+    r = rt_cgroup_path(l->spec, st->id, &st->cgroup, e);
+    l->opts.cgroup = st->cgroup;
+    return r;
+}
+
+/* Tells that the program runs: pid file, then the hooks that wait for it. */
+static int after_start(struct rt_launch *l, const struct making *m, struct jl_err *e)
+{
+    const struct oci_hooks *h = l->spec->oci->hooks;
+    int r = 0;
+
+    if (m->pid_file)
+        r = rt_pidfile_write(m->pid_file, l->pid, e);
+    if (r == 0 && h && h->n_poststart > 0 && !l->opts.wait_for_start)
+        r = rt_hooks_run(h->poststart, h->n_poststart, "poststart", l->state, RT_RUNNING, e);
+    return r;
+}
+
+static void kill_container(struct rt_launch *l)
+{
+    struct jl_err ignored = JL_ERR_INIT;
+
+    os_pidfd_signal(l->pidfd, SIGKILL);
+    jl_wait_status(l->pid);
+    rt_state_lock(l->state, 1000, &ignored);
+    rt_destroy(l->state_root_fd, l->state, true, &ignored);
+}
+
+static int wait_and_clean(struct rt_launch *l, const struct making *m, struct jl_err *e)
+{
+    int status, r;
+
+    rt_state_unlock(l->state); /* others may look at it, and kill or delete it, meanwhile */
+    status = rt_foreground(l->pid, l->pidfd, l->tty_master, e);
+    if (status < 0 || m->keep)
+        return status;
+    r = rt_state_lock(l->state, 5000, e);
+    if (r == 0)
+        r = rt_destroy(l->state_root_fd, l->state, true, e);
+    return r < 0 ? r : status;
+}
+
+static int make(const struct rt_ctx *ctx, const struct rt_spec *spec, const struct making *m,
+                const char *id, struct jl_err *e)
+{
+    _rt_state_ struct rt_state st = RT_STATE_INIT;
+    _close_ int root_fd = rt_state_root_open(ctx->root, true, e);
+    struct rt_launch l;
+    int r;
+
+    if (root_fd < 0)
+        return root_fd;
+    rt_launch_init(&l);
+    l.spec = spec;
+    l.state = &st;
+    l.state_root_fd = root_fd;
+    l.console_socket = m->console_socket;
+    l.preserve_fds = m->preserve_fds;
+    l.foreground = m->foreground;
+    l.opts.wait_for_start = !m->foreground && !m->detach;
+    l.opts.has_console_socket = m->console_socket != NULL;
+    l.opts.no_pivot = m->no_pivot;
+    l.opts.no_new_keyring = m->no_new_keyring;
+    r = fill_state(&st, spec, id, e);
+    if (r == 0)
+        r = decide_cgroup(&l, &st, e);
+    if (r == 0)
+        r = rt_launch_start(&l, e);
+    if (r == 0) {
+        r = after_start(&l, m, e);
+        if (r < 0)
+            kill_container(&l);
+        else if (m->foreground)
+            r = wait_and_clean(&l, m, e);
+    }
+    rt_launch_done(&l);
+    return r;
+}
+
+static int load_and_make(const struct rt_ctx *ctx, struct making *m, const char *id,
+                         struct jl_err *e)
+{
+    _rt_spec_ struct rt_spec *spec = NULL;
+    int r;
+
+    if (ctx->systemd_cgroup) {
+        jl_refuse(e, ENOTSUP, "--systemd-cgroup: the systemd cgroup driver is not supported yet");
+        return jl_hint(e, "leave it away (podman: --cgroup-manager=cgroupfs)");
+    }
+    r = rt_id_check(id, e);
+    if (r == 0)
+        r = check_preserved(m->preserve_fds, e);
+    if (r == 0)
+        r = rt_spec_load(m->bundle ? m->bundle : ".", &spec, e);
+    if (r < 0)
+        return r;
+    rt_warn_all(ctx, &spec->warnings);
+    if (!spec->has_process)
+        return jl_refuse(e, EINVAL, "config.json: process: is required");
+    r = check_terminal(spec, m, e);
+    return r < 0 ? r : make(ctx, spec, m, id, e);
+}
+
+#define COMMON_OPTS(m)                                                                             \
+    { "bundle", 'b', RT_OPT_TEXT, &(m).bundle, "DIR", "the bundle (default: working directory)" }, \
+        { "console-socket",    0,        RT_OPT_TEXT,                                              \
+          &(m).console_socket, "SOCKET", "unix socket that gets the terminal's master" },          \
+        { "pid-file", 0, RT_OPT_TEXT, &(m).pid_file, "FILE", "write the process's pid there" },    \
+        { "no-pivot",    0,    RT_OPT_FLAG,                                                        \
+          &(m).no_pivot, NULL, "chroot instead of pivot_root (for a root on a ramdisk)" },         \
+        { "no-new-keyring",    0,    RT_OPT_FLAG,                                                  \
+          &(m).no_new_keyring, NULL, "keep the caller's session keyring" },                        \
+    {                                                                                              \
+        "preserve-fds", 0, RT_OPT_UINT, &(m).preserve_fds, "N",                                    \
+            "pass descriptors 3 to 3+N-1 to the process"                                           \
+    }
+
+int rt_cmd_create(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e)
+{
+    struct making m = { 0 };
+    const struct rt_opt opts[] = { COMMON_OPTS(m) };
+    struct rt_args args;
+    int r = rt_cmd_parse("create", opts, JL_COUNT(opts), argc, argv, 1, false, &args, e);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    return load_and_make(ctx, &m, args.items[0], e);
+}
+
+int rt_cmd_run(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e)
+{
+    struct making m = { 0 };
+    const struct rt_opt opts[] = {
+        COMMON_OPTS(m),
+        { "detach", 'd', RT_OPT_FLAG, &m.detach, NULL, "do not wait for the container" },
+        { "keep", 0, RT_OPT_FLAG, &m.keep, NULL, "do not delete the container at its end" },
+        { "no-subreaper", 0, RT_OPT_FLAG, &m.no_subreaper, NULL,
+          "leave orphans of the container to others" },
+    };
+    struct rt_args args;
+    sigset_t all;
+    int r = rt_cmd_parse("run", opts, JL_COUNT(opts), argc, argv, 1, false, &args, e);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    m.foreground = !m.detach;
+    if (m.foreground) {
+        /* A signal that comes while the container is made is the container's later on. */
+        sigfillset(&all);
+        sigprocmask(SIG_BLOCK, &all, NULL);
+        if (!m.no_subreaper && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+            return jl_fail_sys(e, "prctl", NULL, "become the container's reaper");
+    }
+    return load_and_make(ctx, &m, args.items[0], e);
+}

@@ -1,0 +1,135 @@
+/* cmd_features.c - features: what is supported, in the form of runtime-spec features.md. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "os/caps.h"
+#include "os/cgroup.h"
+#include "os/ns.h"
+#include "runtime/cmd.h"
+#include "runtime/mountopt.h"
+#include "runtime/spec.h"
+
+static void put_list(struct jl_json_out *w, const char *key, const char *const *items, size_t n)
+{
+    jl_json_put_array(w, key);
+    for (size_t i = 0; i < n; i++)
+        jl_json_put_str(w, NULL, items[i]);
+    jl_json_end(w);
+}
+
+static void put_enabled(struct jl_json_out *w, const char *key, bool enabled)
+{
+    jl_json_put_object(w, key);
+    jl_json_put_bool(w, "enabled", enabled);
+    jl_json_end(w);
+}
+
+static void put_cgroup(struct jl_json_out *w)
+{
+    struct os_cgroup_host host;
+    struct jl_err ignored = JL_ERR_INIT;
+    enum os_cgroup_mode mode =
+        os_cgroup_host_read(&host, &ignored) == 0 ? host.mode : OS_CGROUP_NONE;
+
+    jl_json_put_object(w, "cgroup");
+    jl_json_put_bool(w, "v1", mode == OS_CGROUP_V1 || mode == OS_CGROUP_HYBRID);
+    jl_json_put_bool(w, "v2", mode == OS_CGROUP_V2 || mode == OS_CGROUP_HYBRID);
+    jl_json_put_bool(w, "systemd", false);
+    jl_json_put_bool(w, "systemdUser", false);
+    jl_json_put_bool(w, "rdma", false);
+    jl_json_end(w);
+}
+
+static void put_seccomp(struct jl_json_out *w)
+{
+    static const char *const actions[] = { "SCMP_ACT_ALLOW",       "SCMP_ACT_ERRNO",
+                                           "SCMP_ACT_KILL",        "SCMP_ACT_KILL_PROCESS",
+                                           "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG",
+                                           "SCMP_ACT_TRACE",       "SCMP_ACT_TRAP" };
+    static const char *const operators[] = { "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT",
+                                             "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ",
+                                             "SCMP_CMP_NE" };
+    static const char *const archs[] = {
+        "SCMP_ARCH_AARCH64",   "SCMP_ARCH_ARM",    "SCMP_ARCH_MIPS",     "SCMP_ARCH_MIPS64",
+        "SCMP_ARCH_MIPS64N32", "SCMP_ARCH_MIPSEL", "SCMP_ARCH_MIPSEL64", "SCMP_ARCH_MIPSEL64N32",
+        "SCMP_ARCH_PPC",       "SCMP_ARCH_PPC64",  "SCMP_ARCH_PPC64LE",  "SCMP_ARCH_RISCV64",
+        "SCMP_ARCH_S390",      "SCMP_ARCH_S390X",  "SCMP_ARCH_X32",      "SCMP_ARCH_X86",
+        "SCMP_ARCH_X86_64"
+    };
+    static const char *const flags[] = { "SECCOMP_FILTER_FLAG_LOG",
+                                         "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
+                                         "SECCOMP_FILTER_FLAG_TSYNC",
+                                         "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" };
+
+    jl_json_put_object(w, "seccomp");
+    jl_json_put_bool(w, "enabled", true);
+    put_list(w, "actions", actions, JL_COUNT(actions));
+    put_list(w, "operators", operators, JL_COUNT(operators));
+    put_list(w, "archs", archs, JL_COUNT(archs));
+    put_list(w, "knownFlags", flags, JL_COUNT(flags));
+    put_list(w, "supportedFlags", flags, JL_COUNT(flags));
+    jl_json_end(w);
+}
+
+static void put_linux(struct jl_json_out *w)
+{
+    jl_json_put_object(w, "linux");
+    jl_json_put_array(w, "namespaces");
+    for (int ns = 0; ns < OS_NS_N; ns++)
+        if (os_ns_supported((enum os_ns) ns))
+            jl_json_put_str(w, NULL, os_ns_name((enum os_ns) ns));
+    jl_json_end(w);
+    jl_json_put_array(w, "capabilities");
+    for (unsigned cap = 0; cap < OS_CAP_N; cap++)
+        jl_json_put_str(w, NULL, os_cap_name(cap));
+    jl_json_end(w);
+    put_cgroup(w);
+    put_seccomp(w);
+    put_enabled(w, "apparmor", false);
+    put_enabled(w, "selinux", false);
+    put_enabled(w, "intelRdt", false);
+    put_enabled(w, "memoryPolicy", false);
+    put_enabled(w, "netDevices", false);
+    jl_json_put_object(w, "mountExtensions");
+    put_enabled(w, "idmap", true);
+    jl_json_end(w);
+    jl_json_end(w);
+}
+
+int rt_cmd_features(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e)
+{
+    static const char *const hooks[] = { "prestart",       "createRuntime", "createContainer",
+                                         "startContainer", "poststart",     "poststop" };
+    _buf_ struct jl_buf out = JL_BUF_INIT(64 * 1024);
+    struct jl_json_out w = JL_JSON_OUT_INIT(&out, 4);
+    struct rt_args args;
+    const char *word;
+    int r = rt_cmd_parse("features", NULL, 0, argc, argv, 0, false, &args, e);
+
+    (void) ctx;
+    if (r != 0)
+        return r < 0 ? r : 0;
+    jl_json_put_object(&w, NULL);
+    jl_json_put_str(&w, "ociVersionMin", "1.0.0");
+    jl_json_put_str(&w, "ociVersionMax", RT_SPEC_VERSION);
+    put_list(&w, "hooks", hooks, JL_COUNT(hooks));
+    jl_json_put_array(&w, "mountOptions");
+    for (unsigned i = 0; (word = rt_mountopt_word(i)) != NULL; i++)
+        jl_json_put_str(&w, NULL, word);
+    jl_json_end(&w);
+    put_linux(&w);
+    jl_json_put_object(&w, "annotations");
+    jl_json_put_str(&w, "io.joblet.commit", JOBLET_COMMIT);
+    jl_json_put_str(&w, "io.joblet.version", PACKAGE_VERSION);
+    jl_json_end(&w);
+    jl_json_end(&w);
+    r = jl_json_finish(&w);
+    if (r < 0)
+        return jl_fail(e, -r, "write the features");
+    printf("%s\n", out.data);
+    return fflush(stdout) == 0 ? 0 : jl_fail_sys(e, "write", NULL, "write to standard output");
+}

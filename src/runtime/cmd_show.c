@@ -1,0 +1,202 @@
+/* cmd_show.c - state, list, plan: verbs that only look. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/json.h"
+#include "base/strv.h"
+#include "os/cgroup.h"
+#include "runtime/cmd.h"
+#include "runtime/launch.h"
+#include "runtime/plan.h"
+#include "runtime/spec.h"
+#include "runtime/state.h"
+
+#define OUTPUT_MAX ((size_t) 64 << 20)
+
+static int print(const struct jl_buf *out, struct jl_err *e)
+{
+    if (out->len > 0 && fwrite(out->data, 1, out->len, stdout) != out->len)
+        return jl_fail_sys(e, "write", NULL, "write to standard output");
+    if (fflush(stdout) != 0)
+        return jl_fail_sys(e, "write", NULL, "write to standard output");
+    return 0;
+}
+
+/* Needed to tell paused from running; a host without groups has nothing paused. */
+static const struct os_cgroup_host *read_host(struct os_cgroup_host *host)
+{
+    struct jl_err ignored = JL_ERR_INIT;
+
+    return os_cgroup_host_read(host, &ignored) == 0 ? host : NULL;
+}
+
+int rt_cmd_state(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e)
+{
+    _rt_state_ struct rt_state s = RT_STATE_INIT;
+    _buf_ struct jl_buf out = JL_BUF_INIT(OUTPUT_MAX);
+    struct os_cgroup_host host;
+    _close_ int root = -1;
+    struct rt_args args;
+    int r = rt_cmd_parse("state", NULL, 0, argc, argv, 1, false, &args, e);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    root = open(ctx->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    r = rt_state_open(root, args.items[0], &s, e);
+    if (r == 0)
+        r = rt_state_json(&s, rt_state_status(&s, read_host(&host)), true, &out, e);
+    if (r == 0)
+        r = jl_buf_putc(&out, '\n') < 0 ? jl_fail(e, ENOMEM, "state") : print(&out, e);
+    return r;
+}
+
+struct row {
+    struct rt_state s;
+    enum rt_status status;
+};
+
+static void list_table(struct jl_buf *out, const struct row *rows, size_t n)
+{
+    int id_width = 2, bundle_width = 6;
+
+    for (size_t i = 0; i < n; i++) {
+        int id = (int) strlen(rows[i].s.id);
+        int bundle = rows[i].s.bundle ? (int) strlen(rows[i].s.bundle) : 0;
+
+        id_width = id > id_width ? id : id_width;
+        bundle_width = bundle > bundle_width ? bundle : bundle_width;
+    }
+    jl_buf_printf(out, "%-*s  %-8s  %-8s  %-*s  %s\n", id_width, "ID", "PID", "STATUS",
+                  bundle_width, "BUNDLE", "CREATED");
+    for (size_t i = 0; i < n; i++)
+        jl_buf_printf(out, "%-*s  %-8d  %-8s  %-*s  %s\n", id_width, rows[i].s.id,
+                      rows[i].status == RT_STOPPED ? 0 : (int) rows[i].s.pid,
+                      rt_status_name(rows[i].status), bundle_width,
+                      rows[i].s.bundle ? rows[i].s.bundle : "",
+                      rows[i].s.created ? rows[i].s.created : "");
+}
+
+static int list_json(struct jl_buf *out, const struct row *rows, size_t n, struct jl_err *e)
+{
+    int r = jl_buf_putc(out, '[');
+
+    for (size_t i = 0; i < n && r == 0; i++) {
+        _buf_ struct jl_buf one = JL_BUF_INIT(OUTPUT_MAX);
+
+        r = rt_state_json(&rows[i].s, rows[i].status, true, &one, e);
+        if (r < 0)
+            return r;
+        r = jl_buf_printf(out, "%s%s", i > 0 ? "," : "", one.data);
+    }
+    if (r == 0)
+        r = jl_buf_puts(out, "]\n");
+    return r < 0 ? jl_fail(e, -r, "list") : 0;
+}
+
+static int list(int root, const char *format, bool quiet, struct jl_buf *out, struct jl_err *e)
+{
+    _strv_ struct jl_strv ids = JL_STRV_INIT;
+    struct os_cgroup_host host;
+    const struct os_cgroup_host *h = NULL;
+    struct row *rows;
+    size_t n = 0;
+    int r = root < 0 ? 0 : rt_state_list(root, &ids, e);
+
+    if (r < 0)
+        return r;
+    if (ids.len > 0 && !quiet)
+        h = read_host(&host);
+    rows = calloc(ids.len + 1, sizeof *rows);
+    if (!rows)
+        return jl_fail(e, ENOMEM, "list");
+    for (size_t i = 0; i < ids.len; i++) {
+        struct jl_err gone = JL_ERR_INIT;
+
+        /* One that was deleted meanwhile, or is damaged, must not hide the others. */
+        if (rt_state_open(root, ids.items[i], &rows[n].s, &gone) < 0) {
+            if (gone.code != ENOENT)
+                fprintf(stderr, "joblet-run: warning: %s\n", gone.text);
+            rt_state_clear(&rows[n].s);
+            continue;
+        }
+        rows[n].status = quiet ? RT_RUNNING : rt_state_status(&rows[n].s, h);
+        n++;
+    }
+    if (quiet)
+        for (size_t i = 0; i < n; i++)
+            jl_buf_printf(out, "%s\n", rows[i].s.id);
+    else if (strcmp(format, "json") == 0)
+        r = list_json(out, rows, n, e);
+    else
+        list_table(out, rows, n);
+    for (size_t i = 0; i < n; i++)
+        rt_state_clear(&rows[i].s);
+    free(rows);
+    return r;
+}
+
+int rt_cmd_list(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e)
+{
+    const char *format = "table";
+    bool quiet = false;
+    const struct rt_opt opts[] = {
+        { "format", 'f', RT_OPT_TEXT, &format, "FORMAT", "table or json" },
+        { "quiet", 'q', RT_OPT_FLAG, &quiet, NULL, "ids only" },
+    };
+    _buf_ struct jl_buf out = JL_BUF_INIT(OUTPUT_MAX);
+    _close_ int root = -1;
+    struct rt_args args;
+    int r = rt_cmd_parse("list", opts, JL_COUNT(opts), argc, argv, 0, false, &args, e);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    if (strcmp(format, "table") != 0 && strcmp(format, "json") != 0)
+        return jl_refuse(e, EINVAL, "--format: '%s', allowed are table and json", format);
+    root = open(ctx->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0 && errno != ENOENT)
+        return jl_fail_sys(e, "open", ctx->root, "open the state root");
+    /* no root: nothing was ever made here */
+    r = list(root, format, quiet, &out, e);
+    return r < 0 ? r : print(&out, e);
+}
+
+int rt_cmd_plan(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e)
+{
+    bool create = false;
+    const char *bundle = ".";
+    const struct rt_opt opts[] = {
+        { "bundle", 'b', RT_OPT_TEXT, &bundle, "DIR", "the bundle (default: working directory)" },
+        { "create", 0, RT_OPT_FLAG, &create, NULL, "for create instead of run" },
+    };
+    _rt_spec_ struct rt_spec *spec = NULL;
+    _buf_ struct jl_buf out = JL_BUF_INIT(OUTPUT_MAX);
+    _free_ char *cgroup = NULL;
+    struct rt_plan_opts po = { 0 };
+    struct rt_plan plan = { 0 };
+    struct rt_args args;
+    int r = rt_cmd_parse("plan", opts, JL_COUNT(opts), argc, argv, 0, false, &args, e);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = rt_spec_load(args.n > 0 ? args.items[0] : bundle, &spec, e);
+    if (r == 0)
+        r = rt_cgroup_path(spec, "ID", &cgroup, e);
+    if (r < 0)
+        return r;
+    rt_warn_all(ctx, &spec->warnings);
+    po.wait_for_start = create;
+    po.cgroup = cgroup;
+    r = rt_plan_build(spec, &po, &plan, e);
+    if (r < 0)
+        return r;
+    r = rt_plan_print(&plan, spec, &po, &out);
+    rt_plan_clear(&plan);
+    return r < 0 ? jl_fail(e, -r, "print the plan") : print(&out, e);
+}

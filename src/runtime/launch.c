@@ -1,0 +1,276 @@
+/* launch.c - see launch.h. */
+#include "runtime/launch.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "os/pidfd.h"
+#include "runtime/hooks.h"
+#include "runtime/step.h"
+#include "runtime/sync.h"
+
+#define REMOVE_WAIT_MS 2000
+#define KILL_WAIT_MS 10000
+
+void rt_launch_init(struct rt_launch *l)
+{
+    *l = (struct rt_launch){ .state_root_fd = -1,
+                             .rootfs_fd = -1,
+                             .console_fd = -1,
+                             .start_fd = -1,
+                             .sync = -1,
+                             .pidfd = -1,
+                             .tty_master = -1,
+                             .null_fd = -1,
+                             .mask_fd = -1,
+                             .devpts_fd = -1 };
+    for (int ns = 0; ns < OS_NS_N; ns++)
+        l->ns_fds[ns] = -1;
+}
+
+/* "a/b" from "/a//b/"; refuses "..". */
+static int clean_path(const char *path, char **ret, struct jl_err *e)
+{
+    char *out = malloc(strlen(path) + 1);
+    size_t n = 0;
+
+    if (!out)
+        return jl_fail(e, ENOMEM, "linux.cgroupsPath");
+    while (*path) {
+        size_t len = strcspn(path, "/");
+
+        if (len == 2 && strncmp(path, "..", 2) == 0) {
+            free(out);
+            return jl_refuse(e, EINVAL, "linux.cgroupsPath: '..' is not allowed");
+        }
+        if (len > 0 && !(len == 1 && *path == '.')) {
+            if (n > 0)
+                out[n++] = '/';
+            memcpy(out + n, path, len);
+            n += len;
+        }
+        path += len + strspn(path + len, "/");
+    }
+    out[n] = '\0';
+    if (n == 0) {
+        free(out);
+        return jl_refuse(e, EINVAL, "linux.cgroupsPath: is the root of the hierarchies");
+    }
+    *ret = out;
+    return 0;
+}
+
+int rt_cgroup_path(const struct rt_spec *spec, const char *id, char **ret, struct jl_err *e)
+{
+    const char *path = spec->oci->linux->cgroups_path;
+    _free_ char *joined = NULL;
+
+    *ret = NULL;
+    if (path && *path == '/')
+        return clean_path(path, ret, e);
+    if (path && *path && strchr(path, ':')) {
+        jl_refuse(e, EINVAL, "linux.cgroupsPath: '%s' is a systemd path", path);
+        return jl_hint(e, "the systemd cgroup driver is not supported yet; give an absolute path");
+    }
+    /* Nothing given: at the top, so that no parent directory has to be made or stays behind.
+     * Relative: from the root of the hierarchies, as runc has it on v2. */
+    if (path && *path)
+        return clean_path(path, ret, e);
+    if (asprintf(&joined, "joblet-%s", id) < 0) {
+        joined = NULL;
+        return jl_fail(e, ENOMEM, "linux.cgroupsPath");
+    }
+    return clean_path(joined, ret, e);
+}
+
+static int died(struct rt_launch *l, struct jl_err *e)
+{
+    siginfo_t info = { 0 };
+
+    if (waitid(P_PIDFD, (id_t) l->pidfd, &info, WEXITED | WNOWAIT) == 0 &&
+        info.si_code != CLD_EXITED) {
+        jl_refuse(e, ECHILD,
+                  "the container's first process was killed by signal %d while it was "
+                  "set up",
+                  info.si_status);
+        if (info.si_status == SIGKILL)
+            jl_hint(e, "a memory limit too small for the set-up does that");
+        return -e->code;
+    }
+    return jl_refuse(e, ECHILD, "the container's first process ended while it was set up");
+}
+
+int rt_launch_expect(struct rt_launch *l, unsigned type, struct jl_err *e)
+{
+    for (;;) {
+        struct jl_err theirs = JL_ERR_INIT;
+        int fd = -1;
+        int got = rt_sync_recv(l->sync, &fd, &theirs);
+
+        if (got == RT_MSG_ERROR) {
+            *e = theirs;
+            return -e->code;
+        }
+        if (got < 0) {
+            jl_close(fd);
+            return jl_fail(e, -got, "read from the container's first process");
+        }
+        if (got == 0)
+            return l->executed ? 1 : died(l, e);
+        if (got == RT_MSG_TTY) {
+            jl_close(l->tty_master);
+            l->tty_master = fd;
+            continue;
+        }
+        jl_close(fd);
+        if (got == RT_MSG_EXEC)
+            l->executed = true;
+        if (type != 0 && got == (int) type)
+            return 0;
+    }
+}
+
+static int fill_plan(struct rt_launch *l, struct jl_err *e)
+{
+    int r = rt_plan_build(l->spec, &l->opts, &l->plan, e);
+
+    if (r < 0)
+        return r;
+    l->bind_fds = malloc((l->spec->n_mounts + 1) * sizeof *l->bind_fds);
+    if (!l->bind_fds)
+        return jl_fail(e, ENOMEM, "make the plan");
+    for (size_t i = 0; i < l->spec->n_mounts; i++)
+        l->bind_fds[i] = -1;
+    return 0;
+}
+
+/* What only the child needed: a mount stays busy as long as we hold it. */
+static void close_handed_over(struct rt_launch *l)
+{
+    l->rootfs_fd = jl_close(l->rootfs_fd);
+    l->console_fd = jl_close(l->console_fd);
+    l->start_fd = jl_close(l->start_fd);
+    for (size_t i = 0; l->bind_fds && i < l->spec->n_mounts; i++)
+        l->bind_fds[i] = jl_close(l->bind_fds[i]);
+    for (size_t i = 0; i < l->n_join; i++)
+        jl_close(l->join_fds[i]);
+    l->n_join = 0;
+    for (int ns = 0; ns < OS_NS_N; ns++)
+        l->ns_fds[ns] = jl_close(l->ns_fds[ns]);
+}
+
+static void undo(struct rt_launch *l, bool recorded)
+{
+    struct jl_err ignored = JL_ERR_INIT;
+
+    if (l->pid > 0) {
+        os_pidfd_signal(l->pidfd, SIGKILL);
+        waitpid(l->pid, NULL, 0);
+    }
+    os_cgroup_free(l->cg);
+    l->cg = NULL;
+    if (recorded)
+        rt_destroy(l->state_root_fd, l->state, true, &ignored);
+}
+
+int rt_launch_start(struct rt_launch *l, struct jl_err *e)
+{
+    int r = fill_plan(l, e);
+
+    if (r < 0)
+        return r;
+    r = rt_steps_run(l, RT_BEFORE, e);
+    if (r == 0)
+        r = rt_steps_run(l, RT_PARENT, e);
+    if (r < 0) {
+        bool exists = r == -EEXIST && l->state->dirfd < 0;
+
+        close_handed_over(l);
+        undo(l, !exists && l->state->dirfd >= 0);
+        return r;
+    }
+    close_handed_over(l);
+    return 0;
+}
+
+void rt_launch_done(struct rt_launch *l)
+{
+    close_handed_over(l);
+    jl_close(l->sync);
+    jl_close(l->pidfd);
+    jl_close(l->tty_master);
+    os_cgroup_free(l->cg);
+    free(l->bind_fds);
+    free(l->seccomp.insns);
+    rt_plan_clear(&l->plan);
+}
+
+/* Kills what is left inside and waits for its end. */
+static int kill_rest(const struct rt_state *s, const struct os_cgroup_host *host, struct jl_err *e)
+{
+    _close_ int pidfd = rt_state_pidfd(s);
+    struct os_cgroup *cg = NULL;
+    struct jl_err ignored = JL_ERR_INIT;
+    int r = 0;
+
+    if (pidfd >= 0)
+        os_pidfd_signal(pidfd, SIGKILL);
+    if (s->cgroup && os_cgroup_open(host, s->cgroup, &cg, &ignored) == 0) {
+        if (os_cgroup_wait_empty(cg, 0, &ignored) != 0)
+            r = os_cgroup_kill_all(cg, e);
+        os_cgroup_free(cg);
+        if (r < 0)
+            return jl_wrap(e, "kill the processes of container '%s'", s->id);
+    }
+    if (pidfd >= 0 && os_pidfd_wait_end(pidfd, KILL_WAIT_MS) == 0)
+        return jl_refuse(e, EBUSY, "container '%s': its first process (%d) does not end", s->id,
+                         (int) s->pid);
+    return 0;
+}
+
+static void run_poststop(struct rt_state *s, struct jl_err *e)
+{
+    _free_ char *text = NULL;
+    struct oci_spec *oci = NULL;
+    struct jl_err ignored = JL_ERR_INIT;
+    size_t len;
+
+    /* Cheap look first: parsing costs more than everything else here. */
+    if (rt_state_config(s, &text, &len, &ignored) < 0 || !strstr(text, "\"poststop\""))
+        return;
+    if (oci_spec_parse(text, len, NULL, &oci, &ignored) == 0 && oci->hooks)
+        rt_hooks_run(oci->hooks->poststop, oci->hooks->n_poststop, "poststop", s, RT_STOPPED, e);
+    oci_spec_free(oci);
+}
+
+int rt_destroy(int state_root_fd, struct rt_state *s, bool force, struct jl_err *e)
+{
+    struct os_cgroup_host host = { 0 };
+    struct jl_err hook_err = JL_ERR_INIT;
+    int r = 0;
+
+    if (s->cgroup)
+        r = os_cgroup_host_read(&host, e);
+    if (r < 0)
+        return r;
+    if (force || s->own_pid_ns)
+        r = kill_rest(s, &host, e);
+    if (r == 0 && s->cgroup && host.mode != OS_CGROUP_NONE)
+        r = os_cgroup_remove(&host, s->cgroup, REMOVE_WAIT_MS, e);
+    if (r < 0)
+        return jl_wrap(e, "delete container '%s'", s->id);
+    run_poststop(s, &hook_err);
+    r = rt_state_remove(state_root_fd, s, e);
+    if (r < 0)
+        return r;
+    /* the container is gone; a hook's failure is told all the same */
+    if (hook_err.code != 0)
+        *e = hook_err;
+    return 0;
+}

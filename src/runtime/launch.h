@@ -1,0 +1,83 @@
+/*
+ * launch.h - one container being made: what the steps share. The parent fills it before clone;
+ * the child works on its copy. Also the making and unmaking as a whole, for the commands.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "os/cgroup.h"
+#include "os/ns.h"
+#include "os/seccomp.h"
+#include "runtime/plan.h"
+#include "runtime/spec.h"
+#include "runtime/state.h"
+
+struct jl_err;
+
+struct rt_launch {
+    const struct rt_spec *spec;
+    struct rt_plan plan;
+    struct rt_plan_opts opts;
+    struct rt_state *state;
+    int state_root_fd;
+    const char *console_socket; /* path, or NULL */
+    unsigned preserve_fds;      /* descriptors 3 to 3 + N - 1 go to the process */
+    bool foreground;            /* run without --detach: the terminal comes to us */
+
+    /* filled by the parent's steps */
+    struct os_cgroup_host host;
+    struct os_cgroup *cg;
+    int join_fds[OS_CG_N + 1];
+    size_t n_join;
+    int ns_fds[OS_NS_N];
+    int rootfs_fd;  /* detached clone of the rootfs tree; its root once attached */
+    int *bind_fds;  /* one a mount; -1 where there is nothing to bind */
+    int console_fd; /* connected to console_socket */
+    int start_fd;   /* listens in the state directory */
+    int sync;       /* this side's end */
+    struct os_seccomp_prog seccomp;
+    pid_t pid;
+    int pidfd;
+    int tty_master; /* foreground terminal */
+    bool executed;  /* RT_MSG_EXEC has come */
+
+    /* used by the child alone */
+    int null_fd;   /* the host's /dev/null */
+    int mask_fd;   /* the empty read-only directory that masks directories */
+    int devpts_fd; /* the devpts we mounted on /dev/pts */
+    char *program; /* what will be executed */
+    char **env;
+};
+
+void rt_launch_init(struct rt_launch *l);
+
+/*
+ * Carries out the plan's steps before the clone, clones, and carries out the parent's. When it
+ * returns 0 the process waits for `start` (opts.wait_for_start) or has executed its program. On
+ * failure nothing is left behind. Blocks.
+ */
+int rt_launch_start(struct rt_launch *l, struct jl_err *e);
+
+/* Closes and frees what l holds; leaves the container alone. */
+void rt_launch_done(struct rt_launch *l);
+
+/*
+ * Waits for a message of this type from the child, handling what may come before it (the
+ * terminal, failures). 0 when it came, 1 when the stream ended after RT_MSG_EXEC, or -errno with
+ * e filled: the child's own error, or that it died.
+ */
+int rt_launch_expect(struct rt_launch *l, unsigned type, struct jl_err *e);
+
+/*
+ * Kills what is left of the container, removes its groups, runs poststop hooks, and removes its
+ * state last. Returns 0, or -errno with e filled; the record stays then, so that it can be called
+ * again. force: kill what still runs. Blocks up to some seconds.
+ */
+int rt_destroy(int state_root_fd, struct rt_state *s, bool force, struct jl_err *e);
+
+/* The path in the hierarchies for this configuration; NULL when it asks for none that can be had.
+ * The caller frees *ret. 0, or -errno with e filled. */
+int rt_cgroup_path(const struct rt_spec *spec, const char *id, char **ret, struct jl_err *e);

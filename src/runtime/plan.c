@@ -1,0 +1,336 @@
+/* plan.c - see plan.h. */
+#include "runtime/plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+
+static const struct {
+    const char *name;
+    enum rt_side side;
+} ops[RT_OP_N] = {
+    [RT_OP_RECORD] = { "record", RT_BEFORE },
+    [RT_OP_CGROUP_MAKE] = { "cgroup-make", RT_BEFORE },
+    [RT_OP_CGROUP_LIMITS] = { "cgroup-limits", RT_BEFORE },
+    [RT_OP_SECCOMP_BUILD] = { "seccomp-build", RT_BEFORE },
+    [RT_OP_NS_OPEN] = { "ns-open", RT_BEFORE },
+    [RT_OP_ROOTFS_OPEN] = { "rootfs-open", RT_BEFORE },
+    [RT_OP_BIND_OPEN] = { "bind-open", RT_BEFORE },
+    [RT_OP_CONSOLE_CONNECT] = { "console-connect", RT_BEFORE },
+    [RT_OP_START_LISTEN] = { "start-listen", RT_BEFORE },
+    [RT_OP_CLONE] = { "clone", RT_BEFORE },
+    [RT_OP_IDMAP_WRITE] = { "idmap-write", RT_PARENT },
+    [RT_OP_BIND_IDMAP] = { "bind-idmap", RT_PARENT },
+    [RT_OP_OOM_SCORE] = { "oom-score", RT_PARENT },
+    [RT_OP_PID_RECORD] = { "pid-record", RT_PARENT },
+    [RT_OP_MAPPED] = { "mapped", RT_PARENT },
+    [RT_OP_HOOKS_RUNTIME] = { "hooks-runtime", RT_PARENT },
+    [RT_OP_GO] = { "go", RT_PARENT },
+    [RT_OP_CGROUP_JOIN] = { "cgroup-join", RT_CHILD },
+    [RT_OP_NS_JOIN] = { "ns-join", RT_CHILD },
+    [RT_OP_MAP_WAIT] = { "map-wait", RT_CHILD },
+    [RT_OP_NS_UNSHARE] = { "ns-unshare", RT_CHILD },
+    [RT_OP_KEYRING] = { "keyring", RT_CHILD },
+    [RT_OP_LOOPBACK] = { "loopback", RT_CHILD },
+    [RT_OP_HOSTNAME] = { "hostname", RT_CHILD },
+    [RT_OP_SYSCTL] = { "sysctl", RT_CHILD },
+    [RT_OP_ROOTFS_ATTACH] = { "rootfs-attach", RT_CHILD },
+    [RT_OP_MOUNT] = { "mount", RT_CHILD },
+    [RT_OP_DEVICES] = { "devices", RT_CHILD },
+    [RT_OP_DEVICE] = { "device", RT_CHILD },
+    [RT_OP_DEV_LINKS] = { "dev-links", RT_CHILD },
+    [RT_OP_HOOKS_ASK] = { "hooks-ask", RT_CHILD },
+    [RT_OP_HOOKS_CONTAINER] = { "hooks-container", RT_CHILD },
+    [RT_OP_MASK] = { "mask", RT_CHILD },
+    [RT_OP_READONLY] = { "readonly", RT_CHILD },
+    [RT_OP_CWD] = { "cwd", RT_CHILD },
+    [RT_OP_ROOTFS_SEAL] = { "rootfs-seal", RT_CHILD },
+    [RT_OP_PIVOT] = { "pivot", RT_CHILD },
+    [RT_OP_TERMINAL] = { "terminal", RT_CHILD },
+    [RT_OP_PROCESS] = { "process", RT_CHILD },
+    [RT_OP_START_WAIT] = { "start-wait", RT_CHILD },
+    [RT_OP_EXEC] = { "exec", RT_CHILD },
+};
+
+enum rt_side rt_op_side(enum rt_op op)
+{
+    return ops[op].side;
+}
+
+const char *rt_op_name(enum rt_op op)
+{
+    return ops[op].name;
+}
+
+/* Sticky: the first failure stays, so that building reads as a list. */
+struct builder {
+    struct rt_plan *p;
+    bool failed;
+};
+
+static void put(struct builder *b, enum rt_op op, size_t i)
+{
+    struct rt_plan *p = b->p;
+
+    if (p->n == p->size) {
+        size_t size = p->size ? p->size * 2 : 64;
+        struct rt_step *steps = realloc(p->steps, size * sizeof *steps);
+
+        if (!steps) {
+            b->failed = true;
+            return;
+        }
+        p->steps = steps;
+        p->size = size;
+    }
+    p->steps[p->n++] = (struct rt_step){ op, i };
+}
+
+static bool has_runtime_hooks(const struct oci_hooks *h)
+{
+    return h && h->n_prestart + h->n_create_runtime > 0;
+}
+
+/* Engines that bring their own /dev (a bind of the host's, say) want nothing put into it. */
+static bool owns_dev(const struct rt_spec *s)
+{
+    for (size_t i = 0; i < s->n_mounts; i++) {
+        const char *dest = s->mounts[i].oci->destination;
+
+        if (s->mounts[i].kind == RT_MOUNT_BIND &&
+            (strcmp(dest, "/dev") == 0 || strcmp(dest, "/dev/") == 0))
+            return false;
+    }
+    return true;
+}
+
+static bool needs_map(const struct rt_spec *s)
+{
+    return s->ns_new & os_ns_flag(OS_NS_USER);
+}
+
+static void put_before(struct builder *b, const struct rt_spec *s, const struct rt_plan_opts *o)
+{
+    put(b, RT_OP_RECORD, 0);
+    if (o->cgroup) {
+        put(b, RT_OP_CGROUP_MAKE, 0);
+        put(b, RT_OP_CGROUP_LIMITS, 0);
+    }
+    if (s->oci->linux->seccomp)
+        put(b, RT_OP_SECCOMP_BUILD, 0);
+    for (int ns = 0; ns < OS_NS_N; ns++)
+        if (s->ns_path[ns])
+            put(b, RT_OP_NS_OPEN, (size_t) ns);
+    put(b, RT_OP_ROOTFS_OPEN, 0);
+    for (size_t i = 0; i < s->n_mounts; i++)
+        if (s->mounts[i].kind == RT_MOUNT_BIND)
+            put(b, RT_OP_BIND_OPEN, i);
+    if (o->has_console_socket)
+        put(b, RT_OP_CONSOLE_CONNECT, 0);
+    if (o->wait_for_start)
+        put(b, RT_OP_START_LISTEN, 0);
+    put(b, RT_OP_CLONE, 0);
+}
+
+static void put_parent(struct builder *b, const struct rt_spec *s)
+{
+    if (needs_map(s))
+        put(b, RT_OP_IDMAP_WRITE, 0);
+    for (size_t i = 0; i < s->n_mounts; i++)
+        if (s->mounts[i].opt.idmap != RT_IDMAP_NONE && s->mounts[i].n_uids == 0)
+            put(b, RT_OP_BIND_IDMAP, i);
+    if (s->idmap_rootfs)
+        put(b, RT_OP_BIND_IDMAP, s->n_mounts); /* one past the mounts: the rootfs */
+    if (s->has_process && s->oci->process->has_oom_score_adj)
+        put(b, RT_OP_OOM_SCORE, 0);
+    put(b, RT_OP_PID_RECORD, 0);
+    if (needs_map(s))
+        put(b, RT_OP_MAPPED, 0);
+    if (has_runtime_hooks(s->oci->hooks))
+        put(b, RT_OP_HOOKS_RUNTIME, 0);
+    put(b, RT_OP_GO, 0);
+}
+
+static void put_child_mounts(struct builder *b, const struct rt_spec *s)
+{
+    const struct oci_linux *l = s->oci->linux;
+
+    put(b, RT_OP_ROOTFS_ATTACH, 0);
+    for (size_t i = 0; i < s->n_mounts; i++)
+        put(b, RT_OP_MOUNT, i);
+    if (owns_dev(s))
+        put(b, RT_OP_DEVICES, 0);
+    for (size_t i = 0; i < l->n_devices; i++)
+        put(b, RT_OP_DEVICE, i);
+    if (owns_dev(s))
+        put(b, RT_OP_DEV_LINKS, 0);
+    if (has_runtime_hooks(s->oci->hooks))
+        put(b, RT_OP_HOOKS_ASK, 0);
+    if (s->oci->hooks && s->oci->hooks->n_create_container > 0)
+        put(b, RT_OP_HOOKS_CONTAINER, 0);
+    if (s->has_process)
+        put(b, RT_OP_CWD, 0);
+    for (size_t i = 0; i < l->n_readonly_paths; i++)
+        put(b, RT_OP_READONLY, i);
+    for (size_t i = 0; i < l->n_masked_paths; i++)
+        put(b, RT_OP_MASK, i);
+}
+
+static void put_child(struct builder *b, const struct rt_spec *s, const struct rt_plan_opts *o)
+{
+    const struct oci_spec *oci = s->oci;
+
+    if (o->cgroup)
+        put(b, RT_OP_CGROUP_JOIN, 0);
+    for (int ns = 0; ns < OS_NS_N; ns++)
+        /* the parent has to join pid and user namespaces before it makes the child */
+        if (s->ns_path[ns] && ns != OS_NS_PID && ns != OS_NS_USER)
+            put(b, RT_OP_NS_JOIN, (size_t) ns);
+    if (needs_map(s))
+        put(b, RT_OP_MAP_WAIT, 0);
+    if (s->ns_new & (os_ns_flag(OS_NS_TIME) | os_ns_flag(OS_NS_CGROUP)))
+        put(b, RT_OP_NS_UNSHARE, 0);
+    if (!o->no_new_keyring)
+        put(b, RT_OP_KEYRING, 0);
+    if (s->ns_new & os_ns_flag(OS_NS_NET))
+        put(b, RT_OP_LOOPBACK, 0);
+    if ((oci->hostname && *oci->hostname) || (oci->domainname && *oci->domainname))
+        put(b, RT_OP_HOSTNAME, 0);
+    if (oci->linux->n_sysctl > 0)
+        put(b, RT_OP_SYSCTL, 0);
+    put_child_mounts(b, s);
+    put(b, RT_OP_PIVOT, 0);
+    if (s->has_process && oci->process->terminal)
+        put(b, RT_OP_TERMINAL, 0);
+    if ((oci->root->has_readonly && oci->root->readonly) || s->propagation != 0)
+        put(b, RT_OP_ROOTFS_SEAL, 0);
+    put(b, RT_OP_PROCESS, 0);
+    put(b, RT_OP_START_WAIT, 0);
+    put(b, RT_OP_EXEC, 0);
+}
+
+int rt_plan_build(const struct rt_spec *s, const struct rt_plan_opts *opts, struct rt_plan *p,
+                  struct jl_err *e)
+{
+    struct builder b = { .p = p };
+
+    *p = (struct rt_plan){ 0 };
+    put_before(&b, s, opts);
+    put_parent(&b, s);
+    put_child(&b, s, opts);
+    if (b.failed) {
+        rt_plan_clear(p);
+        return jl_fail(e, ENOMEM, "make the plan");
+    }
+    return 0;
+}
+
+void rt_plan_clear(struct rt_plan *p)
+{
+    free(p->steps);
+    *p = (struct rt_plan){ 0 };
+}
+
+static void print_namespaces(struct jl_buf *out, uint64_t flags)
+{
+    for (int ns = 0; ns < OS_NS_N; ns++)
+        if (flags & os_ns_flag((enum os_ns) ns))
+            jl_buf_printf(out, " %s", os_ns_name((enum os_ns) ns));
+}
+
+static void print_mount(struct jl_buf *out, const struct rt_mount *m)
+{
+    static const char *const kinds[] = { [RT_MOUNT_FS] = "new",
+                                         [RT_MOUNT_BIND] = "bind",
+                                         [RT_MOUNT_CGROUP] = "cgroup",
+                                         [RT_MOUNT_REMOUNT] = "remount" };
+
+    jl_buf_printf(out, " %s on %s", kinds[m->kind], m->oci->destination);
+    if (m->oci->type)
+        jl_buf_printf(out, " type=%s", m->oci->type);
+    if (m->opt.set | m->opt.clear)
+        jl_buf_printf(out, " set=%#llx clear=%#llx", (unsigned long long) m->opt.set,
+                      (unsigned long long) m->opt.clear);
+    if (m->opt.tree_set | m->opt.tree_clear)
+        jl_buf_printf(out, " tree-set=%#llx tree-clear=%#llx", (unsigned long long) m->opt.tree_set,
+                      (unsigned long long) m->opt.tree_clear);
+    for (size_t i = 0; i < m->opt.data.len; i++)
+        jl_buf_printf(out, "%s%s", i == 0 ? " data=" : ",", m->opt.data.items[i]);
+}
+
+static void print_details(struct jl_buf *out, const struct rt_step *st, const struct rt_spec *s,
+                          const struct rt_plan_opts *o)
+{
+    const struct oci_linux *l = s->oci->linux;
+
+    switch ((int) st->op) { /* an int: most steps have no details */
+    case RT_OP_CGROUP_MAKE:
+        jl_buf_printf(out, " %s", o->cgroup);
+        break;
+    case RT_OP_NS_OPEN:
+    case RT_OP_NS_JOIN:
+        jl_buf_printf(out, " %s %s", os_ns_name((enum os_ns) st->i), s->ns_path[st->i]);
+        break;
+    case RT_OP_ROOTFS_OPEN:
+        jl_buf_printf(out, " %s", s->rootfs);
+        break;
+    case RT_OP_BIND_OPEN:
+        jl_buf_printf(out, " %s", s->mounts[st->i].oci->source);
+        break;
+    case RT_OP_BIND_IDMAP:
+        jl_buf_printf(out, " %s", st->i < s->n_mounts ? s->mounts[st->i].oci->destination : "/");
+        break;
+    case RT_OP_CLONE:
+        print_namespaces(out, s->ns_new & ~(os_ns_flag(OS_NS_TIME) | os_ns_flag(OS_NS_CGROUP)));
+        break;
+    case RT_OP_NS_UNSHARE:
+        print_namespaces(out, s->ns_new & (os_ns_flag(OS_NS_TIME) | os_ns_flag(OS_NS_CGROUP)));
+        break;
+    case RT_OP_MOUNT:
+        print_mount(out, &s->mounts[st->i]);
+        break;
+    case RT_OP_DEVICE:
+        jl_buf_printf(out, " %s", l->devices[st->i]->path);
+        break;
+    case RT_OP_MASK:
+        jl_buf_printf(out, " %s", l->masked_paths[st->i]);
+        break;
+    case RT_OP_READONLY:
+        jl_buf_printf(out, " %s", l->readonly_paths[st->i]);
+        break;
+    case RT_OP_HOSTNAME:
+        jl_buf_printf(out, " %s", s->oci->hostname ? s->oci->hostname : "");
+        break;
+    case RT_OP_EXEC:
+        if (s->has_process)
+            jl_buf_printf(out, " %s", s->oci->process->args[0]);
+        break;
+    default:
+        break;
+    }
+}
+
+int rt_plan_print(const struct rt_plan *p, const struct rt_spec *s, const struct rt_plan_opts *opts,
+                  struct jl_buf *out)
+{
+    static const char *const sides[] = {
+        [RT_BEFORE] = "before", [RT_PARENT] = "parent", [RT_CHILD] = "child"
+    };
+
+    for (size_t i = 0; i < p->n; i++) {
+        int r = jl_buf_printf(out, "%-6s %s", sides[ops[p->steps[i].op].side],
+                              ops[p->steps[i].op].name);
+
+        if (r < 0)
+            return r;
+        print_details(out, &p->steps[i], s, opts);
+        r = jl_buf_putc(out, '\n');
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}

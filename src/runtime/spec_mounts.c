@@ -1,0 +1,139 @@
+/* spec_mounts.c - the checks of `mounts`. */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "runtime/spec.h"
+
+static bool is_fs_word(const char *type, const char *word)
+{
+    return type && strcmp(type, word) == 0;
+}
+
+static int take_options(struct rt_mount *m, size_t i, struct jl_err *e)
+{
+    for (size_t j = 0; j < m->oci->n_options; j++) {
+        int r = rt_mountopt_add(&m->opt, m->oci->options[j], e);
+
+        if (r < 0)
+            return jl_wrap(e, "mounts[%zu].options[%zu]", i, j);
+    }
+    return 0;
+}
+
+static int take_idmaps(struct rt_mount *m, size_t i, struct jl_err *e)
+{
+    char where[64];
+    int r;
+
+    if ((m->oci->n_uid_mappings == 0) != (m->oci->n_gid_mappings == 0))
+        return jl_refuse(e, EINVAL, "mounts[%zu].%s: is required when the other one is given", i,
+                         m->oci->n_uid_mappings == 0 ? "uidMappings" : "gidMappings");
+    snprintf(where, sizeof where, "mounts[%zu].uidMappings", i);
+    r = rt_idmaps_copy(m->oci->uid_mappings, m->oci->n_uid_mappings, where, &m->uids, e);
+    if (r < 0)
+        return r;
+    snprintf(where, sizeof where, "mounts[%zu].gidMappings", i);
+    r = rt_idmaps_copy(m->oci->gid_mappings, m->oci->n_gid_mappings, where, &m->gids, e);
+    if (r < 0)
+        return r;
+    m->n_uids = m->oci->n_uid_mappings;
+    m->n_gids = m->oci->n_gid_mappings;
+    if (m->n_uids > 0 && m->opt.idmap == RT_IDMAP_NONE)
+        m->opt.idmap = RT_IDMAP_TOP;
+    return 0;
+}
+
+static int take_kind(struct rt_mount *m, size_t i, struct jl_err *e)
+{
+    const char *type = m->oci->type;
+
+    if (m->opt.remount) {
+        m->kind = RT_MOUNT_REMOUNT;
+        return 0;
+    }
+    if (is_fs_word(type, "bind") && !m->opt.bind)
+        m->opt.bind = true;
+    if (m->opt.bind) {
+        m->kind = RT_MOUNT_BIND;
+        return 0;
+    }
+    if (!type || *type == '\0' || is_fs_word(type, "none"))
+        return jl_refuse(e, EINVAL,
+                         "mounts[%zu].type: is required unless bind or rbind is among "
+                         "the options",
+                         i);
+    m->kind =
+        is_fs_word(type, "cgroup") || is_fs_word(type, "cgroup2") ? RT_MOUNT_CGROUP : RT_MOUNT_FS;
+    return 0;
+}
+
+static int check_kind(const struct rt_spec *s, const struct rt_mount *m, size_t i, struct jl_err *e)
+{
+    if (m->kind == RT_MOUNT_BIND) {
+        if (!m->oci->source || *m->oci->source == '\0')
+            return jl_refuse(e, EINVAL, "mounts[%zu].source: a bind mount needs one", i);
+        if (m->opt.data.len > 0)
+            return jl_refuse(e, EINVAL, "mounts[%zu].options: '%s' cannot be set on a bind mount",
+                             i, m->opt.data.items[0]);
+    }
+    if (m->kind == RT_MOUNT_REMOUNT && m->opt.data.len > 0)
+        return jl_refuse(e, EINVAL, "mounts[%zu].options: '%s' cannot be set by a remount", i,
+                         m->opt.data.items[0]);
+    if (m->opt.idmap != RT_IDMAP_NONE && m->kind != RT_MOUNT_BIND)
+        return jl_refuse(e, ENOTSUP, "mounts[%zu]: id mappings are supported on bind mounts only",
+                         i);
+    if (m->opt.idmap != RT_IDMAP_NONE && m->n_uids == 0 && !(s->ns_new & os_ns_flag(OS_NS_USER)))
+        return jl_refuse(
+            e, EINVAL, "mounts[%zu].options: idmap without uidMappings needs a new user namespace",
+            i);
+    if (m->opt.tmpcopyup && !is_fs_word(m->oci->type, "tmpfs"))
+        return jl_refuse(e, EINVAL, "mounts[%zu].options: tmpcopyup works on tmpfs only", i);
+    return 0;
+}
+
+static int check_mount(const struct rt_spec *s, struct rt_mount *m, size_t i, struct jl_err *e)
+{
+    const char *dest = m->oci->destination;
+    int r;
+
+    if (strlen(dest) >= PATH_MAX)
+        return jl_refuse(e, ENAMETOOLONG, "mounts[%zu].destination: is too long", i);
+    if (dest[strspn(dest, "/")] == '\0')
+        return jl_refuse(e, EINVAL, "mounts[%zu].destination: '%s' is the root itself", i, dest);
+    r = take_options(m, i, e);
+    if (r == 0)
+        r = take_idmaps(m, i, e);
+    if (r == 0)
+        r = take_kind(m, i, e);
+    if (r == 0)
+        r = check_kind(s, m, i, e);
+    return r;
+}
+
+int rt_spec_check_mounts(struct rt_spec *s, struct jl_err *e)
+{
+    if (s->oci->n_mounts == 0)
+        return 0;
+    s->mounts = calloc(s->oci->n_mounts, sizeof *s->mounts);
+    if (!s->mounts)
+        return jl_fail(e, ENOMEM, "mounts");
+    s->n_mounts = s->oci->n_mounts;
+    for (size_t i = 0; i < s->n_mounts; i++) {
+        int r;
+
+        s->mounts[i].oci = s->oci->mounts[i];
+        r = check_mount(s, &s->mounts[i], i, e);
+        if (r < 0)
+            return r;
+        if (s->oci->mounts[i]->destination[0] != '/' &&
+            jl_strv_addf(&s->warnings,
+                         "mounts[%zu].destination: '%s' is not absolute; taken from /", i,
+                         s->oci->mounts[i]->destination) < 0)
+            return jl_fail(e, ENOMEM, "mounts");
+    }
+    return 0;
+}

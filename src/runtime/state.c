@@ -1,0 +1,423 @@
+/* state.c - see state.h. */
+#include "runtime/state.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/json.h"
+#include "base/parse.h"
+#include "base/strv.h"
+#include "os/cgroup.h"
+#include "os/pidfd.h"
+
+#define RECORD_MAX ((size_t) 4 << 20)
+#define RECORD_VERSION 1
+
+const char *rt_status_name(enum rt_status s)
+{
+    static const char *const names[] = { [RT_CREATING] = "creating",
+                                         [RT_CREATED] = "created",
+                                         [RT_RUNNING] = "running",
+                                         [RT_PAUSED] = "paused",
+                                         [RT_STOPPED] = "stopped" };
+
+    return names[s];
+}
+
+int rt_id_check(const char *id, struct jl_err *e)
+{
+    size_t len = strlen(id);
+    bool good = len > 0;
+
+    for (const char *p = id; *p && good; p++)
+        good = isalnum((unsigned char) *p) || strchr("_+.-", *p);
+    if (!good || strcmp(id, ".") == 0 || strcmp(id, "..") == 0) {
+        jl_refuse(e, EINVAL, "invalid container id: '%s'", id);
+        return jl_hint(e, "letters, digits and _ + . - are allowed");
+    }
+    if (len > RT_ID_MAX)
+        return jl_refuse(e, EINVAL,
+                         "invalid container id: has %zu characters, at most %d are allowed", len,
+                         RT_ID_MAX);
+    return 0;
+}
+
+int rt_state_root_open(const char *root, bool make, struct jl_err *e)
+{
+    int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0 && errno == ENOENT && make) {
+        int r = jl_mkdir_p(root, 0700, e);
+
+        if (r < 0)
+            return r;
+        fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    if (fd < 0)
+        return jl_fail_sys(e, "open", root, "open the state root");
+    return fd;
+}
+
+static int write_file(int dirfd, const char *name, const char *data, size_t len, struct jl_err *e)
+{
+    _close_ int fd =
+        openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int r;
+
+    if (fd < 0)
+        return jl_fail_sys(e, "openat", name, "write state");
+    r = jl_write_all(fd, data, len);
+    return r < 0 ? jl_fail(e, -r, "write state file '%s'", name) : 0;
+}
+
+static int record_json(const struct rt_state *s, struct jl_buf *out)
+{
+    struct jl_json_out w = JL_JSON_OUT_INIT(out, 0);
+
+    jl_json_put_object(&w, NULL);
+    jl_json_put_u64(&w, "version", RECORD_VERSION);
+    jl_json_put_str(&w, "ociVersion", s->oci_version);
+    jl_json_put_str(&w, "id", s->id);
+    jl_json_put_str(&w, "bundle", s->bundle);
+    jl_json_put_str(&w, "rootfs", s->rootfs);
+    if (s->cgroup)
+        jl_json_put_str(&w, "cgroup", s->cgroup);
+    jl_json_put_bool(&w, "ownPidNamespace", s->own_pid_ns);
+    jl_json_put_str(&w, "created", s->created);
+    jl_json_put_u64(&w, "owner", s->owner);
+    if (s->n_annotations > 0) {
+        jl_json_put_object(&w, "annotations");
+        for (size_t i = 0; i < s->n_annotations; i++)
+            jl_json_put_str(&w, s->annotations[i].key, s->annotations[i].value);
+        jl_json_end(&w);
+    }
+    jl_json_end(&w);
+    return jl_json_finish(&w);
+}
+
+int rt_state_create(int root_fd, struct rt_state *s, const char *config, size_t config_len,
+                    struct jl_err *e)
+{
+    _buf_ struct jl_buf record = JL_BUF_INIT(RECORD_MAX);
+    int r = record_json(s, &record);
+
+    if (r < 0)
+        return jl_fail(e, -r, "make the record of container '%s'", s->id);
+    if (mkdirat(root_fd, s->id, 0700) < 0) {
+        if (errno == EEXIST)
+            return jl_refuse(e, EEXIST, "container with id exists: '%s'", s->id);
+        return jl_fail_sys(e, "mkdirat", s->id, "make the state directory");
+    }
+    s->dirfd = openat(root_fd, s->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (s->dirfd < 0)
+        return jl_fail_sys(e, "openat", s->id, "open the state directory");
+    if (flock(s->dirfd, LOCK_EX | LOCK_NB) < 0)
+        return jl_fail_sys(e, "flock", s->id, "lock the state directory");
+    r = write_file(s->dirfd, "record.json", record.data, record.len, e);
+    if (r == 0)
+        r = write_file(s->dirfd, "config.json", config, config_len, e);
+    return r;
+}
+
+static int no_memory(struct jl_err *e)
+{
+    return jl_fail(e, ENOMEM, "read the record of the container");
+}
+
+static int take_string(const struct jl_json *doc, const char *key, char **ret)
+{
+    const char *value = jl_json_str(jl_json_get(doc, key));
+
+    *ret = NULL;
+    if (!value)
+        return 0;
+    *ret = strdup(value);
+    return *ret ? 0 : -ENOMEM;
+}
+
+static int read_record(struct rt_state *s, struct jl_err *e)
+{
+    _buf_ struct jl_buf text = JL_BUF_INIT(RECORD_MAX);
+    _json_ struct jl_json *doc = NULL;
+    const struct jl_json *notes;
+    struct jl_err ignored = JL_ERR_INIT;
+    uint64_t owner = 0;
+    int r = jl_read_file_at(s->dirfd, "record.json", &text, &ignored);
+
+    if (r == -ENOENT)
+        return 0; /* killed before it was written: there is nothing but the directory */
+    if (r < 0)
+        return jl_fail(e, -r, "read the record of container '%s'", s->id);
+    if (text.len == 0) /* killed between its making and its one write */
+        return 0;
+    r = jl_json_parse(text.data ? text.data : "", text.len, NULL, &doc, e);
+    if (r < 0)
+        return jl_wrap(e, "record of container '%s'", s->id);
+    if (take_string(doc, "bundle", &s->bundle) < 0 || take_string(doc, "rootfs", &s->rootfs) < 0 ||
+        take_string(doc, "cgroup", &s->cgroup) < 0 ||
+        take_string(doc, "ociVersion", &s->oci_version) < 0 ||
+        take_string(doc, "created", &s->created) < 0)
+        return no_memory(e);
+    if (jl_json_u64(jl_json_get(doc, "owner"), UINT32_MAX, &owner) == 0)
+        s->owner = (uint32_t) owner;
+    if (jl_json_bool(jl_json_get(doc, "ownPidNamespace"), &s->own_pid_ns) < 0)
+        s->own_pid_ns = false;
+    notes = jl_json_get(doc, "annotations");
+    if (notes && notes->kind == JL_JSON_OBJECT)
+        JL_JSON_FOREACH(n, notes)
+    if (oci_kv_add(&s->annotations, &s->n_annotations, n->key, n->text ? n->text : "") < 0)
+        return no_memory(e);
+    return 0;
+}
+
+static void read_init(struct rt_state *s)
+{
+    char line[64];
+    _close_ int fd = openat(s->dirfd, "init", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    long long pid;
+    unsigned long long ticks;
+    ssize_t n;
+
+    if (fd < 0)
+        return;
+    n = read(fd, line, sizeof line - 1);
+    if (n <= 0)
+        return;
+    line[n] = '\0';
+    if (sscanf(line, "%lld %llu", &pid, &ticks) == 2 && pid > 0) {
+        s->pid = (pid_t) pid;
+        s->start_ticks = ticks;
+    }
+}
+
+int rt_state_open(int root_fd, const char *id, struct rt_state *s, struct jl_err *e)
+{
+    int r = rt_id_check(id, e);
+
+    *s = (struct rt_state) RT_STATE_INIT;
+    if (r < 0)
+        return r;
+    s->id = strdup(id);
+    if (!s->id)
+        return no_memory(e);
+    s->dirfd =
+        root_fd < 0 ? -1 : openat(root_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (s->dirfd < 0) {
+        if (root_fd < 0 || errno == ENOENT)
+            return jl_refuse(e, ENOENT, "container does not exist: '%s'", id);
+        return jl_fail_sys(e, "openat", id, "open the state of the container");
+    }
+    r = read_record(s, e);
+    if (r == 0)
+        read_init(s);
+    return r;
+}
+
+int rt_state_lock(const struct rt_state *s, unsigned ms, struct jl_err *e)
+{
+    uint64_t deadline = jl_now_ns() + ms * JL_NS_PER_MS;
+
+    while (flock(s->dirfd, LOCK_EX | LOCK_NB) < 0) {
+        if (errno == EINTR)
+            continue;
+        if (errno != EWOULDBLOCK)
+            return jl_fail_sys(e, "flock", s->id, "lock the container's state");
+        if (jl_now_ns() >= deadline)
+            return jl_refuse(e, EBUSY, "container '%s' is in use by another joblet-run", s->id);
+        jl_sleep_ns(2 * JL_NS_PER_MS);
+    }
+    return 0;
+}
+
+void rt_state_unlock(const struct rt_state *s)
+{
+    flock(s->dirfd, LOCK_UN);
+}
+
+int rt_state_set_pid(struct rt_state *s, pid_t pid, struct jl_err *e)
+{
+    char line[64];
+    int len, r;
+
+    r = os_pid_start_ticks(pid, &s->start_ticks);
+    if (r < 0)
+        return jl_fail(e, -r, "read the start time of process %d", (int) pid);
+    s->pid = pid;
+    len = snprintf(line, sizeof line, "%d %llu\n", (int) pid, (unsigned long long) s->start_ticks);
+    return write_file(s->dirfd, "init", line, (size_t) len, e);
+}
+
+int rt_state_pidfd(const struct rt_state *s)
+{
+    if (s->pid <= 0)
+        return -ESRCH;
+    return os_pidfd_open_checked(s->pid, s->start_ticks);
+}
+
+/*
+ * A created container listens on its socket until it is started. The name alone does not tell:
+ * a `start` that was killed leaves it. Nothing is sent, which init takes as "somebody looked".
+ */
+static bool is_waiting(const struct rt_state *s)
+{
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    struct stat st;
+    _close_ int sock = -1;
+
+    if (fstatat(s->dirfd, "start", &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return false;
+    sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (sock < 0)
+        return true;
+    snprintf(addr.sun_path, sizeof addr.sun_path, "/proc/self/fd/%d/start", s->dirfd);
+    if (connect(sock, (struct sockaddr *) &addr, sizeof addr) == 0)
+        return true;
+    return errno != ECONNREFUSED && errno != ENOENT;
+}
+
+enum rt_status rt_state_status(const struct rt_state *s, const struct os_cgroup_host *host)
+{
+    struct os_cgroup *cg = NULL;
+    struct jl_err ignored = JL_ERR_INIT;
+    uint64_t ticks;
+    char letter;
+    bool frozen;
+
+    if (s->pid <= 0) {
+        /* Being made right now, by whoever holds the lock; or left behind by one who died. */
+        if (flock(s->dirfd, LOCK_EX | LOCK_NB) < 0)
+            return RT_CREATING;
+        flock(s->dirfd, LOCK_UN);
+        return RT_STOPPED;
+    }
+    if (os_pid_stat(s->pid, &ticks, &letter) < 0 || ticks != s->start_ticks || letter == 'Z' ||
+        letter == 'X')
+        return RT_STOPPED;
+    if (is_waiting(s))
+        return RT_CREATED;
+    if (!host || !s->cgroup || os_cgroup_open(host, s->cgroup, &cg, &ignored) < 0)
+        return RT_RUNNING;
+    frozen = os_cgroup_is_frozen(cg) == 1;
+    os_cgroup_free(cg);
+    return frozen ? RT_PAUSED : RT_RUNNING;
+}
+
+int rt_state_config(const struct rt_state *s, char **ret_text, size_t *ret_len, struct jl_err *e)
+{
+    _buf_ struct jl_buf text = JL_BUF_INIT((size_t) 8 << 20);
+    int r = jl_read_file_at(s->dirfd, "config.json", &text, e);
+
+    if (r < 0)
+        return jl_wrap(e, "container '%s'", s->id);
+    *ret_len = text.len;
+    *ret_text = jl_buf_take(&text);
+    return *ret_text ? 0 : jl_refuse(e, EINVAL, "container '%s': its config.json is empty", s->id);
+}
+
+int rt_state_json(const struct rt_state *s, enum rt_status status, bool extended,
+                  struct jl_buf *out, struct jl_err *e)
+{
+    struct jl_json_out w = JL_JSON_OUT_INIT(out, extended ? 2 : 0);
+    int r;
+
+    w.replace = true;
+    jl_json_put_object(&w, NULL);
+    jl_json_put_str(&w, "ociVersion", s->oci_version ? s->oci_version : "1.0.0");
+    jl_json_put_str(&w, "id", s->id);
+    jl_json_put_str(&w, "status", rt_status_name(status));
+    if (status != RT_STOPPED && s->pid > 0)
+        jl_json_put_i64(&w, "pid", s->pid);
+    else if (extended)
+        jl_json_put_i64(&w, "pid", 0);
+    jl_json_put_str(&w, "bundle", s->bundle ? s->bundle : "");
+    if (extended) {
+        jl_json_put_str(&w, "rootfs", s->rootfs ? s->rootfs : "");
+        jl_json_put_str(&w, "created", s->created ? s->created : "");
+        jl_json_put_str(&w, "owner", "");
+        if (s->cgroup)
+            jl_json_put_str(&w, "cgroup", s->cgroup);
+    }
+    if (s->n_annotations > 0) {
+        jl_json_put_object(&w, "annotations");
+        for (size_t i = 0; i < s->n_annotations; i++)
+            jl_json_put_str(&w, s->annotations[i].key, s->annotations[i].value);
+        jl_json_end(&w);
+    }
+    jl_json_end(&w);
+    r = jl_json_finish(&w);
+    return r < 0 ? jl_fail(e, -r, "write the state of container '%s'", s->id) : 0;
+}
+
+int rt_state_remove(int root_fd, struct rt_state *s, struct jl_err *e)
+{
+    static const char *const files[] = { "start", "init", "config.json", "record.json" };
+
+    /* The record goes last: until then `delete` can be called again. What is usually there is
+     * removed by name, so that the common case reads no directory. */
+    for (size_t i = 0; i < JL_COUNT(files); i++)
+        if (unlinkat(s->dirfd, files[i], 0) < 0 && errno != ENOENT)
+            return jl_fail_sys(e, "unlinkat", files[i], "remove the state of the container");
+    if (unlinkat(root_fd, s->id, AT_REMOVEDIR) == 0 || errno == ENOENT)
+        return 0;
+    if (errno == ENOTEMPTY)
+        return jl_remove_tree_at(root_fd, s->id, e);
+    return jl_fail_sys(e, "unlinkat", s->id, "remove the state of the container");
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+int rt_state_list(int root_fd, struct jl_strv *ret_ids, struct jl_err *e)
+{
+    int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    struct jl_err ignored = JL_ERR_INIT;
+    struct dirent *d;
+
+    if (!dir) {
+        jl_fail_sys(e, "open", NULL, "list the state root");
+        jl_close(fd);
+        return -e->code;
+    }
+    while ((d = readdir(dir)) != NULL)
+        if (rt_id_check(d->d_name, &ignored) == 0 &&
+            (d->d_type == DT_DIR || d->d_type == DT_UNKNOWN) && jl_strv_add(ret_ids, d->d_name) < 0)
+            return jl_fail(e, ENOMEM, "list the state root");
+    if (ret_ids->len > 1)
+        qsort(ret_ids->items, ret_ids->len, sizeof *ret_ids->items, by_name);
+    return 0;
+}
+
+void rt_state_clear(struct rt_state *s)
+{
+    s->dirfd = jl_close(s->dirfd);
+    free(s->id);
+    free(s->bundle);
+    free(s->rootfs);
+    free(s->cgroup);
+    free(s->oci_version);
+    free(s->created);
+    for (size_t i = 0; i < s->n_annotations; i++) {
+        free(s->annotations[i].key);
+        free(s->annotations[i].value);
+    }
+    free(s->annotations);
+    *s = (struct rt_state) RT_STATE_INIT;
+}

@@ -1,0 +1,100 @@
+/*
+ * state.h - what joblet-run remembers of a container: one directory per container below the
+ * state root, made before anything else and removed last. docs/formats/runtime-state.md.
+ *
+ *   record.json   the intent: written once, before the first side effect
+ *   config.json   the configuration as it was read, for exec and the hooks
+ *   init          "PID START_TICKS", written once the first process exists
+ *   start         the socket on which a created container waits; gone once it was started
+ *
+ * The directory is locked (flock) by whoever changes the container.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "ocispec.h"
+
+struct jl_err;
+struct os_cgroup_host;
+
+#define RT_ID_MAX 255 /* it names a directory */
+
+enum rt_status { RT_CREATING, RT_CREATED, RT_RUNNING, RT_PAUSED, RT_STOPPED };
+
+struct rt_state {
+    int dirfd; /* of the container's directory; -1: not open */
+    char *id;  /* own, as all strings here */
+    char *bundle;
+    char *rootfs;
+    char *cgroup; /* path in the hierarchies; NULL: it has none */
+    char *oci_version;
+    char *created;   /* RFC 3339 */
+    uint32_t owner;  /* uid that made it */
+    bool own_pid_ns; /* its init's end is the end of all its processes */
+    struct oci_kv *annotations;
+    size_t n_annotations;
+    pid_t pid; /* 0: not known (yet) */
+    uint64_t start_ticks;
+};
+
+#define RT_STATE_INIT                                                                              \
+    {                                                                                              \
+        .dirfd = -1                                                                                \
+    }
+
+/* "running" */
+const char *rt_status_name(enum rt_status s);
+
+/* 0, or -EINVAL with e filled. */
+int rt_id_check(const char *id, struct jl_err *e);
+
+/* Opens the state root; with `make` it is made (0700) when missing. fd, or -errno with e. */
+int rt_state_root_open(const char *root, bool make, struct jl_err *e);
+
+/*
+ * Makes the directory, takes the lock, and writes record.json and config.json. s holds what is to
+ * be recorded; s->dirfd is set. -EEXIST with e filled when there is such a container.
+ */
+int rt_state_create(int root_fd, struct rt_state *s, const char *config, size_t config_len,
+                    struct jl_err *e);
+
+/* Opens and reads; -ENOENT with e filled when there is no such container. A directory without
+ * record (a create that was killed at once) opens with only id and dirfd set. */
+int rt_state_open(int root_fd, const char *id, struct rt_state *s, struct jl_err *e);
+
+/* Takes the lock; waits up to `ms` for it. 0, or -errno with e filled (-EBUSY). */
+int rt_state_lock(const struct rt_state *s, unsigned ms, struct jl_err *e);
+void rt_state_unlock(const struct rt_state *s);
+
+/* Writes `init`. 0, or -errno with e filled. */
+int rt_state_set_pid(struct rt_state *s, pid_t pid, struct jl_err *e);
+
+/* What the container is doing now. host may be NULL: paused is not told from running then. */
+enum rt_status rt_state_status(const struct rt_state *s, const struct os_cgroup_host *host);
+
+/* A pidfd of the first process; -ESRCH when it has ended. */
+int rt_state_pidfd(const struct rt_state *s);
+
+/* The stored config.json, to be freed. 0, or -errno with e filled. */
+int rt_state_config(const struct rt_state *s, char **ret_text, size_t *ret_len, struct jl_err *e);
+
+/* The OCI state document for hooks and `state`; compact or indented. out: ceiling is the
+ * caller's. 0, or -errno with e filled. */
+struct jl_buf;
+int rt_state_json(const struct rt_state *s, enum rt_status status, bool extended,
+                  struct jl_buf *out, struct jl_err *e);
+
+/* Removes the directory: the container is gone then. 0, or -errno with e filled. */
+int rt_state_remove(int root_fd, struct rt_state *s, struct jl_err *e);
+
+/* Ids below the root, sorted; the caller clears. 0, or -errno with e filled. */
+struct jl_strv;
+int rt_state_list(int root_fd, struct jl_strv *ret_ids, struct jl_err *e);
+
+void rt_state_clear(struct rt_state *s);
+
+#define _rt_state_ __attribute__((cleanup(rt_state_clear)))

@@ -1,0 +1,135 @@
+/*
+ * step_bind.c - what is mounted from the host is opened by the parent, as detached clones of the
+ * mount trees: the child never looks up a path of the host, and in a user namespace it may not
+ * even be allowed to.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "os/mountfd.h"
+#include "os/ns.h"
+#include "runtime/launch.h"
+#include "runtime/step.h"
+
+/*
+ * A clone of a shared mount is a peer of it: what the container mounts there would appear on the
+ * host. So unless asked otherwise it only follows the host (slave), as runc has it.
+ */
+static int tame_propagation(int fd, uint64_t wanted, bool tree)
+{
+    struct os_mount_change slave = { .propagation = MS_SLAVE };
+    struct os_mount_change change = { .propagation = wanted };
+    int r = 0;
+
+    /* What was asked to be shared must stay a peer of the host's mount. */
+    if (wanted == 0 || (wanted != MS_SHARED && !tree))
+        r = os_mount_change(fd, true, &slave);
+    if (r == 0 && wanted != 0)
+        r = os_mount_change(fd, tree, &change);
+    return r;
+}
+
+int rt_step_rootfs_open(struct rt_launch *l, size_t i, struct jl_err *e)
+{
+    int r;
+
+    (void) i;
+    l->rootfs_fd = os_mount_clone(AT_FDCWD, l->spec->rootfs, true);
+    if (l->rootfs_fd < 0)
+        return jl_fail(e, -l->rootfs_fd, "root.path: clone the mount tree at '%s'",
+                       l->spec->rootfs);
+    r = tame_propagation(l->rootfs_fd, MS_PRIVATE, true);
+    return r < 0 ? jl_fail(e, -r, "root.path: make '%s' private", l->spec->rootfs) : 0;
+}
+
+/* The attributes of a bind mount, given while it is still detached. */
+static int set_attributes(int fd, const struct rt_mount *m)
+{
+    struct os_mount_change tree = { .set = m->opt.tree_set, .clear = m->opt.tree_clear };
+    struct os_mount_change top = { .set = m->opt.set, .clear = m->opt.clear };
+    int r = tame_propagation(fd, m->opt.propagation, m->opt.tree_propagation);
+
+    if (r == 0 && (tree.set | tree.clear) != 0)
+        r = os_mount_change(fd, true, &tree);
+    if (r == 0 && (top.set | top.clear) != 0)
+        r = os_mount_change(fd, false, &top);
+    return r;
+}
+
+static int apply_idmap(int fd, int userns_fd, bool tree)
+{
+    struct os_mount_change change = { .set = MOUNT_ATTR_IDMAP, .userns_fd = userns_fd };
+
+    return os_mount_change(fd, tree, &change);
+}
+
+static int fail_idmap(struct jl_err *e, int r, const char *where)
+{
+    jl_fail(e, -r, "%s: map the ids of the mount", where);
+    if (r == -EINVAL)
+        jl_hint(e, "the file system of the source may not support idmapped mounts");
+    if (r == -EPERM)
+        jl_hint(e, "idmapped mounts need CAP_SYS_ADMIN on the host, and a source that is not "
+                   "idmapped yet");
+    return -e->code;
+}
+
+int rt_step_bind_open(struct rt_launch *l, size_t i, struct jl_err *e)
+{
+    const struct rt_mount *m = &l->spec->mounts[i];
+    const char *source = m->oci->source;
+    _close_ int bundle = -1;
+    _close_ int userns = -1;
+    char where[48];
+    int dirfd = AT_FDCWD, fd, r;
+
+    if (*source != '/') { /* relative to the bundle */
+        bundle = open(l->spec->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (bundle < 0)
+            return jl_fail_sys(e, "open", l->spec->bundle, "open the bundle");
+        dirfd = bundle;
+    }
+    snprintf(where, sizeof where, "mounts[%zu]", i);
+    fd = os_mount_clone(dirfd, source, m->opt.recursive);
+    if (fd < 0)
+        return jl_fail(e, -fd, "%s.source: bind '%s'", where, source);
+    l->bind_fds[i] = fd;
+    r = set_attributes(fd, m);
+    if (r < 0)
+        return jl_fail(e, -r, "%s.options: set on '%s'", where, source);
+    if (m->n_uids == 0)
+        return 0; /* not idmapped, or with the container's own map, which comes later */
+    userns = os_userns_new(m->uids, m->n_uids, m->gids, m->n_gids, e);
+    if (userns < 0)
+        return jl_wrap(e, "%s.uidMappings", where);
+    r = apply_idmap(fd, userns, m->opt.idmap == RT_IDMAP_TREE);
+    return r < 0 ? fail_idmap(e, r, where) : 0;
+}
+
+/* Runs beside the child, which waits: its user namespace, just mapped, is the one to map with. The
+ * mount is the same object that the child holds. */
+int rt_step_bind_idmap(struct rt_launch *l, size_t i, struct jl_err *e)
+{
+    bool is_rootfs = i == l->spec->n_mounts;
+    char path[64], where[48];
+    int fd = is_rootfs ? l->rootfs_fd : l->bind_fds[i];
+    bool tree = is_rootfs || l->spec->mounts[i].opt.idmap == RT_IDMAP_TREE;
+    _close_ int userns = -1;
+    int r;
+
+    snprintf(path, sizeof path, "/proc/%d/ns/user", (int) l->pid);
+    userns = open(path, O_RDONLY | O_CLOEXEC);
+    if (userns < 0)
+        return jl_fail_sys(e, "open", path, "open the user namespace");
+    if (is_rootfs)
+        snprintf(where, sizeof where, "annotations.%s", RT_ANNOTATION_IDMAP);
+    else
+        snprintf(where, sizeof where, "mounts[%zu]", i);
+    r = apply_idmap(fd, userns, tree);
+    return r < 0 ? fail_idmap(e, r, where) : 0;
+}

@@ -1,0 +1,194 @@
+/*
+ * step_parent.c - the clone, and what the parent does beside the child. The child goes on by
+ * itself as far as it can; it waits only for id maps, for hooks, and before the program.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "os/pidfd.h"
+#include "runtime/child.h"
+#include "runtime/hooks.h"
+#include "runtime/launch.h"
+#include "runtime/step.h"
+#include "runtime/sync.h"
+
+/* A process between us and the container: it can join a user namespace, after which we could not
+ * come back, and makes the child as our own. */
+static int clone_through(struct rt_launch *l, uint64_t flags, int child_sync, struct jl_err *e)
+{
+    _close_ int middle_fd = -1;
+    int pair[2], pid_fd = -1, r;
+    struct jl_err theirs = JL_ERR_INIT;
+    pid_t middle;
+
+    r = rt_sync_pair(pair);
+    if (r < 0)
+        return jl_fail(e, -r, "make a socket pair");
+    middle = os_clone3(0, os_cgroup_unified_fd(l->cg), &middle_fd);
+    if (middle == 0) {
+        jl_close(pair[0]);
+        rt_child_middle(l, flags, child_sync, pair[1]);
+    }
+    jl_close(pair[1]);
+    if (middle < 0) {
+        jl_close(pair[0]);
+        return jl_fail(e, -middle, "make the process that joins the user namespace");
+    }
+    r = rt_sync_recv(pair[0], &pid_fd, &theirs);
+    jl_close(pair[0]);
+    waitpid(middle, NULL, 0);
+    if (r == RT_MSG_ERROR) {
+        *e = theirs;
+        return -e->code;
+    }
+    if (r <= 0 || pid_fd < 0)
+        return jl_refuse(e, EPROTO, "the process that joins the user namespace died");
+    l->pidfd = pid_fd;
+    l->pid = os_pidfd_pid(pid_fd);
+    return l->pid > 0 ? 0 : jl_fail(e, -l->pid, "read the pid of the container's first process");
+}
+
+static int clone_directly(struct rt_launch *l, uint64_t flags, int child_sync, struct jl_err *e)
+{
+    _close_ int own_pid_ns = -1;
+    int cgroup_fd = os_cgroup_unified_fd(l->cg);
+    pid_t pid;
+
+    if (l->ns_fds[OS_NS_PID] >= 0) {
+        /* concerns our children only; taken back below, for the hooks */
+        own_pid_ns = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+        if (own_pid_ns < 0 || setns(l->ns_fds[OS_NS_PID], CLONE_NEWPID) < 0)
+            return jl_fail_sys(e, "setns", "pid", "join the pid namespace");
+    }
+    pid = os_clone3(flags, cgroup_fd, &l->pidfd);
+    if (pid == 0)
+        rt_child_main(l, child_sync);
+    if (own_pid_ns >= 0)
+        setns(own_pid_ns, CLONE_NEWPID);
+    if (pid < 0) {
+        jl_fail(e, -pid, "clone3: make the container's first process");
+        if (pid == -ENOSPC)
+            jl_hint(e, "a limit in /proc/sys/user/max_*_namespaces is reached");
+        return -e->code;
+    }
+    l->pid = pid;
+    return 0;
+}
+
+int rt_step_clone(struct rt_launch *l, size_t i, struct jl_err *e)
+{
+    /* cgroup: unshared by the child once it is in its group; time: its offsets must be written
+     * before anybody is inside */
+    uint64_t flags = l->spec->ns_new & ~(os_ns_flag(OS_NS_TIME) | os_ns_flag(OS_NS_CGROUP));
+    int pair[2], r;
+
+    (void) i;
+    r = rt_sync_pair(pair);
+    if (r < 0)
+        return jl_fail(e, -r, "make a socket pair");
+    l->sync = pair[0];
+    if (l->ns_fds[OS_NS_USER] >= 0)
+        r = clone_through(l, flags, pair[1], e);
+    else
+        r = clone_directly(l, flags, pair[1], e);
+    jl_close(pair[1]);
+    return r;
+}
+
+int rt_step_idmap_write(struct rt_launch *l, size_t i, struct jl_err *e)
+{
+    (void) i;
+    return os_idmap_write(l->pid, l->spec->uids, l->spec->n_uids, l->spec->gids, l->spec->n_gids,
+                          e);
+}
+
+int rt_oom_score_write(pid_t pid, int score, struct jl_err *e)
+{
+    char path[64], text[16];
+    int r;
+
+    snprintf(path, sizeof path, "/proc/%d/oom_score_adj", (int) pid);
+    snprintf(text, sizeof text, "%d", score);
+    r = jl_write_kernel_file_at(AT_FDCWD, path, text);
+    if (r < 0) {
+        jl_fail(e, -r, "process.oomScoreAdj: set it to %d", score);
+        if (r == -EACCES || r == -EPERM)
+            jl_hint(e, "a value below the caller's own needs CAP_SYS_RESOURCE");
+        return r;
+    }
+    return 0;
+}
+
+int rt_step_oom_score(struct rt_launch *l, size_t i, struct jl_err *e)
+{
+    (void) i;
+    return rt_oom_score_write(l->pid, l->spec->oci->process->oom_score_adj, e);
+}
+
+int rt_step_pid_record(struct rt_launch *l, size_t i, struct jl_err *e)
+{
+    (void) i;
+    return rt_state_set_pid(l->state, l->pid, e);
+}
+
+int rt_step_mapped(struct rt_launch *l, size_t i, struct jl_err *e)
+{
+    int r = rt_sync_send(l->sync, RT_MSG_MAPPED, -1);
+
+    (void) i;
+    return r < 0 && r != -EPIPE ? jl_fail(e, -r, "tell the child that its ids are mapped") : 0;
+}
+
+int rt_step_hooks_runtime(struct rt_launch *l, size_t i, struct jl_err *e)
+{
+    const struct oci_hooks *h = l->spec->oci->hooks;
+    int r = rt_launch_expect(l, RT_MSG_HOOKS, e);
+
+    (void) i;
+    if (r < 0)
+        return r;
+    r = rt_hooks_run(h->prestart, h->n_prestart, "prestart", l->state, RT_CREATING, e);
+    if (r == 0)
+        r = rt_hooks_run(h->create_runtime, h->n_create_runtime, "createRuntime", l->state,
+                         RT_CREATING, e);
+    if (r == 0)
+        r = rt_sync_send(l->sync, RT_MSG_HOOKS_DONE, -1);
+    return r < 0 && e->code == 0 ? jl_fail(e, -r, "tell the child that the hooks have run") : r;
+}
+
+/* In a user namespace the process may not raise its limits itself: we do it for it. */
+static int set_rlimits(struct rt_launch *l, struct jl_err *e)
+{
+    return rt_rlimits_of(l->pid, &l->spec->process, e);
+}
+
+int rt_step_go(struct rt_launch *l, size_t i, struct jl_err *e)
+{
+    int r;
+
+    (void) i;
+    if (l->opts.wait_for_start || rt_rlimits_by_parent(l->spec)) {
+        r = rt_launch_expect(l, RT_MSG_READY, e);
+        if (r == 0 && rt_rlimits_by_parent(l->spec))
+            r = set_rlimits(l, e);
+        if (r < 0 || l->opts.wait_for_start)
+            return r;
+    }
+    r = rt_sync_send(l->sync, RT_MSG_GO, -1);
+    if (r < 0 && r != -EPIPE && r != -ECONNRESET) /* it died: expect tells how */
+        return jl_fail(e, -r, "tell the child to go on");
+    r = rt_launch_expect(l, 0, e);
+    return r < 0 ? r : 0;
+}

@@ -1,0 +1,123 @@
+/* step_rootfs.c - the child's root: the parent's clone of the rootfs becomes /. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "os/mountfd.h"
+#include "os/openat2.h"
+#include "runtime/launch.h"
+#include "runtime/step.h"
+
+/*
+ * Puts the rootfs on top of the host's root, which needs no path of the host. Lookups from our
+ * own root still start below it, so the host's files stay reachable until pivot_root.
+ */
+int rt_step_rootfs_attach(struct rt_launch *l, size_t i, struct jl_err *e)
+{
+    struct os_mount_change slave = { .propagation = MS_SLAVE };
+    _close_ int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int r;
+
+    (void) i;
+    umask(0);
+    if (host < 0)
+        return jl_fail_sys(e, "open", "/", "open the host's root");
+    /* Nothing that we mount may show up outside. */
+    r = os_mount_change(host, true, &slave);
+    if (r < 0)
+        return jl_fail(e, -r, "keep our mounts from the host");
+    r = os_mount_attach(l->rootfs_fd, host);
+    if (r < 0)
+        return jl_fail(e, -r, "root.path: attach '%s'", l->spec->rootfs);
+    l->null_fd = open("/dev/null", O_PATH | O_CLOEXEC);
+    return 0;
+}
+
+int rt_step_rootfs_seal(struct rt_launch *l, size_t i, struct jl_err *e)
+{
+    struct os_mount_change ro = { .set = MOUNT_ATTR_RDONLY };
+    struct os_mount_change prop = { .propagation = l->spec->propagation };
+    _close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int r = 0;
+
+    (void) i;
+    if (root < 0)
+        return jl_fail_sys(e, "open", "/", "open the container's root");
+    if (l->spec->oci->root->readonly)
+        r = os_mount_change(root, false, &ro);
+    if (r < 0)
+        return jl_fail(e, -r, "root.readonly: make the rootfs read-only");
+    if (prop.propagation != 0)
+        r = os_mount_change(root, l->spec->propagation_tree, &prop);
+    return r < 0 ? jl_fail(e, -r, "linux.rootfsPropagation: set it to '%s'",
+                           l->spec->oci->linux->rootfs_propagation)
+                 : 0;
+}
+
+/* The directory that the process starts in is made when the image has none. */
+int rt_step_cwd(struct rt_launch *l, size_t i, struct jl_err *e)
+{
+    int fd = os_mkdir_in_root(l->rootfs_fd, l->spec->oci->process->cwd, 0755, e);
+
+    (void) i;
+    if (fd < 0)
+        return jl_wrap(e, "process.cwd");
+    jl_close(fd);
+    return 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    return *(const int *) a - *(const int *) b;
+}
+
+/* Closes everything from 3 up that is not in keep and not the caller's to pass on: a directory of
+ * the host that stays open here is a way out (CVE-2024-21626). */
+static void close_all_but(unsigned preserve, int *keep, size_t n)
+{
+    unsigned from = 3 + preserve;
+
+    qsort(keep, n, sizeof *keep, by_number);
+    for (size_t k = 0; k < n; k++) {
+        if (keep[k] < (int) from)
+            continue;
+        if ((unsigned) keep[k] > from)
+            syscall(SYS_close_range, from, (unsigned) keep[k] - 1, 0);
+        from = (unsigned) keep[k] + 1;
+    }
+    syscall(SYS_close_range, from, ~0u, 0);
+}
+
+int rt_step_pivot(struct rt_launch *l, size_t i, struct jl_err *e)
+{
+    int keep[] = { l->sync, l->start_fd, l->console_fd, l->devpts_fd };
+    int r;
+
+    (void) i;
+    if (l->opts.no_pivot) {
+        /* A root on a ramdisk cannot be pivoted away from: the rootfs, already attached over it,
+         * is entered by chroot, as switch_root(8) does. */
+        if (fchdir(l->rootfs_fd) < 0 || chroot(".") < 0 || chdir("/") < 0)
+            return jl_fail_sys(e, "chroot", NULL, "enter the rootfs");
+    } else {
+        r = os_pivot_root(l->rootfs_fd, e);
+        if (r < 0) {
+            if (r == -EINVAL)
+                jl_hint(e, "a root on a ramdisk cannot be pivoted away from: use --no-pivot");
+            return r;
+        }
+    }
+    close_all_but(l->preserve_fds, keep, JL_COUNT(keep));
+    l->rootfs_fd = l->null_fd = l->mask_fd = -1;
+    for (size_t k = 0; k < l->spec->n_mounts; k++)
+        l->bind_fds[k] = -1;
+    return 0;
+}
