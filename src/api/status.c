@@ -44,7 +44,9 @@ static const struct errno_row errno_rows[] = {
     { ECANCELED, API_CANCELLED },
     { ETIMEDOUT, API_DEADLINE_EXCEEDED },
     { ETIME, API_DEADLINE_EXCEEDED },
+#ifdef EKEYREJECTED /* of Linux alone; rnx is built elsewhere too */
     { EKEYREJECTED, API_UNAUTHENTICATED },
+#endif
 };
 
 enum api_status api_status_of(int err)

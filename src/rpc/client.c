@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <grpc/grpc_security.h>
 #include <grpc/support/time.h>
+#include <openssl/crypto.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@ struct rpc_client {
     grpc_channel *channel;
     char *host, *port, *name;
     char *cert, *key, *ca;
+    unsigned connect_ms;
     atomic_int cancelled;
 };
 
@@ -137,8 +139,10 @@ static int take_message(struct rpc_stream *s, struct jl_buf *msg, struct jl_err 
     s->got_message = true;
     r = jl_buf_add(msg, GRPC_SLICE_START_PTR(slice), GRPC_SLICE_LENGTH(slice));
     grpc_slice_unref(slice);
+    if (r == -EMSGSIZE)
+        return jl_refuse(e, EMSGSIZE, "the server's message is larger than %zu bytes", msg->max);
     if (r < 0)
-        return jl_refuse(e, -r, "the server's message is larger than %zu bytes", msg->max);
+        return jl_fail(e, -r, "keep the server's message");
     return 1;
 }
 
@@ -177,7 +181,8 @@ static int not_available(struct rpc_stream *s, const char *words, struct jl_err 
                             .port = c->port,
                             .server_name = c->name,
                             .tls = { .cert_pem = c->cert, .key_pem = c->key, .ca_pem = c->ca },
-                            .timeout_ms = DIAGNOSE_MS };
+                            .timeout_ms =
+                                c->connect_ms < DIAGNOSE_MS ? c->connect_ms : DIAGNOSE_MS };
     int r = s->got_message ? 0 : rpc_diagnose(&t, e);
 
     if (r < 0)
@@ -330,16 +335,16 @@ static int copy_texts(struct rpc_client *c, const struct rpc_client_opts *o, str
     return 0;
 }
 
-static void client_args(struct rpc_args *a, const struct rpc_client_opts *o, const char *name)
+static void client_args(struct rpc_args *a, const struct rpc_client_opts *o,
+                        const struct rpc_client *c)
 {
     unsigned max = o->max_message_bytes ? o->max_message_bytes : RPC_MESSAGE_DEFAULT;
-    unsigned connect_ms = o->connect_timeout_ms ? o->connect_timeout_ms : CONNECT_DEFAULT_MS;
 
-    rpc_args_string(a, GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, name);
+    rpc_args_string(a, GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, c->name);
     rpc_args_int(a, GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, max);
     rpc_args_int(a, GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, max);
     rpc_args_int(a, GRPC_ARG_MAX_METADATA_SIZE, 1u << 20);
-    rpc_args_int(a, GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, connect_ms); /* time for one attempt */
+    rpc_args_int(a, GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, c->connect_ms); /* time for one attempt */
     rpc_args_int(a, GRPC_ARG_KEEPALIVE_TIME_MS, 20000); /* a stream notices a dead server */
     rpc_args_int(a, GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000);
     rpc_args_int(a, GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
@@ -362,7 +367,7 @@ static int make_channel(struct rpc_client *c, const struct rpc_client_opts *o, s
 
     if (!creds)
         return jl_refuse(e, EINVAL, "client certificate: not accepted by the TLS library");
-    client_args(&args, o, c->name);
+    client_args(&args, o, c);
     list = rpc_args_list(&args);
     snprintf(target, sizeof target, strchr(c->host, ':') ? "dns:///[%s]:%s" : "dns:///%s:%s",
              c->host, c->port);
@@ -379,6 +384,7 @@ static int set_up(struct rpc_client *c, const struct rpc_client_opts *o, struct 
         r = rpc_tls_check(&o->tls, "client", e);
     if (r == 0)
         r = copy_texts(c, o, e);
+    c->connect_ms = o->connect_timeout_ms ? o->connect_timeout_ms : CONNECT_DEFAULT_MS;
     if (r == 0)
         r = make_channel(c, o, e);
     return r;
@@ -411,7 +417,7 @@ void rpc_client_free(struct rpc_client *c)
     if (c->channel)
         grpc_channel_destroy(c->channel);
     if (c->key)
-        explicit_bzero(c->key, strlen(c->key));
+        OPENSSL_cleanse(c->key, strlen(c->key));
     free(c->host);
     free(c->port);
     free(c->name);

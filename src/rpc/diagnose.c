@@ -11,6 +11,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -220,6 +221,8 @@ static int hung_up(const struct rpc_target *t, SSL *ssl, struct jl_err *e)
 /* The server sent an alert: our certificate did not pass its check, or it speaks no TLS 1.3. */
 static int we_were_refused(const struct rpc_target *t, unsigned long err, struct jl_err *e)
 {
+    const char *why = ERR_reason_error_string(err);
+
     switch (ERR_GET_REASON(err)) {
     case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
         jl_refuse(e, EKEYEXPIRED,
@@ -242,7 +245,7 @@ static int we_were_refused(const struct rpc_target *t, unsigned long err, struct
         return jl_hint(e, "is that the joblet daemon's port?");
     default:
         jl_refuse(e, EKEYREJECTED, "the TLS handshake with %s:%s failed: %s", t->host, t->port,
-                  err ? ERR_reason_error_string(err) : "the connection was closed");
+                  why ? why : "the connection was closed");
         return jl_hint(e, "is that the joblet daemon's port?");
     }
 }
@@ -299,7 +302,7 @@ static int shake_hands(const struct rpc_target *t, SSL *ssl, struct jl_err *e)
     return we_were_refused(t, err, e);
 }
 
-int rpc_diagnose(const struct rpc_target *t, struct jl_err *e)
+static int diagnose(const struct rpc_target *t, struct jl_err *e)
 {
     _close_ int fd = dial(t, e);
     SSL_CTX *ctx;
@@ -318,5 +321,17 @@ int rpc_diagnose(const struct rpc_target *t, struct jl_err *e)
     SSL_free(ssl);
     SSL_CTX_free(ctx);
     ERR_clear_error();
+    return r;
+}
+
+int rpc_diagnose(const struct rpc_target *t, struct jl_err *e)
+{
+    struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
+    int r;
+
+    /* OpenSSL writes to the socket with write(), and the server may hang up at any time. */
+    sigaction(SIGPIPE, &ignore, &before);
+    r = diagnose(t, e);
+    sigaction(SIGPIPE, &before, NULL);
     return r;
 }

@@ -4,7 +4,17 @@
  */
 #pragma once
 
+#include <errno.h>
+
 #include "base/err.h"
+
+/* Linux's numbers, for systems that have no such errors: "certificate not accepted", "expired". */
+#ifndef EKEYREJECTED
+#define EKEYREJECTED 129
+#endif
+#ifndef EKEYEXPIRED
+#define EKEYEXPIRED 127
+#endif
 
 struct rpc_tls {
     const char *cert_pem; /* our certificate, then any intermediates */

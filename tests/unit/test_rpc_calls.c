@@ -240,6 +240,31 @@ static void nobody_listening_is_told_at_once(void **state)
     assert_true(jl_now_ns() - begun < 20 * JL_NS_PER_S);
 }
 
+/* What listens but is no joblet: silent, or of another tongue. */
+static void something_else_listening_is_told(void **state)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof a;
+    _close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct rpc_client_opts o = { .tls = tls_of(&admin, &ca), .connect_timeout_ms = 400 };
+    _buf_ struct jl_buf resp = JL_BUF_INIT(1024);
+    struct rpc_client *c = NULL;
+    struct rpc_status st;
+    struct jl_err e = JL_ERR_INIT;
+    char address[64];
+
+    (void) state;
+    assert_int_equal(bind(fd, (struct sockaddr *) &a, sizeof a), 0);
+    assert_int_equal(listen(fd, 8), 0); /* connections are made, nobody takes them */
+    assert_int_equal(getsockname(fd, (struct sockaddr *) &a, &len), 0);
+    snprintf(address, sizeof address, "127.0.0.1:%u", ntohs(a.sin_port));
+    o.address = address;
+    assert_int_equal(rpc_client_new(&o, &c, &e), 0);
+    assert_int_equal(call(c, "/t.T/Who", "", &resp, &st, &e), -ETIMEDOUT);
+    assert_non_null(strstr(e.text, "accepts connections but does not answer"));
+    rpc_client_free(c);
+}
+
 /* A plain TLS client of the test's own: how far does it come with at most this version and this
  * certificate (NULL: none)? 1: the server greets it. */
 static int greeted(int version, const struct fx_pair *who)
@@ -604,6 +629,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_server_of_another_ca_is_refused_with_the_reason),
         cmocka_unit_test(a_server_with_a_wrong_name_or_date_is_refused_with_the_reason),
         cmocka_unit_test(nobody_listening_is_told_at_once),
+        cmocka_unit_test(something_else_listening_is_told),
         cmocka_unit_test(tls_13_with_a_certificate_and_nothing_less),
         cmocka_unit_test(a_large_message_goes_both_ways),
         cmocka_unit_test(a_message_over_the_limit_is_refused_on_either_side),
