@@ -1,0 +1,213 @@
+/* conf_resolve.c - paths and checks of conf.h, once every key has its value. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "daemon/core/conf.h"
+#include "daemon/core/conf_internal.h"
+
+static int replace(char **p, char *own_value, struct jl_err *e)
+{
+    if (!own_value)
+        return jl_fail(e, ENOMEM, "read the configuration");
+    free(*p);
+    *p = own_value;
+    return 0;
+}
+
+static char *format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static char *format(const char *fmt, ...)
+{
+    char *s = NULL;
+    va_list ap;
+
+    va_start(ap, fmt);
+    if (vasprintf(&s, fmt, ap) < 0)
+        s = NULL;
+    va_end(ap);
+    return s;
+}
+
+/* Every path default is relative to the prefix ("@/"), which may have come last. */
+static int resolve_paths(struct jd_conf *c, const char *prefix, struct jl_err *e)
+{
+    size_t len;
+    int r = 0;
+
+    if (prefix && replace(&c->prefix, strdup(prefix), e) < 0)
+        return -e->code;
+    len = strlen(c->prefix);
+    while (len > 1 && c->prefix[len - 1] == '/')
+        c->prefix[--len] = '\0';
+    if (c->prefix[0] != '/')
+        return jl_refuse(e, EINVAL, "prefix '%s' must be an absolute path", c->prefix);
+    for (size_t i = 0; i < jd_n_keys && r == 0; i++) {
+        char **p = jd_key_field(c, &jd_keys[i]);
+
+        if (jd_keys[i].type == STR && strncmp(*p, "@/", 2) == 0)
+            r = replace(p, format("%s/%s", c->prefix, *p + 2), e);
+    }
+    if (r == 0)
+        r = replace(&c->state_dir, format("%s/state", c->prefix), e);
+    if (r == 0)
+        r = replace(&c->run_dir,
+                    strcmp(c->prefix, JD_DEFAULT_PREFIX) == 0 ? strdup("/run/joblet")
+                                                              : format("%s/run", c->prefix),
+                    e);
+    return r;
+}
+
+/* FNV-1a: a short name for a prefix, stable over restarts. */
+static uint32_t hash_of(const char *s)
+{
+    uint32_t h = 2166136261u;
+
+    for (; *s != '\0'; s++)
+        h = (h ^ (unsigned char) *s) * 16777619u;
+    return h;
+}
+
+/* Two instances must not meet in one group: each sweeps away jobs it does not know. So a prefix of
+ * its own gets a group of its own unless the file says otherwise. */
+static int resolve_cgroup(struct jd_conf *c, struct jl_err *e)
+{
+    const char *rel;
+    size_t len;
+    int r;
+
+    if (c->cgroup_base[0] == '\0') {
+        r = replace(
+            &c->cgroup_base,
+            strcmp(c->prefix, JD_DEFAULT_PREFIX) == 0
+                ? strdup("/sys/fs/cgroup/joblet.slice/joblet.service")
+                : format("/sys/fs/cgroup/joblet.slice/joblet-%08x.service", hash_of(c->prefix)),
+            e);
+        if (r < 0)
+            return r;
+    }
+    rel = c->cgroup_base;
+    if (strncmp(rel, "/sys/fs/cgroup/", 15) == 0)
+        rel += 15;
+    rel += strspn(rel, "/");
+    if (strncmp(rel, "unified/", 8) == 0)
+        rel += 8;
+    len = strlen(rel);
+    while (len > 0 && rel[len - 1] == '/')
+        len--;
+    if (len == 0 || strstr(rel, "..") || strstr(rel, "//"))
+        return jl_refuse(e, EINVAL,
+                         "cgroup.baseDir '%s' must name a group below /sys/fs/cgroup, without '..'",
+                         c->cgroup_base);
+    return replace(&c->cgroup_path, strndup(rel, len), e);
+}
+
+static int check_words(const struct jd_conf *c, struct jl_err *e)
+{
+    enum jl_log_level level;
+
+    if (jl_log_parse_level(c->log_level, &level) < 0)
+        return jl_refuse(e, EINVAL, "logging.level '%s': use DEBUG, INFO, WARN or ERROR",
+                         c->log_level);
+    if (strcmp(c->log_format, "text") != 0 && strcmp(c->log_format, "json") != 0)
+        return jl_refuse(e, EINVAL, "logging.format '%s': use text or json", c->log_format);
+    if (strcmp(c->log_output, "stdout") != 0 && strcmp(c->log_output, "stderr") != 0 &&
+        c->log_output[0] != '/')
+        return jl_refuse(e, EINVAL, "logging.output '%s': use stdout, stderr or an absolute path",
+                         c->log_output);
+    if (c->node_id[0] != '\0' && !jl_id_is_valid(c->node_id))
+        return jl_refuse(e, EINVAL, "server.nodeId '%s' is not a UUID", c->node_id);
+    if (c->default_memory > 0 && c->default_memory < 4)
+        return jl_refuse(e, ERANGE,
+                         "joblet.defaultMemoryLimit %" PRId64 ": under 4 MiB no process starts",
+                         c->default_memory);
+    return 0;
+}
+
+static int check_paths(const struct jd_conf *c, struct jl_err *e)
+{
+    const struct {
+        const char *key, *value;
+    } paths[] = {
+        { "filesystem.baseDir", c->jobs_dir }, { "filesystem.workspaceDir", c->workspace },
+        { "logs.directory", c->logs_dir },     { "audit.file", c->audit_file },
+        { "oci.runtime", c->oci_runtime },
+    };
+
+    for (size_t i = 0; i < JL_COUNT(paths); i++) {
+        const char *v = paths[i].value;
+
+        if (strcmp(paths[i].key, "oci.runtime") == 0 &&
+            (*v == '\0' || strcmp(v, "joblet-run") == 0))
+            continue;
+        if (*v != '/' || strstr(v, "/../") || strlen(v) > 1024)
+            return jl_refuse(e, EINVAL, "%s '%s' must be an absolute path without '..'",
+                             paths[i].key, v);
+    }
+    for (size_t i = 0; i < c->allowed_mounts.len; i++)
+        if (c->allowed_mounts.items[i][0] != '/' || c->allowed_mounts.items[i][1] == '\0' ||
+            strstr(c->allowed_mounts.items[i], ".."))
+            return jl_refuse(e, EINVAL,
+                             "filesystem.allowedMounts: '%s' must be an absolute path below /",
+                             c->allowed_mounts.items[i]);
+    return 0;
+}
+
+static bool at_default(const struct jd_conf *c, const struct jd_key *k)
+{
+    struct jd_conf d = { 0 };
+    bool same = true;
+
+    if (jd_key_set(&d, k, k->def) < 0)
+        return false;
+    switch (k->type) {
+    case STR:
+        same = strcmp(*(char **) jd_key_field(c, k), *(char **) jd_key_field(&d, k)) == 0;
+        free(*(char **) jd_key_field(&d, k));
+        break;
+    case INT:
+    case DUR:
+    case SIZE:
+        same = *(uint64_t *) jd_key_field(c, k) == *(uint64_t *) jd_key_field(&d, k);
+        break;
+    case BOOL:
+        same = *(bool *) jd_key_field(c, k) == *(bool *) jd_key_field(&d, k);
+        break;
+    case AUTO:
+        same = *(int *) jd_key_field(c, k) == *(int *) jd_key_field(&d, k);
+        break;
+    case LIST:
+        jl_strv_clear(jd_key_field(&d, k));
+        break;
+    }
+    return same;
+}
+
+static int check_fixed(const struct jd_conf *c, struct jl_err *e)
+{
+    for (size_t i = 0; i < jd_n_keys; i++)
+        if (jd_keys[i].effect == FIXED && !at_default(c, &jd_keys[i])) {
+            jl_refuse(e, ENOSYS, "%s: only '%s' is built yet", jd_keys[i].name, jd_keys[i].def);
+            return jl_hint(e, "remove the key from '%s'", c->file ? c->file : "the configuration");
+        }
+    return 0;
+}
+
+int jd_conf_resolve(struct jd_conf *c, const char *prefix, struct jl_err *e)
+{
+    int r = resolve_paths(c, prefix, e);
+
+    if (r == 0)
+        r = resolve_cgroup(c, e);
+    if (r == 0)
+        r = check_words(c, e);
+    if (r == 0)
+        r = check_paths(c, e);
+    if (r == 0)
+        r = check_fixed(c, e);
+    return r;
+}
