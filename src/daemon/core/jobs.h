@@ -1,0 +1,79 @@
+/*
+ * jobs.h - all jobs that core knows, oldest first: each is its stored record, its request, and
+ * while it lives its shim and those who wait for its end. Every change of state goes through
+ * jd_job_event, which stores it before anything else sees it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "api/joblet.pb-c.h"
+#include "base/err.h"
+#include "base/loop.h"
+#include "daemon/core/jobstate.h"
+#include "daemon/core/store.h"
+
+struct jd_core;
+struct jd_call;
+struct jd_shim;
+struct ipc_exitrec;
+
+struct jd_job {
+    struct jd_core *core;
+    struct jd_record rec;
+    enum jd_state state;        /* rec.status is its name */
+    Joblet__RunJobRequest *req; /* defaults filled in; secrets with values until the end */
+    struct jd_shim *shim;       /* NULL: none to be watched */
+    uint64_t stop_grace_ms;     /* of the StopJob that came; UINT64_MAX: the configuration's */
+    struct jd_call *waiters;    /* StopJob calls */
+    bool unstored;              /* its last change is not on disk yet; tried again */
+    struct jd_job *next, *prev;
+};
+
+struct jd_jobs {
+    struct jd_job *first, *last;   /* in order of submission */
+    unsigned n, n_ended, n_active; /* active: from INITIALIZING to STOPPING */
+    struct jl_timer again;         /* for unstored ones */
+    struct jl_timer kick;          /* a slot has become free */
+    uint32_t last_slot;            /* of host ids, so that they are not used again at once */
+};
+
+/* A job out of its record, not yet in the list. Takes the record over. NULL with e filled. */
+struct jd_job *jd_job_new(struct jd_core *c, struct jd_record *own_rec, struct jl_err *e);
+void jd_job_free(struct jd_job *j); /* not in the list; NULL is fine */
+
+void jd_jobs_add(struct jd_core *c, struct jd_job *j);
+void jd_jobs_clear(struct jd_core *c);
+
+/* The job with this id, or the only one whose id begins so (>= 4 characters). NULL with e filled:
+ * -ENOENT none, -EINVAL several (up to five are named) or no id at all. */
+struct jd_job *jd_jobs_find(const struct jd_core *c, const char *id, struct jl_err *e);
+
+/*
+ * Something happened to a job. reason goes into the record when the job ends by it (NULL: as it
+ * is). outcome: see jd_state_next. 0, or -errno with e filled when it must not happen now; a
+ * failure to store is not among them: it is logged and tried again.
+ */
+int jd_job_event(struct jd_job *j, enum jd_event ev, enum jd_state outcome, const char *reason,
+                 struct jl_err *e);
+
+/* Starts a job that is INITIALIZING already; a failure becomes its end. */
+void jd_job_start(struct jd_job *j);
+
+/* Gives free slots to those that wait, oldest first. */
+void jd_jobs_schedule(struct jd_core *c);
+
+/* A first host id that no living job has; 0 with e filled when all are taken. */
+uint32_t jd_jobs_host_ids(struct jd_core *c, struct jl_err *e);
+
+/* Removes ended jobs over the limits of joblet.retention and logs over logs.retention_days. */
+void jd_jobs_retain(struct jd_core *c);
+
+/* What an exit record means. reason holds JL_ERR_TEXT_MAX. */
+struct jd_verdict {
+    enum jd_state outcome;
+    int exit_code;
+    char reason[JL_ERR_TEXT_MAX];
+};
+void jd_verdict_of(const struct ipc_exitrec *r, uint64_t time_limit_s, struct jd_verdict *ret);

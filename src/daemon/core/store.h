@@ -1,0 +1,80 @@
+/*
+ * store.h - what survives a restart: the job records in SQLite (WAL, fsynced at each commit), so
+ * that a request can be answered after its commit. docs/formats/state-db.md is the reference.
+ *
+ * The store knows rows, not jobs: state names are text, the request is a blob (joblet.RunJobRequest
+ * without upload contents and secret values).
+ *
+ * Blocks for the disk. One user at a time; other programs may read the file meanwhile.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define JD_STORE_VERSION 1
+
+struct jd_store;
+
+struct jd_blob {
+    uint8_t *data;
+    size_t len;
+};
+
+/* How a job ended: what the API calls JobResult. */
+struct jd_result {
+    int32_t signal;
+    bool oom, timeout;
+    uint64_t cpu_user_us, cpu_system_us, memory_peak, io_read_bytes, io_write_bytes, pids_peak;
+    uint64_t psi_cpu_some_us, psi_memory_some_us, psi_io_some_us;
+    uint64_t log_dropped_bytes;
+    char *start_error;
+};
+
+/* One job. Strings are the record's own, never NULL after jd_record_init. */
+struct jd_record {
+    int64_t sequence; /* order of submission; given by the store */
+    char id[40];
+    char *name, *command; /* copies out of the request, for people who look with sqlite3 */
+    char *status, *reason;
+    char *node_id, *network, *runtime;
+    uint64_t created_wall_ns, started_wall_ns, ended_wall_ns, scheduled_wall_ns; /* 0: not yet */
+    int32_t exit_code;
+    bool has_result;
+    struct jd_result result;
+    uint32_t host_id_base; /* first host id of the job's user namespace; 0: none */
+    char *boot_id;         /* of the kernel it was started under; "" not started */
+    char *owner_name, *owner_serial;
+    uint64_t upload_bytes; /* 0: nothing was uploaded, or only empty files */
+    bool has_uploads;
+    struct jd_blob request; /* joblet.RunJobRequest */
+    struct jd_blob secrets; /* joblet.RunJobRequest with secret_environment alone; may be empty */
+};
+
+int jd_record_init(struct jd_record *r); /* all empty; 0 or -ENOMEM */
+void jd_record_done(struct jd_record *r);
+/* Replaces one of the record's strings by a copy. 0 or -ENOMEM. */
+int jd_record_set(char **field, const char *value);
+
+/*
+ * Opens `state_dir`/joblet.db, made when missing (0600), brought to our version when older. A file
+ * that is damaged, no database or newer than we are is refused with what to do. 0 or -errno.
+ */
+int jd_store_open(const char *state_dir, struct jd_store **ret, struct jl_err *e);
+void jd_store_close(struct jd_store *s); /* NULL is fine */
+
+/* Adds a record and gives it its sequence; on disk when this returns. */
+int jd_store_add(struct jd_store *s, struct jd_record *r, struct jl_err *e);
+/* Writes what changes in a record's life (not request and secrets); on disk when this returns. */
+int jd_store_update(struct jd_store *s, const struct jd_record *r, struct jl_err *e);
+/* Forgets the secret values of an ended job. */
+int jd_store_drop_secrets(struct jd_store *s, const char *id, struct jl_err *e);
+int jd_store_delete(struct jd_store *s, const char *id, struct jl_err *e);
+
+/* Calls fn for each record in order of submission; the callee takes it over with its contents.
+ * A negative return ends the walk with that value. */
+int jd_store_each(struct jd_store *s, int (*fn)(void *arg, struct jd_record *own_r), void *arg,
+                  struct jl_err *e);
