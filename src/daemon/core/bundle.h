@@ -1,0 +1,55 @@
+/*
+ * bundle.h - a job as a plain OCI bundle. jd_bundle_spec is pure (request and configuration to
+ * config.json); jd_bundle_write makes the directory. What the daemon writes, joblet-run, crun and
+ * (without isolation.userns) runc 1.1.5 run as it stands. docs/formats/bundle.md is the reference.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "api/joblet.pb-c.h"
+#include "base/err.h"
+#include "daemon/core/hostinfo.h"
+
+struct jd_arena;
+struct jd_conf;
+struct oci_spec;
+
+#define JD_JOB_UID 65534u       /* nobody, and gid nogroup, inside */
+#define JD_ID_RANGE 65536u      /* ids of one job's user namespace */
+#define JD_ID_FIRST 1879048192u /* 0x70000000: above what distributions and systemd give out */
+#define JD_ID_SLOTS 4096u       /* ... up to 2^31 */
+#define JD_INIT_INSIDE "/run/joblet-init"
+#define JD_DEVICES_MAX 32
+
+/* Everything that shapes config.json; all borrowed. */
+struct jd_bundle_in {
+    const char *id;
+    const Joblet__RunJobRequest *req; /* defaults filled in, secrets included */
+    const struct jd_conf *conf;
+    const char *node_id;
+    const char *work_source; /* host directory of the workspace; NULL: a tmpfs of work_bytes */
+    uint64_t work_bytes;
+    const char *init_source;  /* joblet-init on the host; NULL: the command is process 1 */
+    const char *const *binds; /* host paths that exist and are no symlinks, parents first */
+    size_t n_binds;
+    uint32_t host_id_base; /* 0: no user namespace */
+    bool oom_group;        /* cgroup v2: an OOM kill takes the whole job */
+    uint64_t nofile_max;   /* hard limit that this host lets us have */
+    const char *mems;      /* memory nodes of req->cpu_cores */
+    struct jd_device io[JD_DEVICES_MAX];
+    size_t n_io;
+};
+
+/* The document, built in the arena. 0, or -ENOMEM with e filled. */
+int jd_bundle_spec(const struct jd_bundle_in *in, struct jd_arena *a, struct oci_spec **ret,
+                   struct jl_err *e);
+
+/*
+ * Makes config.json (0600) and rootfs/ in bundle_dirfd: probes the host for the binds, the cpus and
+ * the disks of a limit, fills the rest of `in` and writes. An earlier rootfs of a start that was
+ * interrupted is removed first. 0, or -errno with e filled. Blocks for a few small files. Root.
+ */
+int jd_bundle_write(int bundle_dirfd, struct jd_bundle_in *in, struct jl_err *e);
