@@ -1,0 +1,223 @@
+/*
+ * clean.c - what is left of jobs outside the database: removed at their end, and by a sweep for
+ * jobs that nobody knows. The parts of shimlink.h and sweep.h that remove.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/wait.h>
+
+#include "base/cleanup.h"
+#include "base/id.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/spawn.h"
+#include "daemon/core/core.h"
+#include "daemon/core/shimlink.h"
+#include "daemon/core/sweep.h"
+
+#define RUNTIME_FD 8
+#define CGROUP_WAIT_MS 0 /* never on the loop; the sweep comes again */
+
+/* `RUNTIME delete --force ID` on its way. */
+struct deletion {
+    struct jd_core *core;
+    struct jl_source src;
+    pid_t pid;
+    int pidfd;
+    char id[40];
+};
+
+static void remove_cgroup(struct jd_core *c, const char *id)
+{
+    struct os_cgroup *cg = NULL;
+    struct jl_err e = JL_ERR_INIT;
+    char path[512];
+
+    snprintf(path, sizeof path, "%s/job-%s", c->conf.cgroup_path, id);
+    if (os_cgroup_open(&c->cg_host, path, &cg, &e) < 0)
+        return; /* the usual case: the runtime has removed it */
+    os_cgroup_kill_all(cg, &e);
+    os_cgroup_free(cg);
+    jl_err_clear(&e);
+    if (os_cgroup_remove(&c->cg_host, path, CGROUP_WAIT_MS, &e) < 0)
+        jl_log_debug("job.clean", "job=%s: %s", id, e.text);
+}
+
+static void remove_files(struct jd_core *c, const char *id)
+{
+    struct jl_err e = JL_ERR_INIT;
+
+    if (jl_remove_tree_at(c->state_dirfd, id, &e) < 0)
+        jl_log_fail(&e, "job.clean", "job=%s", id);
+    jl_err_clear(&e);
+    if (!c->conf.keep_bundles && jd_trash_put(c, c->jobs_dirfd, id, &e) < 0)
+        jl_log_fail(&e, "job.clean", "job=%s", id);
+}
+
+static int on_deleted(struct jl_source *src, uint32_t ready)
+{
+    struct deletion *d = JL_CONTAINER(src, struct deletion, src);
+
+    (void) ready;
+    waitpid(d->pid, NULL, WNOHANG);
+    jl_loop_del(d->core->loop, src);
+    jl_close(d->pidfd);
+    remove_cgroup(d->core, d->id);
+    remove_files(d->core, d->id);
+    free(d);
+    return 0;
+}
+
+static int spawn_delete(struct deletion *d, struct jl_err *e)
+{
+    struct jd_core *c = d->core;
+    _strv_ struct jl_strv argv = JL_STRV_INIT;
+    char *envp[] = { (char *) "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                     NULL };
+    struct jl_spawn_fd fds[] = { { jl_log.fd, STDERR_FILENO } };
+    struct jl_spawn sp = JL_SPAWN_INIT;
+    int bad = jl_strv_add(&argv, c->runtime_path ? c->runtime_path : "joblet-run");
+
+    bad |= jl_strv_add(&argv, "--root");
+    bad |= jl_strv_addf(&argv, "%s/oci", c->conf.run_dir);
+    bad |= jl_strv_add(&argv, "delete");
+    bad |= jl_strv_add(&argv, "--force");
+    bad |= jl_strv_add(&argv, d->id);
+    if (bad)
+        return jl_fail(e, ENOMEM, "remove the job's container");
+    sp.path = c->runtime_path;
+    sp.exec_fd = c->runtime_path ? -1 : c->runtime_fd;
+    sp.argv = argv.items;
+    sp.envp = envp;
+    sp.fds = fds;
+    sp.n_fds = JL_COUNT(fds);
+    return jl_spawn(&sp, &d->pid, &d->pidfd, e);
+}
+
+static int delete_container(struct jd_core *c, const char *id, struct jl_err *e)
+{
+    struct deletion *d = calloc(1, sizeof *d);
+    int r;
+
+    if (!d)
+        return jl_fail(e, ENOMEM, "remove the job's container");
+    d->core = c;
+    snprintf(d->id, sizeof d->id, "%s", id);
+    r = spawn_delete(d, e);
+    if (r < 0) {
+        free(d);
+        return r;
+    }
+    r = jl_loop_add(c->loop, &d->src, d->pidfd, EPOLLIN, on_deleted);
+    if (r < 0) { /* without us it ends all the same; the sweep takes the rest */
+        jl_close(d->pidfd);
+        free(d);
+        return jl_fail(e, -r, "watch the runtime");
+    }
+    return 0;
+}
+
+void jd_shim_clean(struct jd_job *j)
+{
+    struct jl_err e = JL_ERR_INIT;
+
+    /* With an exit record the shim has had the runtime remove everything. */
+    if (!j->rec.has_result && j->rec.boot_id[0]) {
+        if (delete_container(j->core, j->rec.id, &e) == 0)
+            return;
+        jl_log_fail(&e, "job.clean", "job=%s", j->rec.id);
+    }
+    if (!j->rec.has_result)
+        remove_cgroup(j->core, j->rec.id);
+    remove_files(j->core, j->rec.id);
+}
+
+static const struct jd_job *known(const struct jd_core *c, const char *id)
+{
+    for (const struct jd_job *j = c->jobs.first; j; j = j->next)
+        if (strcmp(j->rec.id, id) == 0)
+            return j;
+    return NULL;
+}
+
+/* Calls fn for each name in the directory that is a job's id, behind `prefix`. */
+static void each_id(int dirfd, const char *prefix, struct jd_core *c,
+                    void (*fn)(struct jd_core *c, const char *id))
+{
+    int copy = dirfd < 0 ? -1 : openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _closedir_ DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+    size_t skip = strlen(prefix);
+    struct dirent *d;
+
+    while (dir && (d = readdir(dir)))
+        if (strncmp(d->d_name, prefix, skip) == 0 && jl_id_is_valid(d->d_name + skip))
+            fn(c, d->d_name + skip);
+}
+
+static void sweep_bundle(struct jd_core *c, const char *id)
+{
+    const struct jd_job *j = known(c, id);
+    struct jl_err e = JL_ERR_INIT;
+
+    if (j && (!jd_state_is_ended(j->state) || j->unstored || c->conf.keep_bundles))
+        return;
+    jl_log_info("sweep.bundle", "job=%s", id);
+    if (jd_trash_put(c, c->jobs_dirfd, id, &e) < 0)
+        jl_log_fail(&e, "sweep.bundle", "job=%s", id);
+}
+
+/* A shim of a job that nobody knows ends with its job, which the cgroup's sweep has killed. */
+static void sweep_state(struct jd_core *c, const char *id)
+{
+    const struct jd_job *j = known(c, id);
+    struct jl_err e = JL_ERR_INIT;
+    int fd;
+
+    if (j && (!jd_state_is_ended(j->state) || j->unstored))
+        return;
+    fd = jd_shim_connect(c, id);
+    if (fd >= 0) {
+        close(fd);
+        return;
+    }
+    jl_log_info("sweep.state", "job=%s", id);
+    if (jl_remove_tree_at(c->state_dirfd, id, &e) < 0)
+        jl_log_fail(&e, "sweep.state", "job=%s", id);
+}
+
+static void sweep_cgroup(struct jd_core *c, const char *id)
+{
+    const struct jd_job *j = known(c, id);
+
+    if (j && (!jd_state_is_ended(j->state) || j->unstored))
+        return;
+    jl_log_info("sweep.cgroup", "job=%s", id);
+    remove_cgroup(c, id);
+}
+
+static void sweep_hierarchy(struct jd_core *c, const char *mount)
+{
+    char path[1024];
+    _close_ int fd = -1;
+
+    if (!mount[0])
+        return;
+    snprintf(path, sizeof path, "%s/%s", mount, c->conf.cgroup_path);
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    each_id(fd, "job-", c, sweep_cgroup);
+}
+
+void jd_sweep(struct jd_core *c)
+{
+    sweep_hierarchy(c, c->cg_host.unified);
+    for (size_t i = 0; i < OS_CG_N; i++)
+        sweep_hierarchy(c, c->cg_host.v1[i]);
+    each_id(c->state_dirfd, "", c, sweep_state);
+    each_id(c->jobs_dirfd, "", c, sweep_bundle);
+    jd_jobs_retain(c);
+}

@@ -1,0 +1,390 @@
+/* jobs.c - see jobs.h. */
+#include "daemon/core/jobs.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/validate.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "daemon/core/bundle.h"
+#include "daemon/core/core.h"
+#include "daemon/core/request.h"
+#include "daemon/core/shimlink.h"
+
+#define STORE_AGAIN_NS (5 * JL_NS_PER_S)
+#define CANDIDATES_MAX 5
+#define MASK "***"
+
+/* Swaps the masked entries of the stored request for those with values. */
+static int add_secrets(struct jd_job *j, struct jl_err *e)
+{
+    ProtobufCMessage *m = NULL;
+    Joblet__RunJobRequest *s;
+    Joblet__RunJobRequest__SecretEnvironmentEntry **entries;
+    size_t n;
+    int r;
+
+    if (j->rec.secrets.len == 0)
+        return 0;
+    r = api_unpack_request(&joblet__run_job_request__descriptor, j->rec.secrets.data,
+                           j->rec.secrets.len, &m, e);
+    if (r < 0)
+        return r;
+    s = (Joblet__RunJobRequest *) m;
+    entries = j->req->secret_environment;
+    n = j->req->n_secret_environment;
+    j->req->secret_environment = s->secret_environment;
+    j->req->n_secret_environment = s->n_secret_environment;
+    s->secret_environment = entries;
+    s->n_secret_environment = n;
+    protobuf_c_message_free_unpacked(m, NULL);
+    return 0;
+}
+
+struct jd_job *jd_job_new(struct jd_core *c, struct jd_record *own_rec, struct jl_err *e)
+{
+    struct jd_job *j = calloc(1, sizeof *j);
+    ProtobufCMessage *m = NULL;
+    int r;
+
+    if (!j) {
+        jd_record_done(own_rec);
+        jl_fail(e, ENOMEM, "add a job");
+        return NULL;
+    }
+    j->core = c;
+    j->rec = *own_rec;
+    j->stop_grace_ms = UINT64_MAX;
+    *own_rec = (struct jd_record){ 0 };
+    r = jd_state_parse(j->rec.status, &j->state);
+    if (r < 0)
+        jl_refuse(e, EINVAL, "job %s has the unknown state '%s'", j->rec.id, j->rec.status);
+    else
+        r = api_unpack_request(&joblet__run_job_request__descriptor, j->rec.request.data,
+                               j->rec.request.len, &m, e);
+    j->req = (Joblet__RunJobRequest *) m;
+    if (r == 0)
+        r = add_secrets(j, e);
+    if (r < 0) {
+        jl_wrap(e, "job %s", j->rec.id);
+        jd_job_free(j);
+        return NULL;
+    }
+    return j;
+}
+
+void jd_job_free(struct jd_job *j)
+{
+    if (!j)
+        return;
+    jd_shim_release(j);
+    while (j->waiters) {
+        struct jd_call *call = j->waiters;
+
+        j->waiters = call->next;
+        free(call);
+    }
+    if (j->req)
+        protobuf_c_message_free_unpacked(&j->req->base, NULL);
+    jd_record_done(&j->rec);
+    free(j);
+}
+
+static bool is_active(enum jd_state s)
+{
+    return s == JD_INITIALIZING || s == JD_RUNNING || s == JD_STOPPING;
+}
+
+static void count(struct jd_core *c, enum jd_state s, int by)
+{
+    c->jobs.n_ended += (unsigned) (jd_state_is_ended(s) ? by : 0);
+    c->jobs.n_active += (unsigned) (is_active(s) ? by : 0);
+}
+
+void jd_jobs_add(struct jd_core *c, struct jd_job *j)
+{
+    j->prev = c->jobs.last;
+    if (c->jobs.last)
+        c->jobs.last->next = j;
+    else
+        c->jobs.first = j;
+    c->jobs.last = j;
+    c->jobs.n++;
+    count(c, j->state, 1);
+}
+
+static void remove_job(struct jd_core *c, struct jd_job *j)
+{
+    *(j->prev ? &j->prev->next : &c->jobs.first) = j->next;
+    *(j->next ? &j->next->prev : &c->jobs.last) = j->prev;
+    c->jobs.n--;
+    count(c, j->state, -1);
+    jd_job_free(j);
+}
+
+void jd_jobs_clear(struct jd_core *c)
+{
+    jl_loop_disarm(c->loop, &c->jobs.again);
+    jl_loop_disarm(c->loop, &c->jobs.kick);
+    while (c->jobs.first)
+        remove_job(c, c->jobs.first);
+}
+
+static struct jd_job *ambiguous(const struct jd_core *c, const char *id, struct jl_err *e)
+{
+    char list[CANDIDATES_MAX * (JL_ID_LEN + 2) + 8] = "";
+    size_t used = 0, n = 0;
+
+    for (const struct jd_job *j = c->jobs.first; j; j = j->next) {
+        if (strncmp(j->rec.id, id, strlen(id)) != 0)
+            continue;
+        if (n++ < CANDIDATES_MAX)
+            used += (size_t) snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "",
+                                      j->rec.id);
+    }
+    jl_refuse(e, EINVAL, "job id '%s' is ambiguous: %s%s", id, list,
+              n > CANDIDATES_MAX ? ", ..." : "");
+    return NULL;
+}
+
+struct jd_job *jd_jobs_find(const struct jd_core *c, const char *id, struct jl_err *e)
+{
+    struct jd_job *found = NULL;
+    size_t len = strlen(id);
+
+    if (api_validate_id("uuid", id, e) < 0)
+        return NULL;
+    for (struct jd_job *j = c->jobs.first; j; j = j->next) {
+        if (strncmp(j->rec.id, id, len) != 0)
+            continue;
+        if (found)
+            return ambiguous(c, id, e);
+        found = j;
+    }
+    if (!found)
+        jl_refuse(e, ENOENT, "job '%s' not found", id);
+    return found;
+}
+
+uint32_t jd_jobs_host_ids(struct jd_core *c, struct jl_err *e)
+{
+    for (uint32_t i = 1; i <= JD_ID_SLOTS; i++) {
+        uint32_t slot = (c->jobs.last_slot + i) % JD_ID_SLOTS;
+        uint32_t base = JD_ID_FIRST + slot * JD_ID_RANGE;
+        bool used = false;
+
+        for (const struct jd_job *j = c->jobs.first; j && !used; j = j->next)
+            used = is_active(j->state) && j->rec.host_id_base == base;
+        if (!used) {
+            c->jobs.last_slot = slot;
+            return base;
+        }
+    }
+    jl_refuse(e, ENOSPC, "all %u ranges of host ids are in use", JD_ID_SLOTS);
+    return 0;
+}
+
+static void mask_secrets(Joblet__RunJobRequest *q)
+{
+    for (size_t i = 0; i < q->n_secret_environment; i++) {
+        char *v = q->secret_environment[i]->value;
+        size_t len = strlen(v);
+
+        explicit_bzero(v, len);
+        if (len >= sizeof MASK - 1)
+            memcpy(v, MASK, sizeof MASK);
+    }
+}
+
+/* Removes what an ended job has left but its record and its log; tells those who wait. */
+static void finish(struct jd_job *j)
+{
+    struct jd_core *c = j->core;
+    struct jl_err e = JL_ERR_INIT;
+
+    jd_shim_release(j);
+    jd_shim_clean(j);
+    jd_log_seal(c, j->rec.id, j->rec.reason);
+    if (j->req->n_secret_environment > 0) {
+        mask_secrets(j->req);
+        if (jd_store_drop_secrets(c->store, j->rec.id, &e) < 0)
+            jl_log_fail(&e, "job.secrets", "job=%s", j->rec.id);
+    }
+    jl_log_info("job.end", "job=%s status=%s exit_code=%d%s%s", j->rec.id, j->rec.status,
+                j->rec.exit_code, j->rec.reason[0] ? " reason=" : "", j->rec.reason);
+    jd_front_event(c, j->rec.id);
+    while (j->waiters) {
+        struct jd_call *call = j->waiters;
+
+        j->waiters = call->next;
+        jd_reply_stopped(call, j);
+        free(call);
+    }
+}
+
+static int on_again(struct jl_timer *t);
+
+/* A change that cannot be stored stays in memory, and its traces on disk, until it can. */
+static bool store(struct jd_job *j)
+{
+    struct jl_err e = JL_ERR_INIT;
+
+    if (jd_store_update(j->core->store, &j->rec, &e) == 0) {
+        j->unstored = false;
+        return true;
+    }
+    jl_log_fail(&e, "job.store", "job=%s status=%s", j->rec.id, j->rec.status);
+    j->unstored = true;
+    jl_loop_arm(j->core->loop, &j->core->jobs.again, jl_now_ns() + STORE_AGAIN_NS, on_again);
+    return false;
+}
+
+static int on_again(struct jl_timer *t)
+{
+    struct jd_core *c = JL_CONTAINER(t, struct jd_core, jobs.again);
+
+    for (struct jd_job *j = c->jobs.first, *next; j; j = next) {
+        next = j->next;
+        if (j->unstored && store(j) && jd_state_is_ended(j->state))
+            finish(j);
+    }
+    jd_jobs_schedule(c);
+    return 0;
+}
+
+static void set_state(struct jd_job *j, enum jd_state to, const char *reason)
+{
+    count(j->core, j->state, -1);
+    count(j->core, to, 1);
+    j->state = to;
+    if (jd_record_set(&j->rec.status, jd_state_name(to)) < 0 ||
+        (reason && jd_record_set(&j->rec.reason, reason) < 0))
+        jl_log_warn("job.store", "job=%s: out of memory", j->rec.id);
+    if (jd_state_is_ended(to) && j->rec.ended_wall_ns == 0)
+        j->rec.ended_wall_ns = jl_wall_ns();
+}
+
+static void act(struct jd_job *j, enum jd_action action)
+{
+    struct jl_err e = JL_ERR_INIT, ignored = JL_ERR_INIT;
+
+    switch (action) {
+    case JD_ACT_NONE:
+        break;
+    case JD_ACT_START:
+        if (jd_shim_start(j, &e) == 0)
+            break;
+        jl_log_fail(&e, "job.start", "job=%s", j->rec.id);
+        j->rec.exit_code = -1;
+        jd_record_set(&j->rec.result.start_error, e.text);
+        jd_job_event(j, JD_EV_START_FAILED, JD_FAILED, e.text, &ignored);
+        break;
+    case JD_ACT_STOP:
+        jd_shim_stop(j);
+        break;
+    case JD_ACT_FINISH:
+        break; /* after the record is on disk: below */
+    }
+}
+
+static int on_kick(struct jl_timer *t)
+{
+    jd_jobs_schedule(JL_CONTAINER(t, struct jd_core, jobs.kick));
+    return 0;
+}
+
+int jd_job_event(struct jd_job *j, enum jd_event ev, enum jd_state outcome, const char *reason,
+                 struct jl_err *e)
+{
+    struct jd_move move;
+    bool stored = true;
+    int r = jd_state_next(j->state, ev, outcome, &move, e);
+
+    if (r < 0)
+        return r;
+    if (move.to != j->state) {
+        set_state(j, move.to, jd_state_is_ended(move.to) ? reason : NULL);
+        stored = store(j);
+        if (!jd_state_is_ended(move.to))
+            jd_front_event(j->core, j->rec.id);
+    }
+    if (move.action != JD_ACT_FINISH) {
+        act(j, move.action);
+        return 0;
+    }
+    if (stored)
+        finish(j);
+    /* not from here: a start that fails ends up here again */
+    jl_loop_arm(j->core->loop, &j->core->jobs.kick, jl_now_ns(), on_kick);
+    return 0;
+}
+
+void jd_job_start(struct jd_job *j)
+{
+    act(j, JD_ACT_START);
+}
+
+/* The next one: highest priority first, then the oldest. */
+static struct jd_job *next_waiting(const struct jd_core *c)
+{
+    struct jd_job *best = NULL;
+
+    for (struct jd_job *j = c->jobs.first; j; j = j->next)
+        if (j->state == JD_PENDING && (!best || j->req->priority > best->req->priority))
+            best = j;
+    return best;
+}
+
+void jd_jobs_schedule(struct jd_core *c)
+{
+    struct jl_err e = JL_ERR_INIT;
+
+    while (!c->ending && (c->conf.max_jobs == 0 || c->jobs.n_active < c->conf.max_jobs)) {
+        struct jd_job *j = next_waiting(c);
+
+        if (!j)
+            return;
+        if (jd_job_event(j, JD_EV_SLOT, JD_FAILED, NULL, &e) < 0)
+            return;
+    }
+}
+
+static void forget(struct jd_core *c, struct jd_job *j)
+{
+    struct jl_err e = JL_ERR_INIT;
+
+    if (jd_store_delete(c->store, j->rec.id, &e) < 0 ||
+        jd_trash_put(c, c->logs_dirfd, j->rec.id, &e) < 0) {
+        jl_log_fail(&e, "job.forget", "job=%s", j->rec.id);
+        return;
+    }
+    jl_log_info("job.forget", "job=%s status=%s", j->rec.id, j->rec.status);
+    remove_job(c, j);
+}
+
+void jd_jobs_retain(struct jd_core *c)
+{
+    uint64_t now = jl_wall_ns(), day = 86400 * JL_NS_PER_S;
+    struct jl_err e = JL_ERR_INIT;
+    struct jd_job *next;
+
+    for (struct jd_job *j = c->jobs.first; j; j = next) {
+        uint64_t age = now > j->rec.ended_wall_ns ? now - j->rec.ended_wall_ns : 0;
+
+        next = j->next;
+        if (!jd_state_is_ended(j->state) || j->unstored)
+            continue;
+        if ((c->conf.retention_jobs > 0 && c->jobs.n_ended > c->conf.retention_jobs) ||
+            (c->conf.retention_age_ns > 0 && age > c->conf.retention_age_ns))
+            forget(c, j);
+        else if (c->conf.logs_days > 0 && age / day >= (uint64_t) c->conf.logs_days &&
+                 jd_trash_put(c, c->logs_dirfd, j->rec.id, &e) < 0)
+            jl_log_fail(&e, "job.log", "job=%s", j->rec.id);
+    }
+}

@@ -1,0 +1,191 @@
+/*
+ * logs.c - a job's log from core's side: opened for joblet-front, which streams it, and closed when
+ * the shim could not do so itself. src/ipc/joblog.h has the form.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+
+#include "api/validate.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "daemon/core/core.h"
+#include "daemon/core/request.h"
+#include "daemon/core/shimlink.h"
+#include "ipc/joblog.h"
+
+static void freep(ProtobufCMessage **m)
+{
+    if (*m)
+        protobuf_c_message_free_unpacked(*m, NULL);
+}
+#define _message_ _cleanup_(freep)
+
+static int open_dir(const struct jd_core *c, const char *id)
+{
+    return openat(c->logs_dirfd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+static int open_file(int dirfd, const char *name, int flags)
+{
+    return openat(dirfd, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+}
+
+/* inotify, index, data of one segment. 0, -ENOENT not there (yet), or -errno. */
+static int open_segment(const struct jd_core *c, const char *id, unsigned segment, int fds[3])
+{
+    char name[32], path[64];
+    _close_ int dirfd = open_dir(c, id), watch = -1, idx = -1, data = -1;
+
+    if (dirfd < 0)
+        return -errno;
+    watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (watch < 0)
+        return -errno;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", dirfd);
+    /* before the files are opened: what is written from here on is told */
+    if (inotify_add_watch(watch, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0)
+        return -errno;
+    idx = open_file(dirfd, ipc_log_index_name(segment, name, sizeof name), O_RDONLY);
+    if (idx < 0)
+        return -errno;
+    data = open_file(dirfd, ipc_log_data_name(segment, name, sizeof name), O_RDONLY);
+    if (data < 0)
+        return -errno;
+    fds[0] = jl_take_fd(&watch);
+    fds[1] = jl_take_fd(&idx);
+    fds[2] = jl_take_fd(&data);
+    return 0;
+}
+
+void jd_op_logs(struct jd_call *call, const struct ipc_frame *f)
+{
+    _message_ ProtobufCMessage *in = NULL;
+    struct jl_err e = JL_ERR_INIT;
+    struct jd_job *j = NULL;
+    int fds[3], r;
+
+    if (api_unpack_request(&joblet__get_job_logs_request__descriptor, f->body, f->body_len, &in,
+                           &e) == 0)
+        j = jd_jobs_find(call->core, ((Joblet__GetJobLogsRequest *) in)->uuid, &e);
+    if (!j) {
+        jd_reply_error(call, &e);
+        return;
+    }
+    r = open_segment(call->core, j->rec.id, f->segment, fds);
+    if (r == -ENOENT && !jd_state_is_ended(j->state)) {
+        jd_reply_status(call, IPC_LINK_WAIT, j->rec.id);
+        return;
+    }
+    if (r == -ENOENT)
+        jl_refuse(&e, ENOENT, "the log of job %s is no longer kept (logs.retention_days)",
+                  j->rec.id);
+    else if (r < 0)
+        jl_fail(&e, -r == EPERM || -r == EACCES ? EIO : -r, "open the log of job %s", j->rec.id);
+    if (r < 0) {
+        jd_reply_error(call, &e);
+        return;
+    }
+    jd_reply_fds(call, j->rec.id, fds, 3);
+    for (size_t i = 0; i < JL_COUNT(fds); i++)
+        jl_close(fds[i]);
+}
+
+/* The last whole record of an index. 1 there is one, 0 the index is empty, -errno. A torn tail is
+ * cut off. */
+static int last_record(int idx, struct ipc_log_record *ret)
+{
+    uint8_t raw[IPC_LOG_RECORD_BYTES];
+    struct stat st;
+    off_t size;
+
+    if (fstat(idx, &st) < 0)
+        return -errno;
+    for (size = st.st_size - st.st_size % IPC_LOG_RECORD_BYTES; size > 0;
+         size -= IPC_LOG_RECORD_BYTES) {
+        if (pread(idx, raw, sizeof raw, size - IPC_LOG_RECORD_BYTES) == sizeof raw &&
+            ipc_log_record_parse(raw, ret) == 0)
+            break;
+    }
+    if (size != st.st_size && ftruncate(idx, size) < 0)
+        return -errno;
+    return size > 0;
+}
+
+static int append(int idx, const struct ipc_log_record *rec)
+{
+    uint8_t raw[IPC_LOG_RECORD_BYTES];
+
+    ipc_log_record_write(rec, raw);
+    return lseek(idx, 0, SEEK_END) < 0 ? -errno : jl_write_all(idx, raw, sizeof raw);
+}
+
+/* A note with its line break, then the end. */
+static int seal(int idx, int data, uint64_t sequence, const char *note)
+{
+    struct ipc_log_record rec = { .sequence = sequence, .wall_ns = jl_wall_ns() };
+    off_t end = lseek(data, 0, SEEK_END);
+    char line[1024];
+    int n = snprintf(line, sizeof line, "%.1000s\n", note), r = 0;
+
+    if (end < 0)
+        return -errno;
+    rec.offset = (uint64_t) end;
+    if (note[0]) {
+        rec.stream = IPC_LOG_NOTE;
+        rec.length = (uint64_t) n;
+        r = jl_write_all(data, line, (size_t) n);
+        if (r == 0)
+            r = append(idx, &rec);
+        rec.sequence++;
+        rec.offset += rec.length;
+    }
+    rec.stream = IPC_LOG_END;
+    rec.length = 0;
+    if (r == 0)
+        r = append(idx, &rec);
+    return r == 0 && fsync(idx) < 0 ? -errno : r;
+}
+
+static int seal_log(struct jd_core *c, const char *id, const char *note)
+{
+    _close_ int dirfd = -1, idx = -1, data = -1;
+    struct ipc_log_record last = { 0 };
+    unsigned segment = 0;
+    char name[32];
+    int r;
+
+    if (mkdirat(c->logs_dirfd, id, 0700) < 0 && errno != EEXIST)
+        return -errno;
+    dirfd = open_dir(c, id);
+    if (dirfd < 0)
+        return -errno;
+    while (faccessat(dirfd, ipc_log_index_name(segment + 1, name, sizeof name), F_OK,
+                     AT_SYMLINK_NOFOLLOW) == 0)
+        segment++;
+    data = openat(dirfd, ipc_log_data_name(segment, name, sizeof name),
+                  O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (data < 0)
+        return -errno;
+    idx = openat(dirfd, ipc_log_index_name(segment, name, sizeof name),
+                 O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (idx < 0)
+        return -errno;
+    r = last_record(idx, &last);
+    if (r < 0)
+        return r;
+    return r > 0 && last.stream == IPC_LOG_END ? 0 : seal(idx, data, last.sequence + 1, note);
+}
+
+void jd_log_seal(struct jd_core *c, const char *id, const char *note)
+{
+    int r = seal_log(c, id, note);
+
+    if (r < 0)
+        jl_log_warn("job.log", "job=%s: its log could not be closed: %s", id, strerror(-r));
+}

@@ -1,0 +1,322 @@
+/*
+ * op_run.c - RunJob, and the staging directories it may come with. Checked, defaults filled in,
+ * uploads taken over, stored, answered, and only then started.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "api/validate.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "daemon/core/arena.h"
+#include "daemon/core/core.h"
+#include "daemon/core/hostinfo.h"
+#include "daemon/core/request.h"
+
+/* A RunJob on its way into the database. */
+struct submit {
+    struct jd_call call;
+    Joblet__RunJobRequest *req; /* own */
+    char id[40];
+};
+
+static void submit_free(struct submit *s)
+{
+    if (s->req)
+        protobuf_c_message_free_unpacked(&s->req->base, NULL);
+    free(s);
+}
+
+static int not_built(struct jl_err *e, const char *what, const char *option)
+{
+    return jl_refuse(e, ENOSYS, "%s not built yet: leave %s out", what, option);
+}
+
+static int check_built(const Joblet__RunJobRequest *q, struct jl_err *e)
+{
+    if (q->schedule[0])
+        return not_built(e, "scheduled jobs are", "schedule");
+    if (q->n_volumes > 0)
+        return not_built(e, "volumes are", "volumes");
+    if (q->runtime[0])
+        return not_built(e, "prepared runtimes are", "runtime");
+    if (q->workflow_uuid[0] || q->job_uuid[0] || q->n_requirements > 0)
+        return not_built(e, "workflows are", "workflow_uuid, job_uuid and requirements");
+    if (q->gpu_count > 0 || q->gpu_memory_mb > 0)
+        return not_built(e, "GPUs are", "gpu_count and gpu_memory_mb");
+    if (q->net_rx_bps != 0 || q->net_tx_bps != 0)
+        return not_built(e, "network rates are", "net_rx_bps and net_tx_bps");
+    if (strcmp(q->network, "none") != 0)
+        return jl_refuse(e, ENOSYS,
+                         "network '%.64s' is not built yet; use --network=none or set "
+                         "network.default_network: none",
+                         q->network);
+    return 0;
+}
+
+static int set(char **field, const char *value, struct jl_err *e)
+{
+    char *copy = strdup(value);
+
+    if (!copy)
+        return jl_fail(e, ENOMEM, "take the job");
+    if (*field != protobuf_c_empty_string)
+        free(*field);
+    *field = copy;
+    return 0;
+}
+
+static int fill_in(Joblet__RunJobRequest *q, const struct jd_conf *conf, struct jl_err *e)
+{
+    int r = 0;
+
+    if (q->max_cpu == 0)
+        q->max_cpu = (int32_t) conf->default_cpu;
+    if (q->max_memory == 0)
+        q->max_memory = (int32_t) conf->default_memory;
+    if (q->max_io_bps == 0)
+        q->max_io_bps = (int32_t) conf->default_io;
+    if (q->timeout_seconds == 0)
+        q->timeout_seconds = (int64_t) ((conf->job_timeout_ns + JL_NS_PER_S - 1) / JL_NS_PER_S);
+    if (!q->network[0])
+        r = set(&q->network, conf->network_default, e);
+    if (r == 0 && !q->work_dir[0])
+        r = set(&q->work_dir, conf->workspace, e);
+    /* the contents are on disk; only names and modes belong to the record */
+    for (size_t i = 0; i < q->n_uploads; i++) {
+        free(q->uploads[i]->content.data);
+        q->uploads[i]->content = (ProtobufCBinaryData){ 0 };
+    }
+    return r;
+}
+
+static int pack(const ProtobufCMessage *m, struct jd_blob *ret, struct jl_err *e)
+{
+    ret->len = protobuf_c_message_get_packed_size(m);
+    ret->data = malloc(ret->len + 1);
+    if (!ret->data)
+        return jl_fail(e, ENOMEM, "take the job");
+    protobuf_c_message_pack(m, ret->data);
+    return 0;
+}
+
+/* The request as it is stored: with the names of the secrets; and the secrets apart. */
+static int pack_both(Joblet__RunJobRequest *q, struct jd_record *rec, struct jl_err *e)
+{
+    _arena_ struct jd_arena a = JD_ARENA_INIT;
+    Joblet__RunJobRequest only = JOBLET__RUN_JOB_REQUEST__INIT;
+    Joblet__RunJobRequest__SecretEnvironmentEntry **values = q->secret_environment, **names;
+    int r;
+
+    names = jd_arena_get(&a, (q->n_secret_environment + 1) * sizeof *names);
+    for (size_t i = 0; names && i < q->n_secret_environment; i++) {
+        names[i] = jd_arena_get(&a, sizeof **names);
+        if (!names[i])
+            break;
+        *names[i] = *values[i];
+        names[i]->value = (char *) (uintptr_t) "***";
+    }
+    if (jd_arena_failed(&a))
+        return jl_fail(e, ENOMEM, "take the job");
+    q->secret_environment = names;
+    r = pack(&q->base, &rec->request, e);
+    q->secret_environment = values;
+    if (r < 0 || q->n_secret_environment == 0)
+        return r;
+    only.secret_environment = values;
+    only.n_secret_environment = q->n_secret_environment;
+    return pack(&only.base, &rec->secrets, e);
+}
+
+static int fill_record(const struct submit *s, struct jd_record *rec, enum jd_state state,
+                       struct jl_err *e)
+{
+    const struct jd_core *c = s->call.core;
+    int bad = 0;
+
+    snprintf(rec->id, sizeof rec->id, "%s", s->id);
+    bad |= jd_record_set(&rec->name, s->req->name);
+    bad |= jd_record_set(&rec->command, s->req->command);
+    bad |= jd_record_set(&rec->status, jd_state_name(state));
+    bad |= jd_record_set(&rec->node_id, c->conf.node_id);
+    bad |= jd_record_set(&rec->network, s->req->network);
+    bad |= jd_record_set(&rec->owner_name, s->call.who.common_name);
+    bad |= jd_record_set(&rec->owner_serial, s->call.who.serial);
+    if (bad)
+        return jl_fail(e, ENOMEM, "take the job");
+    rec->created_wall_ns = jl_wall_ns();
+    return pack_both(s->req, rec, e);
+}
+
+/* Stored, answered, started. */
+static int commit(struct submit *s, bool has_uploads, uint64_t bytes, struct jl_err *e)
+{
+    struct jd_core *c = s->call.core;
+    bool slot = c->conf.max_jobs == 0 || c->jobs.n_active < c->conf.max_jobs;
+    Joblet__RunJobResponse m = JOBLET__RUN_JOB_RESPONSE__INIT;
+    struct jd_record rec;
+    struct jd_job *j;
+    int r;
+
+    for (const struct jd_job *other = c->jobs.first; slot && other; other = other->next)
+        slot = other->state != JD_PENDING; /* nobody overtakes by luck */
+    if (jd_record_init(&rec) < 0)
+        return jl_fail(e, ENOMEM, "take the job");
+    rec.has_uploads = has_uploads;
+    rec.upload_bytes = bytes;
+    if (slot && jd_record_set(&rec.boot_id, c->boot_id) < 0)
+        slot = false;
+    if (slot && c->userns) {
+        rec.host_id_base = jd_jobs_host_ids(c, e);
+        slot = rec.host_id_base != 0; /* all in use: it waits */
+    }
+    r = fill_record(s, &rec, slot ? JD_INITIALIZING : JD_PENDING, e);
+    if (r == 0)
+        r = jd_store_add(c->store, &rec, e);
+    if (r < 0) {
+        jd_record_done(&rec);
+        if (e->code != ENOMEM) { /* the store is down: nobody's request is wrong */
+            jl_log_fail(e, "job.store", "job=%s", s->id);
+            return jl_refuse(e, EAGAIN, "the server can't store jobs at the moment");
+        }
+        return r;
+    }
+    j = jd_job_new(c, &rec, e);
+    if (!j)
+        return -e->code;
+    jd_jobs_add(c, j);
+    jl_log_info("job.submit", "job=%s client=%s command=%.64s", j->rec.id, s->call.who.common_name,
+                j->req->command);
+    m.job_uuid = j->rec.id;
+    m.status = j->rec.status;
+    m.command = j->req->command;
+    m.args = j->req->args;
+    m.n_args = j->req->n_args;
+    m.max_cpu = j->req->max_cpu;
+    m.cpu_cores = j->req->cpu_cores;
+    m.max_memory = j->req->max_memory;
+    m.max_io_bps = j->req->max_io_bps;
+    memcpy(s->call.job_id, j->rec.id, sizeof s->call.job_id);
+    jd_reply(&s->call, &m.base);
+    if (slot)
+        jd_job_start(j);
+    else
+        jd_jobs_schedule(c);
+    return 0;
+}
+
+/* jobs/<id>/work out of the staging directory. */
+static int move_uploads(struct submit *s, struct jd_stage *stage, struct jl_err *e)
+{
+    struct jd_core *c = s->call.core;
+    _close_ int dirfd = -1;
+
+    if (mkdirat(c->jobs_dirfd, s->id, 0711) < 0)
+        return jl_fail_sys(e, "mkdir", s->id, "make the job's directory");
+    dirfd = openat(c->jobs_dirfd, s->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dirfd < 0)
+        return jl_fail_sys(e, "open", s->id, "open the job's directory");
+    if (renameat(c->stages.dirfd, stage->session, dirfd, "work") < 0)
+        return jl_fail_sys(e, "rename", s->id, "move the uploads to their job");
+    return 0;
+}
+
+static void on_taken(struct jd_take *t, int r, struct jl_err *e)
+{
+    struct submit *s = t->arg;
+    struct jl_err ignored = JL_ERR_INIT;
+
+    if (r == 0)
+        r = move_uploads(s, t->stage, e);
+    jd_stage_drop(t->core, t->stage); /* what was moved away stays */
+    if (r == 0)
+        r = commit(s, true, t->bytes, e);
+    if (r < 0) {
+        jd_trash_put(t->core, t->core->jobs_dirfd, s->id, &ignored);
+        jd_reply_error(&s->call, e);
+    }
+    submit_free(s);
+}
+
+static int begin(struct submit *s, const struct ipc_frame *f, struct jl_err *e)
+{
+    struct jd_core *c = s->call.core;
+    ProtobufCMessage *m = NULL;
+    int r = api_unpack_request(&joblet__run_job_request__descriptor, f->body, f->body_len, &m, e);
+
+    s->req = (Joblet__RunJobRequest *) m;
+    if (r == 0)
+        r = fill_in(s->req, &c->conf, e);
+    if (r == 0)
+        r = api_validate_run_job(s->req, e);
+    if (r == 0)
+        r = check_built(s->req, e);
+    if (r == 0 && s->req->cpu_cores[0])
+        r = jd_host_check_cpus(s->req->cpu_cores, e);
+    if (r == 0 && s->req->n_uploads > 0 && !s->req->upload_session[0])
+        r = jl_refuse(e, EINVAL, "uploads come without the session they were staged in");
+    if (r == 0 && jl_id_new(s->id) < 0)
+        r = jl_fail(e, ENOMEM, "make a job id");
+    return r;
+}
+
+void jd_op_run(struct jd_call *call, const struct ipc_frame *f)
+{
+    struct submit *s = calloc(1, sizeof *s);
+    struct jl_err e = JL_ERR_INIT;
+    struct jd_stage *stage = NULL;
+    int r;
+
+    if (!s) {
+        jd_reply_status(call, API_RESOURCE_EXHAUSTED, "the server is out of memory");
+        return;
+    }
+    s->call = *call;
+    r = begin(s, f, &e);
+    if (r == 0 && s->req->upload_session[0]) {
+        stage = jd_stage_find(call->core, s->req->upload_session, &call->who, &e);
+        r = stage ? jd_stage_take(call->core, stage, on_taken, s, &e) : -e.code;
+        if (r == 0)
+            return; /* goes on in on_taken */
+    }
+    if (r == 0)
+        r = commit(s, false, 0, &e);
+    if (r < 0)
+        jd_reply_error(&s->call, &e);
+    submit_free(s);
+}
+
+void jd_op_stage(struct jd_call *call, const struct ipc_frame *f)
+{
+    struct jl_err e = JL_ERR_INIT;
+    const char *session;
+    _close_ int fd = -1;
+
+    (void) f;
+    if (jd_stage_new(call->core, &call->who, &session, &fd, &e) < 0) {
+        jd_reply_error(call, &e);
+        return;
+    }
+    jd_reply_fds(call, session, &fd, 1);
+}
+
+/* The session is the frame's text, as the reply to STAGE gave it. */
+void jd_op_unstage(struct jd_call *call, const struct ipc_frame *f)
+{
+    struct jl_err e = JL_ERR_INIT;
+    struct jd_stage *s = jd_stage_find(call->core, f->text, &call->who, &e);
+
+    if (!s) {
+        jd_reply_error(call, &e);
+        return;
+    }
+    jd_stage_drop(call->core, s);
+    jd_reply(call, NULL);
+}

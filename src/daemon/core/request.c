@@ -1,0 +1,146 @@
+/* request.c - see request.h: from frame to handler, and answers. */
+#include "daemon/core/request.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "daemon/core/audit.h"
+#include "daemon/core/core.h"
+
+typedef void (*op_fn)(struct jd_call *call, const struct ipc_frame *f);
+
+static op_fn handler_of(enum jd_op op)
+{
+    switch (op) {
+    case JD_OP_RUN_JOB:
+        return jd_op_run;
+    case JD_OP_GET_JOB:
+        return jd_op_status;
+    case JD_OP_LIST_JOBS:
+        return jd_op_list;
+    case JD_OP_STOP_JOB:
+        return jd_op_stop;
+    case JD_OP_GET_JOB_LOGS:
+        return jd_op_logs;
+    case JD_OP_STAGE:
+        return jd_op_stage;
+    case JD_OP_UNSTAGE:
+        return jd_op_unstage;
+    case JD_OP_NONE:
+    case JD_OP_N:
+        break;
+    }
+    return NULL;
+}
+
+static void send_reply(const struct jd_call *call, const struct ipc_frame *f)
+{
+    jd_audit(call, f->status, f->text);
+    jd_front_send(call->core, call->generation, f);
+}
+
+static struct ipc_frame reply_frame(const struct jd_call *call)
+{
+    return (struct ipc_frame){ .type = IPC_LINK_REPLY, .op = call->op, .id = call->id };
+}
+
+void jd_reply_status(const struct jd_call *call, uint32_t status, const char *text)
+{
+    struct ipc_frame f = reply_frame(call);
+
+    f.status = status;
+    snprintf(f.text, sizeof f.text, "%s", text);
+    send_reply(call, &f);
+}
+
+void jd_reply_error(const struct jd_call *call, const struct jl_err *e)
+{
+    uint32_t status = api_status_of(e->code);
+    char text[IPC_LINK_TEXT_MAX];
+
+    if (status == API_INTERNAL || status == API_OK) {
+        jl_log_fail(e, "request.failed", "operation=%s client=%s", jd_op_name(call->op),
+                    call->who.common_name);
+        jd_reply_status(call, API_INTERNAL,
+                        "internal error; the server's log says more (request.failed)");
+        return;
+    }
+    snprintf(text, sizeof text, "%.380s%s%.120s", e->text, e->hint[0] ? "; " : "", e->hint);
+    jd_reply_status(call, status, text);
+}
+
+void jd_reply(const struct jd_call *call, const ProtobufCMessage *m)
+{
+    struct ipc_frame f = reply_frame(call);
+    size_t len = m ? protobuf_c_message_get_packed_size(m) : 0;
+    _free_ uint8_t *body = NULL;
+
+    if (len > IPC_LINK_BODY_MAX) {
+        jd_reply_status(call, API_RESOURCE_EXHAUSTED, "the answer is larger than 128 MiB");
+        return;
+    }
+    body = malloc(len + 1);
+    if (!body) {
+        jd_reply_status(call, API_RESOURCE_EXHAUSTED, "the server is out of memory");
+        return;
+    }
+    if (m)
+        protobuf_c_message_pack(m, body);
+    f.body = body;
+    f.body_len = len;
+    send_reply(call, &f);
+}
+
+void jd_reply_fds(const struct jd_call *call, const char *text, const int *fds, size_t n)
+{
+    struct ipc_frame f = reply_frame(call);
+
+    snprintf(f.text, sizeof f.text, "%s", text);
+    for (size_t i = 0; i < n; i++)
+        f.fds[i] = fds[i];
+    f.n_fds = n;
+    send_reply(call, &f);
+}
+
+struct jd_call *jd_call_keep(const struct jd_call *call)
+{
+    struct jd_call *copy = malloc(sizeof *copy);
+
+    if (copy) {
+        *copy = *call;
+        copy->next = NULL;
+    }
+    return copy;
+}
+
+void jd_request(struct jd_core *c, unsigned generation, struct ipc_received *got)
+{
+    const struct ipc_frame *f = &got->frame;
+    struct jd_call call = {
+        .core = c, .id = f->id, .generation = generation, .op = f->op, .who = f->who
+    };
+    op_fn handler = handler_of(f->op);
+    char text[IPC_LINK_TEXT_MAX];
+
+    call.role = jd_role_parse(f->who.unit);
+    if (!handler) {
+        jd_reply_status(&call, API_UNIMPLEMENTED, "joblet knows no such operation");
+        return;
+    }
+    if (call.role == JD_ROLE_NONE || call.role < jd_op_role(f->op)) {
+        snprintf(text, sizeof text, "role %s is not allowed to perform operation %s",
+                 jd_role_name(call.role), jd_op_name(f->op));
+        jd_reply_status(&call, API_PERMISSION_DENIED, text);
+        return;
+    }
+    if (c->ending) {
+        jd_reply_status(&call, API_UNAVAILABLE, "the server is stopping");
+        return;
+    }
+    handler(&call, f);
+}

@@ -1,0 +1,52 @@
+/*
+ * request.h - what joblet-front asks, served: the role once more, the message parsed and checked
+ * once more, the answer after its commit, a line in the audit file. Nothing of front is believed.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "api/joblet.pb-c.h"
+#include "api/status.h"
+#include "base/err.h"
+#include "ipc/corelink.h"
+
+struct jd_core;
+struct jd_job;
+
+/* A request that is being served; small enough to be kept on the heap while it waits. */
+struct jd_call {
+    struct jd_core *core;
+    uint64_t id;         /* front's */
+    unsigned generation; /* of the front that asked */
+    enum jd_op op;
+    enum jd_role role;
+    struct ipc_identity who;
+    char job_id[40];      /* for the audit line; "" none */
+    struct jd_call *next; /* waiters of a job */
+};
+
+void jd_request(struct jd_core *c, unsigned generation, struct ipc_received *got);
+
+/* Answers, each once a call. The audit line is written here. m NULL: an empty body. */
+void jd_reply(const struct jd_call *call, const ProtobufCMessage *m);
+void jd_reply_fds(const struct jd_call *call, const char *text, const int *fds, size_t n);
+/* The status of e's code; what is INTERNAL is logged and answered without its details. */
+void jd_reply_error(const struct jd_call *call, const struct jl_err *e);
+void jd_reply_status(const struct jd_call *call, uint32_t status, const char *text);
+
+/* A copy that can wait, or NULL. */
+struct jd_call *jd_call_keep(const struct jd_call *call);
+
+/* One each for the rows of ops.def; body is the message's bytes. */
+void jd_op_run(struct jd_call *call, const struct ipc_frame *f);
+void jd_op_status(struct jd_call *call, const struct ipc_frame *f);
+void jd_op_list(struct jd_call *call, const struct ipc_frame *f);
+void jd_op_stop(struct jd_call *call, const struct ipc_frame *f);
+void jd_op_logs(struct jd_call *call, const struct ipc_frame *f);
+void jd_op_stage(struct jd_call *call, const struct ipc_frame *f);
+void jd_op_unstage(struct jd_call *call, const struct ipc_frame *f);
+
+/* The answer to a StopJob whose job has ended. */
+void jd_reply_stopped(const struct jd_call *call, const struct jd_job *j);

@@ -1,0 +1,562 @@
+/* shimlink.c - see shimlink.h. */
+#include "daemon/core/shimlink.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/spawn.h"
+#include "daemon/core/bundle.h"
+#include "daemon/core/core.h"
+#include "ipc/exitrec.h"
+#include "ipc/shimctl.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+#define START_LIMIT_NS (10 * JL_NS_PER_S)
+#define ADOPT_LIMIT_NS (3 * JL_NS_PER_S)
+#define ADOPT_AGAIN_NS (50 * JL_NS_PER_MS)
+#define RUNTIME_FD 8 /* in the shim */
+#define SYNC_FD 9
+
+struct jd_shim {
+    struct jd_job *job;
+    pid_t pid; /* our child; 0: adopted */
+    int pidfd;
+    int sync;                /* read end; one STATE message comes */
+    int control;             /* -1: not connected */
+    bool up;                 /* the job runs, or ended by itself */
+    bool start_late;         /* it was ended since it did not begin */
+    uint64_t adopt_until_ns; /* a shim that was just started is waited for */
+    struct jl_source pid_src, sync_src, control_src;
+    struct jl_timer limit;
+};
+
+static struct jd_core *core_of(const struct jd_shim *s)
+{
+    return s->job->core;
+}
+
+void jd_shim_release(struct jd_job *j)
+{
+    struct jd_shim *s = j->shim;
+
+    if (!s)
+        return;
+    jl_loop_disarm(j->core->loop, &s->limit);
+    jl_loop_del(j->core->loop, &s->pid_src);
+    jl_loop_del(j->core->loop, &s->sync_src);
+    jl_loop_del(j->core->loop, &s->control_src);
+    jl_close(s->pidfd);
+    jl_close(s->sync);
+    jl_close(s->control);
+    free(s);
+    j->shim = NULL;
+}
+
+static void send_control(struct jd_shim *s, enum ipc_shim_type type, uint64_t arg)
+{
+    struct ipc_shim_msg m = { .type = type, .arg = arg };
+    uint8_t packet[IPC_SHIM_PACKET_MAX];
+    int n = ipc_shim_msg_write(&m, packet, sizeof packet);
+
+    if (n > 0 && send(s->control, packet, (size_t) n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        jl_log_warn("shim.control", "job=%s: %s", s->job->rec.id, strerror(errno));
+}
+
+static uint64_t grace_ms(const struct jd_job *j)
+{
+    return j->stop_grace_ms != UINT64_MAX ? j->stop_grace_ms
+                                          : j->core->conf.stop_grace_ns / JL_NS_PER_MS;
+}
+
+void jd_shim_stop(struct jd_job *j)
+{
+    if (j->shim && j->shim->control >= 0)
+        send_control(j->shim, IPC_SHIM_STOP, grace_ms(j));
+}
+
+static void event(struct jd_job *j, enum jd_event ev, enum jd_state outcome, const char *reason)
+{
+    struct jl_err e = JL_ERR_INIT;
+
+    if (jd_job_event(j, ev, outcome, reason, &e) < 0)
+        jl_log_fail(&e, "job.event", "job=%s", j->rec.id);
+}
+
+/* The job runs: what the shim says about itself, once. */
+static void on_state(struct jd_shim *s, const struct ipc_shim_msg *m)
+{
+    struct jd_job *j = s->job;
+
+    switch (m->phase) {
+    case IPC_SHIM_STARTING:
+        return;
+    case IPC_SHIM_RUNNING:
+        break;
+    case IPC_SHIM_ENDING: /* its end is told by the exit record, when the shim is gone */
+    case IPC_SHIM_DONE:
+    case IPC_SHIM_FAILED:
+        s->up = true;
+        jl_loop_disarm(core_of(s)->loop, &s->limit);
+        return;
+    }
+    if (s->up)
+        return;
+    s->up = true;
+    jl_loop_disarm(core_of(s)->loop, &s->limit);
+    if (j->rec.started_wall_ns == 0)
+        j->rec.started_wall_ns = m->started_wall_ns;
+    jl_log_info("job.running", "job=%s pid=%d", j->rec.id, (int) m->pid);
+    event(j, JD_EV_UP, JD_RUNNING, NULL);
+}
+
+static void close_control(struct jd_shim *s)
+{
+    jl_loop_del(core_of(s)->loop, &s->control_src);
+    s->control = jl_close(s->control);
+}
+
+static int on_control(struct jl_source *src, uint32_t ready)
+{
+    struct jd_shim *s = JL_CONTAINER(src, struct jd_shim, control_src);
+    uint8_t packet[IPC_SHIM_PACKET_MAX];
+    struct jl_err e = JL_ERR_INIT;
+    struct ipc_shim_msg m;
+    ssize_t n = recv(src->fd, packet, sizeof packet, MSG_DONTWAIT);
+
+    (void) ready;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n <= 0) {
+        close_control(s); /* it is about to end; its pidfd tells when */
+        return 0;
+    }
+    if (ipc_shim_msg_parse(packet, (size_t) n, &m, &e) < 0) {
+        jl_log_fail(&e, "shim.control", "job=%s", s->job->rec.id);
+        close_control(s);
+        return 0;
+    }
+    if (m.type == IPC_SHIM_STATE)
+        on_state(s, &m);
+    return 0;
+}
+
+int jd_shim_connect(const struct jd_core *c, const char *id)
+{
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    _close_ int fd = -1, dirfd = -1;
+
+    /* by descriptor: a state directory's path may be longer than sun_path */
+    dirfd = openat(c->state_dirfd, id, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dirfd < 0)
+        return -errno;
+    snprintf(addr.sun_path, sizeof addr.sun_path, "/proc/self/fd/%d/%s", dirfd,
+             IPC_SHIM_SOCKET_NAME);
+    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    if (connect(fd, (const struct sockaddr *) &addr, sizeof addr) < 0)
+        return -errno;
+    return jl_take_fd(&fd);
+}
+
+/* 0, or -errno: nobody listens there (yet). */
+static int connect_control(struct jd_shim *s)
+{
+    _close_ int fd = -1;
+    int r;
+
+    if (s->control >= 0)
+        return 0;
+    fd = jd_shim_connect(core_of(s), s->job->rec.id);
+    if (fd < 0)
+        return fd;
+    r = jl_loop_add(core_of(s)->loop, &s->control_src, fd, EPOLLIN, on_control);
+    if (r < 0)
+        return r;
+    s->control = jl_take_fd(&fd);
+    send_control(s, IPC_SHIM_GET_STATE, 0);
+    if (s->job->state == JD_STOPPING)
+        jd_shim_stop(s->job);
+    return 0;
+}
+
+static int on_sync(struct jl_source *src, uint32_t ready)
+{
+    struct jd_shim *s = JL_CONTAINER(src, struct jd_shim, sync_src);
+    uint8_t packet[IPC_SHIM_PACKET_MAX];
+    struct jl_err e = JL_ERR_INIT;
+    struct ipc_shim_msg m;
+    ssize_t n = read(src->fd, packet, sizeof packet);
+
+    (void) ready;
+    jl_loop_del(core_of(s)->loop, src);
+    s->sync = jl_close(s->sync);
+    connect_control(s);
+    if (n > 0 && ipc_shim_msg_parse(packet, (size_t) n, &m, &e) == 0)
+        on_state(s, &m);
+    return 0;
+}
+
+static void take_result(struct jd_job *j, const struct ipc_exitrec *r)
+{
+    struct jd_result *x = &j->rec.result;
+
+    j->rec.has_result = true;
+    x->signal = r->kind == IPC_EXIT_SIGNAL ? r->value : 0;
+    x->oom = r->oom_kills > 0;
+    x->timeout = r->timed_out;
+    x->cpu_user_us = r->cpu_user_us;
+    x->cpu_system_us = r->cpu_system_us;
+    x->memory_peak = r->memory_peak;
+    x->io_read_bytes = r->io_read_bytes;
+    x->io_write_bytes = r->io_write_bytes;
+    x->pids_peak = r->pids_peak;
+    x->psi_cpu_some_us = r->psi_cpu_some_us;
+    x->psi_memory_some_us = r->psi_memory_some_us;
+    x->psi_io_some_us = r->psi_io_some_us;
+    x->log_dropped_bytes = r->log_dropped_bytes;
+    if (r->kind == IPC_EXIT_START_ERROR)
+        jd_record_set(&x->start_error, r->error.text);
+    if (r->started_wall_ns != 0)
+        j->rec.started_wall_ns = r->started_wall_ns;
+    j->rec.ended_wall_ns = r->ended_wall_ns;
+}
+
+/* 1 the record was there and has been told, 0 there is none, -errno with e filled. */
+static int read_record(struct jd_job *j, bool start_late, struct jl_err *e)
+{
+    _buf_ struct jl_buf text = JL_BUF_INIT(IPC_EXITREC_MAX);
+    struct ipc_exitrec rec;
+    struct jd_verdict v;
+    char path[128];
+    int r;
+
+    snprintf(path, sizeof path, "%s/%s", j->rec.id, IPC_EXITREC_NAME);
+    r = jl_read_file_at(j->core->state_dirfd, path, &text, e);
+    if (r == -ENOENT)
+        return 0;
+    if (r == 0)
+        r = ipc_exitrec_parse(text.data ? text.data : "", text.len, &rec, e);
+    if (r < 0)
+        return r;
+    take_result(j, &rec);
+    jd_verdict_of(&rec, (uint64_t) j->req->timeout_seconds, &v);
+    if (start_late && v.outcome == JD_STOPPED && j->state != JD_STOPPING) {
+        v.outcome = JD_FAILED;
+        snprintf(v.reason, sizeof v.reason, "the job did not start within %d s",
+                 (int) (START_LIMIT_NS / JL_NS_PER_S));
+    }
+    j->rec.exit_code = v.exit_code;
+    event(j, JD_EV_DONE, v.outcome, v.reason);
+    return 1;
+}
+
+static void lost(struct jd_job *j, const char *reason)
+{
+    j->rec.exit_code = -1;
+    event(j, JD_EV_LOST, JD_FAILED, reason);
+}
+
+static int on_end(struct jl_source *src, uint32_t ready)
+{
+    struct jd_shim *s = JL_CONTAINER(src, struct jd_shim, pid_src);
+    struct jd_job *j = s->job;
+    struct jl_err e = JL_ERR_INIT;
+    bool late = s->start_late;
+    int r;
+
+    (void) ready;
+    if (s->pid > 0)
+        waitpid(s->pid, NULL, WNOHANG);
+    jd_shim_release(j);
+    r = read_record(j, late, &e);
+    if (r < 0)
+        jl_log_fail(&e, "job.record", "job=%s", j->rec.id);
+    if (r <= 0)
+        lost(j, "lost: supervisor died");
+    return 0;
+}
+
+static int on_limit(struct jl_timer *t)
+{
+    struct jd_shim *s = JL_CONTAINER(t, struct jd_shim, limit);
+
+    jl_log_warn("job.start", "job=%s has not begun after %d s: ended", s->job->rec.id,
+                (int) (START_LIMIT_NS / JL_NS_PER_S));
+    s->start_late = true;
+    if (connect_control(s) == 0)
+        send_control(s, IPC_SHIM_STOP, 0);
+    else
+        syscall(SYS_pidfd_send_signal, s->pidfd, SIGKILL, NULL, 0);
+    return 0;
+}
+
+static int watch(struct jd_shim *s, struct jl_err *e)
+{
+    struct jl_loop *loop = core_of(s)->loop;
+    int r = jl_loop_add(loop, &s->pid_src, s->pidfd, EPOLLIN, on_end);
+
+    if (r == 0 && s->sync >= 0)
+        r = jl_loop_add(loop, &s->sync_src, s->sync, EPOLLIN, on_sync);
+    return r < 0 ? jl_fail(e, -r, "watch the shim") : 0;
+}
+
+static struct jd_shim *new_shim(struct jd_job *j, struct jl_err *e)
+{
+    struct jd_shim *s = calloc(1, sizeof *s);
+
+    if (!s) {
+        jl_fail(e, ENOMEM, "start the shim");
+        return NULL;
+    }
+    s->job = j;
+    s->pidfd = s->sync = s->control = -1;
+    j->shim = s;
+    return s;
+}
+
+static int fresh_dir(int dirfd, const char *name, struct jl_err *e)
+{
+    int r = jl_remove_tree_at(dirfd, name, e);
+
+    if (r < 0)
+        return r;
+    if (mkdirat(dirfd, name, 0700) < 0)
+        return jl_fail_sys(e, "mkdir", name, "make the job's directory");
+    return 0;
+}
+
+static int spawn(struct jd_shim *s, int sync, struct jl_err *e)
+{
+    struct jd_core *c = core_of(s);
+    const char *id = s->job->rec.id;
+    _strv_ struct jl_strv argv = JL_STRV_INIT;
+    char *envp[] = { (char *) "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                     NULL };
+    struct jl_spawn_fd fds[3] = { { jl_log.fd, STDERR_FILENO }, { sync, SYNC_FD } };
+    struct jl_spawn sp = JL_SPAWN_INIT;
+    int bad = 0;
+
+    bad |= jl_strv_add(&argv, "joblet-shim");
+    bad |= jl_strv_addf(&argv, "--id=%s", id);
+    bad |= jl_strv_addf(&argv, "--bundle=%s/%s", c->conf.jobs_dir, id);
+    bad |= jl_strv_addf(&argv, "--state-dir=%s/jobs/%s", c->conf.run_dir, id);
+    bad |= jl_strv_addf(&argv, "--log-dir=%s/%s", c->conf.logs_dir, id);
+    bad |= jl_strv_addf(&argv, "--runtime-root=%s/oci", c->conf.run_dir);
+    if (c->runtime_path)
+        bad |= jl_strv_addf(&argv, "--runtime=%s", c->runtime_path);
+    else
+        bad |= jl_strv_addf(&argv, "--runtime-fd=%d", RUNTIME_FD);
+    bad |= jl_strv_addf(&argv, "--cgroup=%s/job-%s", c->conf.cgroup_path, id);
+    bad |= jl_strv_addf(&argv, "--sync-fd=%d", SYNC_FD);
+    bad |= jl_strv_addf(&argv, "--stop-grace-ms=%" PRIu64, grace_ms(s->job));
+    if (s->job->req->timeout_seconds > 0)
+        bad |= jl_strv_addf(&argv, "--time-limit-ms=%" PRId64, s->job->req->timeout_seconds * 1000);
+    if (bad)
+        return jl_fail(e, ENOMEM, "start the shim");
+    if (!c->runtime_path)
+        fds[2] = (struct jl_spawn_fd){ c->runtime_fd, RUNTIME_FD };
+    sp.path = c->shim_path;
+    sp.argv = argv.items;
+    sp.envp = envp;
+    sp.fds = fds;
+    sp.n_fds = c->runtime_path ? 2 : 3;
+    sp.new_session = true;
+    return jl_spawn(&sp, &s->pid, &s->pidfd, e);
+}
+
+static int write_bundle(struct jd_job *j, struct jl_err *e)
+{
+    struct jd_core *c = j->core;
+    _free_ char *work = NULL;
+    _close_ int dirfd = -1;
+    struct jd_bundle_in in = {
+        .id = j->rec.id,
+        .req = j->req,
+        .conf = &c->conf,
+        .node_id = j->rec.node_id,
+        .work_bytes = c->conf.work_quota,
+        .init_source = c->init_path,
+        .host_id_base = j->rec.host_id_base,
+        .oom_group = c->cg_host.mode == OS_CGROUP_V2,
+        .nofile_max = c->nofile_max,
+    };
+
+    if (mkdirat(c->jobs_dirfd, j->rec.id, 0711) < 0 && errno != EEXIST)
+        return jl_fail_sys(e, "mkdir", j->rec.id, "make the bundle");
+    dirfd = openat(c->jobs_dirfd, j->rec.id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dirfd < 0)
+        return jl_fail_sys(e, "open", j->rec.id, "make the bundle");
+    if (j->rec.has_uploads && asprintf(&work, "%s/%s/work", c->conf.jobs_dir, j->rec.id) < 0)
+        return jl_fail(e, ENOMEM, "make the bundle");
+    in.work_source = work;
+    return jd_bundle_write(dirfd, &in, e);
+}
+
+int jd_shim_start(struct jd_job *j, struct jl_err *e)
+{
+    struct jd_core *c = j->core;
+    _close_ int theirs = -1;
+    struct jd_shim *s;
+    int pipe_fds[2], r = 0;
+
+    if (c->userns && j->rec.host_id_base == 0) {
+        j->rec.host_id_base = jd_jobs_host_ids(c, e);
+        if (j->rec.host_id_base == 0)
+            return -e->code;
+    }
+    r = write_bundle(j, e);
+    if (r == 0)
+        r = fresh_dir(c->logs_dirfd, j->rec.id, e);
+    /* Stored before the state directory is there: with one a restart takes the job for started. */
+    if (r == 0 && strcmp(j->rec.boot_id, c->boot_id) != 0) {
+        if (jd_record_set(&j->rec.boot_id, c->boot_id) < 0)
+            r = jl_fail(e, ENOMEM, "start the shim");
+        else
+            r = jd_store_update(c->store, &j->rec, e);
+    }
+    if (r == 0)
+        r = fresh_dir(c->state_dirfd, j->rec.id, e);
+    if (r < 0)
+        return r;
+    s = new_shim(j, e);
+    if (!s)
+        return -e->code;
+    if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) < 0)
+        return jl_fail_sys(e, "pipe2", NULL, "start the shim");
+    s->sync = pipe_fds[0];
+    theirs = pipe_fds[1];
+    r = spawn(s, theirs, e);
+    if (r == 0)
+        r = watch(s, e);
+    if (r < 0) {
+        jd_shim_release(j);
+        return r;
+    }
+    jl_loop_arm(c->loop, &s->limit, jl_now_ns() + START_LIMIT_NS, on_limit);
+    return 0;
+}
+
+/* The process at the other end, as it was when it began to listen. */
+static int peer_pidfd(int sock)
+{
+    struct ucred cred;
+    socklen_t len = sizeof(int);
+    int fd;
+
+    if (getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) == 0)
+        return fd;
+    len = sizeof cred;
+    if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
+        return -errno;
+    fd = (int) syscall(SYS_pidfd_open, cred.pid, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+/* 1 the job's record was there and told; the shim is released then. 0 there is none that can be
+ * read. */
+static int read_record_again(struct jd_shim *s, struct jl_err *e)
+{
+    struct jd_job *j = s->job;
+    char path[128];
+    struct stat st;
+    int r;
+
+    snprintf(path, sizeof path, "%s/%s", j->rec.id, IPC_EXITREC_NAME);
+    if (fstatat(j->core->state_dirfd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0;
+    jd_shim_release(j);
+    r = read_record(j, false, e);
+    if (r > 0)
+        return 1;
+    if (r < 0)
+        jl_log_fail(e, "job.record", "job=%s", j->rec.id);
+    lost(j, "lost: its exit record can't be read");
+    return 1;
+}
+
+static int settle(struct jd_shim *s);
+
+static int on_adopt_again(struct jl_timer *t)
+{
+    settle(JL_CONTAINER(t, struct jd_shim, limit));
+    return 0;
+}
+
+/* One try to find the shim of a job of an earlier run, or what it left. */
+static int settle(struct jd_shim *s)
+{
+    struct jd_job *j = s->job;
+    struct jl_loop *loop = core_of(s)->loop;
+    struct jl_err e = JL_ERR_INIT;
+    int connected = connect_control(s), r;
+
+    if (connected == 0) {
+        s->pidfd = peer_pidfd(s->control);
+        if (s->pidfd >= 0 && watch(s, &e) == 0) {
+            jl_log_info("job.adopt", "job=%s status=%s", j->rec.id, j->rec.status);
+            return 0;
+        }
+        close_control(s); /* it ended while we looked */
+    }
+    r = read_record_again(s, &e);
+    if (r != 0)
+        return r;
+    /* Started in the moment we died: its socket may still come. A socket without a listener says
+     * that it is gone. */
+    if (connected == -ENOENT && jl_now_ns() < s->adopt_until_ns) {
+        jl_loop_arm(loop, &s->limit, jl_now_ns() + ADOPT_AGAIN_NS, on_adopt_again);
+        return 0;
+    }
+    jd_shim_release(j);
+    lost(j, "lost: supervisor died");
+    return 0;
+}
+
+void jd_shim_adopt(struct jd_job *j)
+{
+    struct jl_err e = JL_ERR_INIT;
+    struct stat st;
+    struct jd_shim *s;
+
+    if (fstatat(j->core->state_dirfd, j->rec.id, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        if (j->state == JD_INITIALIZING)
+            jd_job_start(j); /* accepted, and never got as far as a shim */
+        else
+            lost(j, strcmp(j->rec.boot_id, j->core->boot_id) != 0 ? "lost: host restarted"
+                                                                  : "lost: supervisor died");
+        return;
+    }
+    s = new_shim(j, &e);
+    if (!s) {
+        jl_log_fail(&e, "job.adopt", "job=%s", j->rec.id);
+        return;
+    }
+    s->adopt_until_ns = jl_now_ns() + ADOPT_LIMIT_NS;
+    if (strcmp(j->rec.boot_id, j->core->boot_id) == 0) {
+        settle(s);
+        return;
+    }
+    if (read_record_again(s, &e) == 0) { /* the machine stopped; the shim with it */
+        jd_shim_release(j);
+        lost(j, "lost: host restarted");
+    }
+}
