@@ -1,13 +1,346 @@
 /* cmd_exec.c - exec: a further process in a running container. */
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
+#include "base/buf.h"
+#include "base/cleanup.h"
 #include "base/err.h"
+#include "base/io.h"
+#include "base/parse.h"
+#include "base/strv.h"
 #include "runtime/cmd.h"
+#include "runtime/exec.h"
+#include "runtime/state.h"
+#include "runtime/terminal.h"
+
+#define PROCESS_MAX ((size_t) 8 << 20) /* bytes of a --process file */
+
+struct asking {
+    const char *console_socket, *cwd, *user, *process, *pid_file, *label, *apparmor, *cgroup;
+    struct jl_strv env, gids, caps;
+    bool tty, detach, ignore_paused, no_new_privs;
+    unsigned preserve_fds;
+    const struct rt_args *args; /* ID COMMAND ... */
+};
+
+/* "1000", "1000:100"; nothing else, and never a silent 0 (CVE-2026-30892). */
+static int parse_user(const char *text, struct oci_user *u, struct jl_err *e)
+{
+    const char *colon = strchr(text, ':');
+    _free_ char *uid_text = colon ? strndup(text, (size_t) (colon - text)) : strdup(text);
+    uint64_t uid, gid = 0;
+
+    if (!uid_text)
+        return jl_fail(e, ENOMEM, "--user");
+    if (jl_parse_u64(uid_text, UINT32_MAX - 1, &uid) < 0 ||
+        (colon && jl_parse_u64(colon + 1, UINT32_MAX - 1, &gid) < 0))
+        return jl_refuse(e, EINVAL, "--user: '%s' is not UID or UID:GID in numbers", text);
+    u->uid = (uint32_t) uid;
+    if (colon)
+        u->gid = (uint32_t) gid;
+    return 0;
+}
+
+static int add_gids(const struct jl_strv *words, struct oci_user *u, struct jl_err *e)
+{
+    uint32_t *gids;
+
+    if (words->len == 0)
+        return 0;
+    gids = calloc(u->n_additional_gids + words->len, sizeof *gids);
+    if (!gids)
+        return jl_fail(e, ENOMEM, "--additional-gids");
+    if (u->n_additional_gids > 0)
+        memcpy(gids, u->additional_gids, u->n_additional_gids * sizeof *gids);
+    for (size_t i = 0; i < words->len; i++) {
+        uint64_t gid;
+
+        if (jl_parse_u64(words->items[i], UINT32_MAX - 1, &gid) < 0) {
+            free(gids);
+            return jl_refuse(e, EINVAL, "--additional-gids: '%s' is no group number",
+                             words->items[i]);
+        }
+        gids[u->n_additional_gids + i] = (uint32_t) gid;
+    }
+    free(u->additional_gids);
+    u->additional_gids = gids;
+    u->n_additional_gids += words->len;
+    return 0;
+}
+
+/* runc adds to all sets but the inheritable one. */
+static int add_caps(const struct jl_strv *words, struct oci_process *p, struct jl_err *e)
+{
+    struct oci_capabilities *c = p->capabilities;
+
+    if (words->len == 0)
+        return 0;
+    if (!c)
+        c = p->capabilities = calloc(1, sizeof *c);
+    for (size_t i = 0; c && i < words->len; i++) {
+        const char *w = words->items[i];
+
+        if (oci_strings_add(&c->bounding, &c->n_bounding, w) < 0 ||
+            oci_strings_add(&c->effective, &c->n_effective, w) < 0 ||
+            oci_strings_add(&c->permitted, &c->n_permitted, w) < 0 ||
+            oci_strings_add(&c->ambient, &c->n_ambient, w) < 0)
+            c = NULL;
+    }
+    return c ? 0 : jl_fail(e, ENOMEM, "--cap");
+}
+
+static void clear_strings(char ***list, size_t *n)
+{
+    for (size_t i = 0; i < *n; i++)
+        free((*list)[i]);
+    free(*list);
+    *list = NULL;
+    *n = 0;
+}
+
+/* config.json's process, with what the command line says instead. */
+static int process_from_options(const struct asking *a, struct oci_process *p, struct jl_err *e)
+{
+    int r = 0;
+
+    clear_strings(&p->args, &p->n_args);
+    for (size_t i = 1; i < a->args->n && r == 0; i++)
+        r = oci_strings_add(&p->args, &p->n_args, a->args->items[i]);
+    for (size_t i = 0; i < a->env.len && r == 0; i++)
+        r = oci_strings_add(&p->env, &p->n_env, a->env.items[i]);
+    if (r == 0 && !p->user)
+        r = (p->user = calloc(1, sizeof *p->user)) ? 0 : -ENOMEM;
+    if (r == 0 && a->cwd) {
+        free(p->cwd);
+        r = (p->cwd = strdup(a->cwd)) ? 0 : -ENOMEM;
+    }
+    if (r < 0)
+        return jl_fail(e, -r, "exec");
+    if (a->user)
+        r = parse_user(a->user, p->user, e);
+    if (r == 0)
+        r = add_gids(&a->gids, p->user, e);
+    if (r == 0)
+        r = add_caps(&a->caps, p, e);
+    p->terminal = p->has_terminal = a->tty;
+    if (a->no_new_privs)
+        p->no_new_privileges = p->has_no_new_privileges = true;
+    return r;
+}
+
+static int process_from_file(const struct asking *a, struct oci_process **ret, struct jl_err *e)
+{
+    _buf_ struct jl_buf text = JL_BUF_INIT(PROCESS_MAX);
+    int r = jl_read_file_at(AT_FDCWD, a->process, &text, e);
+
+    if (r < 0)
+        return jl_wrap(e, "--process");
+    r = oci_process_parse(text.data ? text.data : "", text.len, NULL, ret, e);
+    if (r < 0)
+        return jl_wrap(e, "--process '%s'", a->process);
+    if (a->tty)
+        (*ret)->terminal = (*ret)->has_terminal = true;
+    return 0;
+}
+
+/* The container's group, or one below it. */
+static int open_cgroup(struct rt_exec *x, const char *sub, struct jl_err *e)
+{
+    const struct rt_state *s = x->l.state;
+    _free_ char *path = NULL;
+    int r;
+
+    if (!s->cgroup)
+        return sub ? jl_refuse(e, EINVAL, "--cgroup: the container has no control group") : 0;
+    if (sub && (strstr(sub, "..") || strchr(sub, ':')))
+        return jl_refuse(e, EINVAL, "--cgroup: '%s' is no path below the container's group", sub);
+    if (asprintf(&path, "%s%s%s", s->cgroup, sub ? "/" : "", sub ? sub + (*sub == '/') : "") < 0) {
+        path = NULL;
+        return jl_fail(e, ENOMEM, "--cgroup");
+    }
+    r = os_cgroup_host_read(&x->l.host, e);
+    if (r == 0)
+        r = os_cgroup_open(&x->l.host, path, &x->l.cg, e);
+    if (r == 0)
+        r = os_cgroup_open_join_fds(x->l.cg, false, x->l.join_fds, &x->l.n_join, e);
+    return r;
+}
+
+static int check_status(const struct rt_exec *x, bool ignore_paused, struct jl_err *e)
+{
+    const struct rt_state *s = x->l.state;
+    struct os_cgroup_host host;
+    bool has_host = !ignore_paused && s->cgroup && os_cgroup_host_read(&host, e) == 0;
+    enum rt_status status = rt_state_status(s, has_host ? &host : NULL);
+
+    if (status == RT_STOPPED || status == RT_CREATING)
+        return jl_refuse(e, ESRCH,
+                         "cannot exec in a container that is %s: container not running: '%s'",
+                         rt_status_name(status), s->id);
+    if (status == RT_PAUSED)
+        return jl_refuse(e, EBUSY, "cannot exec in a paused container: '%s' (use --ignore-paused)",
+                         s->id);
+    return 0;
+}
+
+static int prepare(const struct rt_ctx *ctx, const struct asking *a, struct rt_exec *x,
+                   struct oci_process *p, struct jl_err *e)
+{
+    const struct rt_spec *spec = x->l.spec;
+    struct jl_strv warnings = JL_STRV_INIT;
+    int r = rt_process_check(p, "process", &x->process, &warnings, e);
+
+    rt_warn_all(ctx, &warnings);
+    jl_strv_clear(&warnings);
+    if (r < 0)
+        return r;
+    x->terminal = p->terminal;
+    if (x->terminal && a->detach && !a->console_socket)
+        return jl_refuse(e, EINVAL,
+                         "cannot allocate a terminal without --console-socket when the "
+                         "process is detached");
+    if (!x->terminal && a->console_socket)
+        return jl_refuse(e, EINVAL, "--console-socket: the process has no terminal");
+    for (int ns = 0; ns < OS_NS_N; ns++)
+        if (rt_spec_has_ns(spec, (enum os_ns) ns))
+            x->ns |= os_ns_flag((enum os_ns) ns);
+    if (a->console_socket)
+        r = rt_unix_connect(a->console_socket, &x->l.console_fd, e);
+    if (r == 0)
+        r = open_cgroup(x, a->cgroup, e);
+    if (r == 0 && spec->oci->linux->seccomp)
+        r = rt_seccomp_build(spec->oci->linux->seccomp, &x->l.seccomp, e);
+    return r;
+}
+
+static int start_and_wait(const struct asking *a, struct rt_exec *x, struct jl_err *e)
+{
+    sigset_t all;
+    int r;
+
+    if (!a->detach) {
+        sigfillset(&all);
+        sigprocmask(SIG_BLOCK, &all, NULL);
+        prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    }
+    r = rt_exec_start(x, e);
+    if (r == 0 && a->pid_file)
+        r = rt_pidfile_write(a->pid_file, x->l.pid, e);
+    if (r < 0 || a->detach)
+        return r;
+    return rt_foreground(x->l.pid, x->l.pidfd, x->l.tty_master, e);
+}
+
+static int exec_in(const struct rt_ctx *ctx, const struct asking *a, struct rt_state *s,
+                   struct rt_exec *x, struct jl_err *e)
+{
+    _rt_spec_ struct rt_spec *spec = NULL;
+    struct oci_process *from_file = NULL;
+    _close_ int init_fd = rt_state_pidfd(s);
+    _free_ char *text = NULL;
+    size_t len;
+    int r;
+
+    if (init_fd < 0)
+        return jl_refuse(e, ESRCH, "container not running: '%s'", s->id);
+    x->init_fd = init_fd;
+    r = check_status(x, a->ignore_paused, e);
+    if (r == 0)
+        r = rt_state_config(s, &text, &len, e);
+    if (r == 0)
+        r = rt_spec_from_text(s->bundle, text, len, &spec, e);
+    if (r < 0)
+        return r;
+    x->l.spec = spec;
+    if (a->process)
+        r = process_from_file(a, &from_file, e);
+    else
+        r = process_from_options(a, spec->oci->process, e);
+    if (r == 0)
+        r = prepare(ctx, a, x, from_file ? from_file : spec->oci->process, e);
+    if (r == 0)
+        r = start_and_wait(a, x, e);
+    oci_process_free(from_file);
+    return r;
+}
+
+static int check_options(const struct asking *a, struct jl_err *e)
+{
+    if (!a->process && a->args->n < 2) {
+        jl_refuse(e, EINVAL, "exec: a command is required");
+        return jl_hint(e,
+                       "usage: joblet-run exec [OPTIONS] ID COMMAND [ARG...], or --process FILE");
+    }
+    if (a->label && *a->label)
+        return jl_refuse(e, ENOTSUP, "--process-label: SELinux is not supported yet");
+    if (a->apparmor && *a->apparmor)
+        return jl_refuse(e, ENOTSUP, "--apparmor: AppArmor is not supported yet");
+    for (unsigned i = 0; i < a->preserve_fds; i++)
+        if (fcntl(3 + (int) i, F_GETFD) < 0)
+            return jl_refuse(e, EBADF, "--preserve-fds: descriptor %u is not open", 3 + i);
+    return 0;
+}
+
+static int run(const struct rt_ctx *ctx, const struct asking *a, struct jl_err *e)
+{
+    _rt_state_ struct rt_state s = RT_STATE_INIT;
+    _close_ int root = -1;
+    struct rt_exec x = { .init_fd = -1 };
+    int r = check_options(a, e);
+
+    if (r < 0)
+        return r;
+    root = open(ctx->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    r = rt_state_open(root, a->args->items[0], &s, e);
+    if (r < 0)
+        return r;
+    rt_launch_init(&x.l);
+    x.l.state = &s;
+    x.l.preserve_fds = a->preserve_fds;
+    r = exec_in(ctx, a, &s, &x, e);
+    x.l.spec = NULL;
+    rt_launch_done(&x.l);
+    return r;
+}
 
 int rt_cmd_exec(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e)
 {
-    (void) ctx;
-    (void) argc;
-    (void) argv;
-    return jl_refuse(e, ENOTSUP, "exec is not built yet");
+    struct asking a = { .args = NULL };
+    const struct rt_opt opts[] = {
+        { "additional-gids", 'g', RT_OPT_LIST, &a.gids, "GID", "a further group" },
+        { "apparmor", 0, RT_OPT_TEXT, &a.apparmor, "PROFILE", "not supported yet" },
+        { "cap", 'c', RT_OPT_LIST, &a.caps, "CAP", "a further capability" },
+        { "cgroup", 0, RT_OPT_TEXT, &a.cgroup, "PATH", "a group below the container's" },
+        { "console-socket", 0, RT_OPT_TEXT, &a.console_socket, "SOCKET",
+          "unix socket that gets the terminal's master" },
+        { "cwd", 0, RT_OPT_TEXT, &a.cwd, "DIR", "working directory" },
+        { "detach", 'd', RT_OPT_FLAG, &a.detach, NULL, "do not wait for the process" },
+        { "env", 'e', RT_OPT_LIST, &a.env, "NAME=VALUE", "set in its environment" },
+        { "ignore-paused", 0, RT_OPT_FLAG, &a.ignore_paused, NULL,
+          "go on in a paused container; it runs after resume" },
+        { "no-new-privs", 0, RT_OPT_FLAG, &a.no_new_privs, NULL, "set no_new_privs" },
+        { "pid-file", 0, RT_OPT_TEXT, &a.pid_file, "FILE", "write its pid there" },
+        { "preserve-fds", 0, RT_OPT_UINT, &a.preserve_fds, "N", "pass descriptors 3 to 3+N-1" },
+        { "process", 'p', RT_OPT_TEXT, &a.process, "FILE", "a process object as JSON" },
+        { "process-label", 0, RT_OPT_TEXT, &a.label, "LABEL", "not supported yet" },
+        { "tty", 't', RT_OPT_FLAG, &a.tty, NULL, "give it a terminal" },
+        { "user", 'u', RT_OPT_TEXT, &a.user, "UID[:GID]", "run as this user" },
+    };
+    struct rt_args args;
+    int r = rt_cmd_parse("exec", opts, JL_COUNT(opts), argc, argv, 1, true, &args, e);
+
+    a.args = &args;
+    if (r == 0)
+        r = run(ctx, &a, e);
+    else if (r > 0)
+        r = 0;
+    jl_strv_clear(&a.env);
+    jl_strv_clear(&a.gids);
+    jl_strv_clear(&a.caps);
+    return r;
 }

@@ -121,6 +121,10 @@ int rt_program_find(const char *name, char *const *env, char **ret, struct jl_er
 
     if (strchr(name, '/')) {
         r = probe(name);
+        if (r == -EISDIR) {
+            jl_refuse(e, EACCES, "exec: \"%s\": is a directory: permission denied", name);
+            return jl_phase(e, "exec");
+        }
         if (r < 0) {
             jl_fail(e, -r, "exec: \"%s\"", name);
             snprintf(e->object, sizeof e->object, "%s", name);

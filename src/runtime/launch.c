@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -136,6 +137,43 @@ int rt_launch_expect(struct rt_launch *l, unsigned type, struct jl_err *e)
     }
 }
 
+int rt_launch_take_child(struct rt_launch *l, int report, pid_t middle, struct jl_err *e)
+{
+    struct jl_err theirs = JL_ERR_INIT;
+    int fd = -1, r = rt_sync_recv(report, &fd, &theirs);
+
+    waitpid(middle, NULL, 0);
+    if (r == RT_MSG_ERROR) {
+        *e = theirs;
+        return -e->code;
+    }
+    if (r <= 0 || fd < 0)
+        return jl_refuse(e, EPROTO, "the process that joins the user namespace died");
+    l->pidfd = fd;
+    l->pid = os_pidfd_pid(fd);
+    return l->pid > 0 ? 0 : jl_fail(e, -l->pid, "read the pid of the container's process");
+}
+
+static int by_number(const void *a, const void *b)
+{
+    return *(const int *) a - *(const int *) b;
+}
+
+void rt_close_all_but(unsigned preserve, int *keep, size_t n)
+{
+    unsigned from = 3 + preserve;
+
+    qsort(keep, n, sizeof *keep, by_number);
+    for (size_t k = 0; k < n; k++) {
+        if (keep[k] < (int) from)
+            continue;
+        if ((unsigned) keep[k] > from)
+            syscall(SYS_close_range, from, (unsigned) keep[k] - 1, 0);
+        from = (unsigned) keep[k] + 1;
+    }
+    syscall(SYS_close_range, from, ~0u, 0);
+}
+
 static int fill_plan(struct rt_launch *l, struct jl_err *e)
 {
     int r = rt_plan_build(l->spec, &l->opts, &l->plan, e);
@@ -156,7 +194,7 @@ static void close_handed_over(struct rt_launch *l)
     l->rootfs_fd = jl_close(l->rootfs_fd);
     l->console_fd = jl_close(l->console_fd);
     l->start_fd = jl_close(l->start_fd);
-    for (size_t i = 0; l->bind_fds && i < l->spec->n_mounts; i++)
+    for (size_t i = 0; l->bind_fds && l->spec && i < l->spec->n_mounts; i++)
         l->bind_fds[i] = jl_close(l->bind_fds[i]);
     for (size_t i = 0; i < l->n_join; i++)
         jl_close(l->join_fds[i]);

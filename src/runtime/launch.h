@@ -72,6 +72,15 @@ void rt_launch_done(struct rt_launch *l);
 int rt_launch_expect(struct rt_launch *l, unsigned type, struct jl_err *e);
 
 /*
+ * Takes the first process over from the one in between, which reports its pidfd on `report` and is
+ * waited for here. 0, or -errno with e filled.
+ */
+int rt_launch_take_child(struct rt_launch *l, int report, pid_t middle, struct jl_err *e);
+
+/* Closes everything from 3 + preserve up but the descriptors in keep (n of them, reordered). */
+void rt_close_all_but(unsigned preserve, int *keep, size_t n);
+
+/*
  * Kills what is left of the container, removes its groups, runs poststop hooks, and removes its
  * state last. Returns 0, or -errno with e filled; the record stays then, so that it can be called
  * again. force: kill what still runs. Blocks up to some seconds.

@@ -29,8 +29,7 @@
 static int clone_through(struct rt_launch *l, uint64_t flags, int child_sync, struct jl_err *e)
 {
     _close_ int middle_fd = -1;
-    int pair[2], pid_fd = -1, r;
-    struct jl_err theirs = JL_ERR_INIT;
+    int pair[2], r;
     pid_t middle;
 
     r = rt_sync_pair(pair);
@@ -46,18 +45,9 @@ static int clone_through(struct rt_launch *l, uint64_t flags, int child_sync, st
         jl_close(pair[0]);
         return jl_fail(e, -middle, "make the process that joins the user namespace");
     }
-    r = rt_sync_recv(pair[0], &pid_fd, &theirs);
+    r = rt_launch_take_child(l, pair[0], middle, e);
     jl_close(pair[0]);
-    waitpid(middle, NULL, 0);
-    if (r == RT_MSG_ERROR) {
-        *e = theirs;
-        return -e->code;
-    }
-    if (r <= 0 || pid_fd < 0)
-        return jl_refuse(e, EPROTO, "the process that joins the user namespace died");
-    l->pidfd = pid_fd;
-    l->pid = os_pidfd_pid(pid_fd);
-    return l->pid > 0 ? 0 : jl_fail(e, -l->pid, "read the pid of the container's first process");
+    return r;
 }
 
 static int clone_directly(struct rt_launch *l, uint64_t flags, int child_sync, struct jl_err *e)

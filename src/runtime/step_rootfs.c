@@ -1,12 +1,9 @@
 /* step_rootfs.c - the child's root: the parent's clone of the rootfs becomes /. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -74,28 +71,6 @@ int rt_step_cwd(struct rt_launch *l, size_t i, struct jl_err *e)
     return 0;
 }
 
-static int by_number(const void *a, const void *b)
-{
-    return *(const int *) a - *(const int *) b;
-}
-
-/* Closes everything from 3 up that is not in keep and not the caller's to pass on: a directory of
- * the host that stays open here is a way out (CVE-2024-21626). */
-static void close_all_but(unsigned preserve, int *keep, size_t n)
-{
-    unsigned from = 3 + preserve;
-
-    qsort(keep, n, sizeof *keep, by_number);
-    for (size_t k = 0; k < n; k++) {
-        if (keep[k] < (int) from)
-            continue;
-        if ((unsigned) keep[k] > from)
-            syscall(SYS_close_range, from, (unsigned) keep[k] - 1, 0);
-        from = (unsigned) keep[k] + 1;
-    }
-    syscall(SYS_close_range, from, ~0u, 0);
-}
-
 int rt_step_pivot(struct rt_launch *l, size_t i, struct jl_err *e)
 {
     int keep[] = { l->sync, l->start_fd, l->console_fd, l->devpts_fd };
@@ -115,7 +90,8 @@ int rt_step_pivot(struct rt_launch *l, size_t i, struct jl_err *e)
             return r;
         }
     }
-    close_all_but(l->preserve_fds, keep, JL_COUNT(keep));
+    /* A directory of the host that stays open here is a way out (CVE-2024-21626). */
+    rt_close_all_but(l->preserve_fds, keep, JL_COUNT(keep));
     l->rootfs_fd = l->null_fd = l->mask_fd = -1;
     for (size_t k = 0; k < l->spec->n_mounts; k++)
         l->bind_fds[k] = -1;

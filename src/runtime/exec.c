@@ -1,0 +1,221 @@
+/*
+ * exec.c - see exec.h.
+ *
+ * Without a user namespace one clone is enough: the parent joins the pid namespace for its next
+ * child, which joins the others itself. With one, a process in between joins all of them, since
+ * who has entered a user namespace may not come back, and makes the child as our own.
+ */
+#include "runtime/exec.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "os/pidfd.h"
+#include "os/pty.h"
+#include "runtime/step.h"
+#include "runtime/sync.h"
+#include "runtime/terminal.h"
+
+static int join_namespaces(const struct rt_exec *x, uint64_t flags, struct jl_err *e)
+{
+    if (flags != 0 && setns(x->init_fd, (int) flags) < 0) {
+        jl_fail_sys(e, "setns", NULL, "join the namespaces of container '%s'", x->l.state->id);
+        return e->code == ESRCH ? jl_refuse(e, ESRCH, "container not running: '%s'", x->l.state->id)
+                                : -e->code;
+    }
+    return 0;
+}
+
+static int make_terminal(struct rt_exec *x, struct jl_err *e)
+{
+    const struct oci_process *p = x->process.oci;
+    struct rt_terminal t = {
+        .rows = p->console_size ? (uint16_t) p->console_size->height : 0,
+        .cols = p->console_size ? (uint16_t) p->console_size->width : 0,
+        .uid = p->user ? p->user->uid : 0,
+        .console_fd = x->l.console_fd,
+        .sync = x->l.sync,
+    };
+    _close_ int devpts = rt_terminal_devpts(e);
+    _close_ int slave = -1;
+    int r;
+
+    if (devpts < 0)
+        return devpts;
+    r = rt_terminal_hand_over(devpts, &t, &slave, e);
+    return r < 0 ? r : os_pty_take_over(slave, e);
+}
+
+static bool in_userns(const struct rt_exec *x)
+{
+    return x->ns & os_ns_flag(OS_NS_USER);
+}
+
+/* In the child, inside of everything. */
+static int become(struct rt_exec *x, struct jl_err *e)
+{
+    struct rt_become b = { .process = &x->process,
+                           .seccomp = x->l.seccomp.insns ? &x->l.seccomp : NULL,
+                           .preserve_fds = x->l.preserve_fds,
+                           .skip_rlimits = in_userns(x) && x->process.n_rlimits > 0 };
+    struct jl_err none;
+    int keep[] = { x->l.sync };
+    int r = 0;
+
+    /* Root of the namespace, whatever id that is outside: mapped ids are needed from here on. */
+    if (in_userns(x) &&
+        (syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0))
+        errno = 0; /* a namespace without a root: the process's own user comes below */
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (!x->l.opts.no_new_keyring)
+        r = rt_step_keyring(&x->l, 0, e);
+    if (r == 0 && x->terminal)
+        r = make_terminal(x, e);
+    rt_close_all_but(x->l.preserve_fds, keep, JL_COUNT(keep));
+    if (r == 0)
+        r = rt_become_user(&b, e);
+    if (r < 0)
+        return r;
+    if (b.skip_rlimits && rt_sync_send(x->l.sync, RT_MSG_READY, -1) < 0)
+        _exit(RT_EXIT_SETUP);
+    if (rt_sync_recv(x->l.sync, NULL, &none) != RT_MSG_GO)
+        _exit(RT_EXIT_SETUP);
+    rt_sync_send(x->l.sync, RT_MSG_EXEC, -1);
+    return rt_become_program(&b, e);
+}
+
+static _Noreturn void child(struct rt_exec *x, int sync, uint64_t join)
+{
+    struct jl_err e = JL_ERR_INIT;
+
+    jl_close(x->l.sync);
+    x->l.sync = sync;
+    rt_signals_reset();
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (join_namespaces(x, join, &e) == 0)
+        become(x, &e);
+    rt_sync_send_error(sync, &e);
+    _exit(RT_EXIT_SETUP);
+}
+
+static _Noreturn void direct_child(struct rt_exec *x, int sync)
+{
+    struct jl_err e = JL_ERR_INIT;
+
+    if (rt_step_cgroup_join(&x->l, 0, &e) < 0) {
+        rt_sync_send_error(sync, &e);
+        _exit(RT_EXIT_SETUP);
+    }
+    child(x, sync, x->ns & ~os_ns_flag(OS_NS_PID));
+}
+
+static _Noreturn void middle(struct rt_exec *x, int sync, int report)
+{
+    struct jl_err e = JL_ERR_INIT;
+    int pidfd = -1, r;
+    pid_t pid;
+
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    r = rt_step_cgroup_join(&x->l, 0, &e);
+    if (r == 0)
+        r = join_namespaces(x, x->ns, &e);
+    if (r == 0) {
+        pid = os_clone3(CLONE_PARENT, -1, &pidfd);
+        if (pid == 0) {
+            jl_close(report);
+            child(x, sync, 0);
+        }
+        if (pid > 0)
+            _exit(rt_sync_send(report, RT_MSG_READY, pidfd) < 0);
+        jl_fail(&e, -pid, "clone3: make the process");
+    }
+    rt_sync_send_error(report, &e);
+    _exit(RT_EXIT_SETUP);
+}
+
+static int clone_through(struct rt_exec *x, int child_sync, struct jl_err *e)
+{
+    _close_ int middle_fd = -1;
+    struct jl_err theirs = JL_ERR_INIT;
+    int pair[2], r = rt_sync_pair(pair);
+    pid_t pid;
+
+    if (r < 0)
+        return jl_fail(e, -r, "make a socket pair");
+    pid = os_clone3(0, os_cgroup_unified_fd(x->l.cg), &middle_fd);
+    if (pid == 0) {
+        jl_close(pair[0]);
+        middle(x, child_sync, pair[1]);
+    }
+    jl_close(pair[1]);
+    if (pid < 0) {
+        jl_close(pair[0]);
+        return jl_fail(e, -pid, "make the process that joins the container");
+    }
+    r = rt_launch_take_child(&x->l, pair[0], pid, &theirs);
+    jl_close(pair[0]);
+    if (r < 0)
+        *e = theirs;
+    return r;
+}
+
+static int clone_directly(struct rt_exec *x, int child_sync, struct jl_err *e)
+{
+    pid_t pid;
+    int r = join_namespaces(x, x->ns & os_ns_flag(OS_NS_PID), e);
+
+    if (r < 0)
+        return r;
+    pid = os_clone3(0, os_cgroup_unified_fd(x->l.cg), &x->l.pidfd);
+    if (pid == 0)
+        direct_child(x, child_sync);
+    if (pid < 0)
+        return jl_fail(e, -pid, "clone3: make the process");
+    x->l.pid = pid;
+    return 0;
+}
+
+static int guide(struct rt_exec *x, struct jl_err *e)
+{
+    const struct oci_process *p = x->process.oci;
+    int r = 0;
+
+    if (p->has_oom_score_adj)
+        r = rt_oom_score_write(x->l.pid, p->oom_score_adj, e);
+    if (r == 0 && in_userns(x) && x->process.n_rlimits > 0) {
+        r = rt_launch_expect(&x->l, RT_MSG_READY, e);
+        if (r == 0)
+            r = rt_rlimits_of(x->l.pid, &x->process, e);
+    }
+    if (r < 0)
+        return r;
+    rt_sync_send(x->l.sync, RT_MSG_GO, -1); /* a dead one is told of by expect */
+    r = rt_launch_expect(&x->l, 0, e);
+    return r < 0 ? r : 0;
+}
+
+int rt_exec_start(struct rt_exec *x, struct jl_err *e)
+{
+    int pair[2], r = rt_sync_pair(pair);
+
+    if (r < 0)
+        return jl_fail(e, -r, "make a socket pair");
+    x->l.sync = pair[0];
+    r = in_userns(x) ? clone_through(x, pair[1], e) : clone_directly(x, pair[1], e);
+    jl_close(pair[1]);
+    if (r == 0)
+        r = guide(x, e);
+    if (r < 0 && x->l.pid > 0) {
+        os_pidfd_signal(x->l.pidfd, SIGKILL);
+        waitpid(x->l.pid, NULL, 0);
+    }
+    return r < 0 ? jl_phase(e, "exec") : 0;
+}
