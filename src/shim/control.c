@@ -70,20 +70,20 @@ static int on_connect(struct jl_source *src, uint32_t ready)
 {
     struct sh_control *c = JL_CONTAINER(src, struct sh_control, src);
     _close_ int fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    struct sh_client *client;
 
     (void) ready;
     if (fd < 0 || !is_trusted(fd))
         return 0;
-    for (size_t i = 0; i < SH_CONTROL_CLIENTS_MAX; i++) {
-        struct sh_client *client = &c->clients[i];
-
-        if (client->fd >= 0)
-            continue;
-        if (jl_loop_add(c->loop, &client->src, fd, EPOLLIN, on_client) == 0)
-            client->fd = jl_take_fd(&fd);
-        return 0;
-    }
-    return 0; /* all places taken: closed, and free to come again */
+    client = &c->clients[c->n_accepted++ % SH_CONTROL_CLIENTS_MAX];
+    for (size_t i = 0; i < SH_CONTROL_CLIENTS_MAX && client->fd >= 0; i++)
+        if (c->clients[i].fd < 0)
+            client = &c->clients[i];
+    if (client->fd >= 0)
+        drop(client);
+    if (jl_loop_add(c->loop, &client->src, fd, EPOLLIN, on_client) == 0)
+        client->fd = jl_take_fd(&fd);
+    return 0;
 }
 
 static int bind_here(int fd, struct jl_err *e)

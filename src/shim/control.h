@@ -1,7 +1,8 @@
 /*
  * control.h - the shim's control socket (ipc/shimctl.h): any number of callers one after the
  * other, a few at once. A caller that does not read, or sends what is no message, is dropped; it
- * can't make the shim wait. Only root and the shim's own user are heard.
+ * can't make the shim wait; when all places are taken the oldest has to go, so that a daemon which
+ * was started again is always heard. Only root and the shim's own user are heard.
  */
 #pragma once
 
@@ -29,6 +30,7 @@ struct sh_control {
     int state_dirfd; /* borrowed */
     sh_control_fn fn;
     void *arg;
+    unsigned n_accepted;
     struct sh_client clients[SH_CONTROL_CLIENTS_MAX];
 };
 

@@ -23,6 +23,7 @@
 #include "base/log.h"
 #include "os/cgroup.h"
 #include "shim/runtime_call.h"
+#include "shim/settle.h"
 
 #define KILL_AGAIN_NS JL_NS_PER_S
 #define INIT_NAME "joblet-init"
@@ -57,7 +58,8 @@ void sh_shim_enter(struct sh_shim *sh, enum ipc_shim_phase phase)
     state = sh_shim_state(sh);
     if (phase == IPC_SHIM_RUNNING || phase == IPC_SHIM_FAILED)
         sync_once(&state, &sh->sync_fd);
-    sh_control_broadcast(&sh->control, &state);
+    if (sh->control.fd >= 0) /* a shim that could not be prepared has none */
+        sh_control_broadcast(&sh->control, &state);
 }
 
 void sh_shim_warn(const struct sh_shim *sh, const struct jl_err *e, const char *event)
@@ -228,6 +230,7 @@ static int on_started(struct sh_shim *sh)
                     on_time_limit);
     if (sh->stopping)
         signal_job(sh, SIGTERM);
+    sh_settle();
     return 0;
 }
 

@@ -21,6 +21,9 @@
  * gone, more than this is not the job's but comes from somebody who got hold of the pipe. */
 #define DRAIN_MAX (16u << 20)
 
+/* Room for a job that prints while we are not running; pages are only taken when they are used. */
+#define PIPE_BYTES (256 * 1024)
+
 /* One reader, one buffer; pages of it that were never needed cost nothing. */
 static uint8_t buffer[IPC_LOG_CHUNK_MAX];
 
@@ -122,6 +125,7 @@ int sh_stdio_pipes(struct sh_stdio *io, struct jl_loop *loop, struct sh_log *log
 
         if (pipe2(ends, O_CLOEXEC) < 0)
             return jl_fail_sys(e, "pipe2", NULL, "make the job's output pipes");
+        fcntl(ends[0], F_SETPIPE_SZ, PIPE_BYTES); /* refused: then the usual 64 KiB */
         ret_child[i] = ends[1];
         r = stream_start(io, i, kinds[i], ends[0], e);
         if (r < 0)

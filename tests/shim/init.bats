@@ -1,0 +1,151 @@
+#!/usr/bin/env bats
+# joblet-init: finding the command, passing on signals, reaping, the words for what fails.
+
+load lib.bash
+
+setup_file() { file_setup; }
+teardown_file() { file_teardown; }
+teardown() { job_teardown; }
+
+# file NAME MODE: a file of standard input in the job's work directory
+file() {
+    cat >"$ROOTFS/work/$1"
+    chmod "$2" "$ROOTFS/work/$1"
+}
+
+outcome() { echo "$(record value) $(job_log)"; }
+
+@test "a bare name comes from PATH first, then from the work directory" {
+    printf '#!/bin/sh\necho mine\n' | file hello 755
+    printf '#!/bin/sh\necho not mine\n' | file echo 755
+    bundle hello
+    run_job
+    [ "$(outcome)" = "0 mine" ]
+    bundle echo from PATH
+    run_job
+    [ "$(outcome)" = "0 from PATH" ]
+    JQ='.process.env = ["PATH=/none:/tmp"]' bundle echo
+    run_job
+    [ "$(outcome)" = "0 not mine" ]
+    JQ='.process.env = []' bundle sleep 0 # no PATH at all: the usual one
+    run_job
+    [ "$(outcome)" = "0 " ]
+}
+
+@test "a name with a slash is taken as it is" {
+    printf '#!/bin/sh\necho "$0 $# $1"\n' | file script 755
+    bundle ./script "a b" c
+    run_job
+    [ "$(outcome)" = "0 ./script 2 a b" ]
+    bundle ./none
+    run_job
+    [ "$(outcome)" = "127 joblet: command not found: ./none" ]
+    bundle ./script/none
+    run_job
+    [ "$(outcome)" = "127 joblet: command not found: ./script/none" ]
+    bundle ""
+    run_job
+    [ "$(outcome)" = "127 joblet: command not found: " ]
+}
+
+@test "a script runs even if its x bit was lost" {
+    printf '#! /bin/sh -e  \necho "ran $1"; false; echo no\n' | file lost 644
+    bundle lost one
+    run_job
+    [ "$(outcome)" = "1 ran one" ]
+    printf '#!/bin/busybox sh\necho "$0 $*"\n' | file arg 600
+    bundle ./arg one two
+    run_job
+    [ "$(outcome)" = "0 ./arg one two" ]
+    printf '#!/bin/none\n' | file no-interpreter 644
+    bundle no-interpreter
+    run_job
+    [ "$(outcome)" = "127 joblet: cannot run './no-interpreter': its interpreter cannot be executed: /bin/none" ]
+}
+
+@test "why a file that is there cannot be run" {
+    printf '#!/bin/none -x\n' | file shebang 755
+    bundle ./shebang
+    run_job
+    [ "$(outcome)" = "127 joblet: cannot run './shebang': its interpreter is not there: /bin/none" ]
+    cp /bin/true "$ROOTFS/work/dynamic"
+    bundle ./dynamic
+    run_job
+    [ "$(outcome)" = "127 joblet: cannot run './dynamic': the dynamic loader that it was linked for is not there" ]
+    echo text | file text 644
+    bundle ./text
+    run_job
+    [[ $(outcome) == "126 joblet: cannot run './text': permission denied"* ]]
+    echo text | file noexec 755
+    bundle noexec
+    run_job
+    [[ $(outcome) == "126 joblet: cannot run './noexec': not a program for this machine"* ]]
+    bundle /work
+    run_job
+    [ "$(outcome)" = "126 joblet: cannot run '/work': is a directory" ]
+    printf '#!' | file short 644
+    bundle ./short
+    run_job
+    [ "$(record value)" = 126 ]
+    printf '#!   \n' | file blank 755
+    bundle ./blank
+    run_job
+    [ "$(record value)" = 126 ] || [ "$(record value)" = 127 ]
+}
+
+@test "it ends with the command, whatever else still runs" {
+    bundle sh -c 'sleep 600 & (setsid sleep 600 &); exit 12'
+    run_job
+    [ "$(record value)" = 12 ]
+    nothing_left
+}
+
+@test "a thousand orphans leave no zombie" {
+    bundle sh -c 'i=0; while [ $i -lt 1000 ]; do (true &) ; i=$((i + 1)); done
+        n=1; tries=0
+        while [ $n -gt 0 ] && [ $tries -lt 100 ]; do
+            n=$(grep -l "^State:.Z" /proc/[0-9]*/status 2>/dev/null | wc -l)
+            tries=$((tries + 1))
+            [ $n -eq 0 ] || sleep 0.02
+        done
+        echo zombies $n; exit 0'
+    run_job
+    [ "$(job_log stdout)" = "zombies 0" ]
+}
+
+@test "signals that the runtime sends to PID 1 are passed on to the command's group" {
+    bundle sh -c 'trap "echo got HUP" HUP; trap "echo got USR2; exit 0" USR2; echo ready
+        while :; do sleep 0.05; done'
+    start
+    until_true grep -q ready "$dir/log/output.0.log"
+    "$runtime" --root "$dir/root" kill "$id" HUP
+    until_true grep -q HUP "$dir/log/output.0.log"
+    "$runtime" --root "$dir/root" kill "$id" USR2
+    ended
+    [ "$(job_log stdout | tr '\n' ' ')" = "ready got HUP got USR2 " ]
+}
+
+@test "the command starts with default signals and none blocked" {
+    bundle sh -c 'grep -E "^Sig(Blk|Ign)" /proc/self/status | tr -d "\n\t"; cat /proc/$$/stat | cut -d" " -f1,5'
+    run_job
+    job_log stdout | grep -qE '^SigBlk:0{16}SigIgn:0{16}([0-9]+) \1$' # a group of its own
+}
+
+@test "in a terminal the command has the foreground" {
+    JQ='.process.terminal = true' bundle sh -c 'cut -d" " -f5,8 /proc/$$/stat; stty size >/dev/null && echo ok'
+    run_job --terminal
+    [ "$(job_log stdout | head -1 | tr ' ' '\n' | sort -u | wc -l)" = 1 ]
+    [ "$(job_log stdout | tail -1)" = ok ]
+}
+
+@test "wrong use is 125" {
+    local args
+    for args in "" "--" "sh -c true"; do
+        # shellcheck disable=SC2086 # words on purpose
+        run "$init" $args
+        [ "$status" = 125 ]
+        [[ $output == "joblet: usage: joblet-init -- COMMAND"* ]]
+    done
+    run "$init" -- sh -c 'exit 9' # outside of a job as well
+    [ "$status" = 9 ]
+}
