@@ -576,6 +576,9 @@ static void an_idle_server_shuts_down_at_once(void **state)
 {
     struct rpc_server_opts o = { .tls = tls_of(&server_cert, &ca) };
     static struct fx_server other;
+    struct rpc_client *c;
+    _buf_ struct jl_buf resp = JL_BUF_INIT(1024);
+    struct rpc_status st;
     struct jl_err e = JL_ERR_INIT;
 
     (void) state;
@@ -583,6 +586,43 @@ static void an_idle_server_shuts_down_at_once(void **state)
     other.grace_ms = 60000;
     fx_stop(&other);
     assert_true(other.ended_ms < 2000);
+    /* With a client that stays connected and asks nothing. */
+    assert_int_equal(fx_start(&other, o, &e), 0);
+    c = client_as(&admin, &ca, other.address);
+    assert_int_equal(call(c, "/t.T/Echo", "a", &resp, &st, &e), 0);
+    other.grace_ms = 60000;
+    fx_stop(&other);
+    assert_true(other.ended_ms < 2000);
+    rpc_client_free(c);
+}
+
+/* The age of a connection may not cut what runs on it: a log is followed for hours. */
+static void an_old_connection_keeps_its_streams(void **state)
+{
+    struct rpc_server_opts o = { .tls = tls_of(&server_cert, &ca), .age_ms = 100 };
+    static struct fx_server other;
+    struct rpc_client *c;
+    _buf_ struct jl_buf msg = JL_BUF_INIT(1 << 20);
+    struct rpc_status st;
+    struct jl_err e = JL_ERR_INIT;
+
+    (void) state;
+    assert_int_equal(fx_start(&other, o, &e), 0);
+    c = client_as(&admin, &ca, other.address);
+    to_cancel = open_stream(c, "/t.T/Forever", "");
+    assert_int_equal(rpc_stream_next(to_cancel, &msg, &st, &e), 1);
+    for (int i = 0; i < 10; i++) { /* a second of new connections */
+        jl_sleep_ns(100 * JL_NS_PER_MS);
+        jl_buf_clear(&msg);
+        assert_int_equal(call(c, "/t.T/Echo", "x", &msg, &st, &e), 0);
+    }
+    signal(SIGALRM, on_alarm);
+    ualarm(50000, 0);
+    assert_int_equal(rpc_stream_next(to_cancel, &msg, &st, &e), -EINTR); /* not -ECONNRESET */
+    signal(SIGALRM, SIG_DFL);
+    rpc_stream_close(to_cancel);
+    rpc_client_free(c);
+    fx_stop(&other);
 }
 
 static void new_certificates_hold_for_new_connections(void **state)
@@ -643,6 +683,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(addresses_are_checked_before_dialling),
         cmocka_unit_test(a_shutdown_lets_calls_end_and_cuts_them_after_its_grace),
         cmocka_unit_test(an_idle_server_shuts_down_at_once),
+        cmocka_unit_test(an_old_connection_keeps_its_streams),
         cmocka_unit_test(new_certificates_hold_for_new_connections),
     };
     char filter[128];
