@@ -2,6 +2,7 @@
 #include "runtime/child.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -51,6 +52,20 @@ _Noreturn void rt_child_main(struct rt_launch *l, int sync)
     _exit(RT_EXIT_SETUP); /* not exit(): buffers and handlers belong to the parent */
 }
 
+/* Our ids on the host mean nothing inside: files could not even be made. In a namespace without an
+ * id 0 we stay who we are (EINVAL). */
+bool rt_become_ns_root(void)
+{
+    if (setgroups(0, NULL) < 0 && errno != EPERM)
+        return false;
+    if (setresgid(0, 0, 0) < 0 && errno != EINVAL)
+        return false;
+    if (setresuid(0, 0, 0) < 0 && errno != EINVAL)
+        return false;
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* as it was before the ids changed, but say it */
+    return true;
+}
+
 _Noreturn void rt_child_middle(struct rt_launch *l, uint64_t flags, int sync, int report)
 {
     struct jl_err e = JL_ERR_INIT;
@@ -62,6 +77,8 @@ _Noreturn void rt_child_middle(struct rt_launch *l, uint64_t flags, int sync, in
         jl_fail_sys(&e, "setns", "user", "join the user namespace");
     } else if (l->ns_fds[OS_NS_PID] >= 0 && setns(l->ns_fds[OS_NS_PID], CLONE_NEWPID) < 0) {
         jl_fail_sys(&e, "setns", "pid", "join the pid namespace");
+    } else if (!rt_become_ns_root()) {
+        jl_fail_sys(&e, "setresuid", NULL, "become root of the user namespace");
     } else {
         /* inherits our control group */
         pid = os_clone3(flags | CLONE_PARENT, -1, &pidfd);

@@ -24,6 +24,9 @@ _Noreturn void rt_child_main(struct rt_launch *l, int sync);
  * sends its pidfd over `report`. */
 _Noreturn void rt_child_middle(struct rt_launch *l, uint64_t flags, int sync, int report);
 
+/* In a user namespace just joined: becomes its root. false with errno set when it may not. */
+bool rt_become_ns_root(void);
+
 /* Default dispositions and an empty mask, whatever our caller had. */
 void rt_signals_reset(void);
 

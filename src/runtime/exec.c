@@ -70,11 +70,8 @@ static int become(struct rt_exec *x, struct jl_err *e)
     int keep[] = { x->l.sync };
     int r = 0;
 
-    /* Root of the namespace, whatever id that is outside: mapped ids are needed from here on. */
-    if (in_userns(x) &&
-        (syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0))
-        errno = 0; /* a namespace without a root: the process's own user comes below */
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (in_userns(x) && !rt_become_ns_root())
+        return jl_fail_sys(e, "setresuid", NULL, "become root of the user namespace");
     if (!x->l.opts.no_new_keyring)
         r = rt_step_keyring(&x->l, 0, e);
     if (r == 0 && x->terminal)

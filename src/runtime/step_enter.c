@@ -102,12 +102,21 @@ int rt_step_ns_unshare(struct rt_launch *l, size_t i, struct jl_err *e)
 {
     uint64_t flags = l->spec->ns_new & (os_ns_flag(OS_NS_TIME) | os_ns_flag(OS_NS_CGROUP));
 
+    bool own_userns = l->spec->ns_new & os_ns_flag(OS_NS_USER);
+    int r = 0;
+
     (void) i;
     if (unshare((int) flags) < 0)
         return jl_fail_sys(e, "unshare", NULL, "make the cgroup or time namespace");
-    if (flags & os_ns_flag(OS_NS_TIME))
-        return enter_time(l->spec->oci->linux, e);
-    return 0;
+    if (flags & os_ns_flag(OS_NS_TIME)) {
+        /* The file belongs to the host's root while we are not dumpable. In a user namespace that
+         * is as new as we are, nobody is there to look at us meanwhile. */
+        if (own_userns)
+            prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+        r = enter_time(l->spec->oci->linux, e);
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    }
+    return r;
 }
 
 int rt_step_keyring(struct rt_launch *l, size_t i, struct jl_err *e)
