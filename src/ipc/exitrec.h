@@ -28,7 +28,7 @@ struct ipc_exitrec {
     int32_t value;
     bool core_dumped;
     uint64_t oom_kills;      /* OOM kills in the job's cgroup */
-    bool stop_requested;     /* stop or kill came over the control socket before the end */
+    bool stop_requested;     /* a stop, or a signal that asks for the end, came before the end */
     bool timed_out;          /* the shim's own run-time limit struck */
     uint64_t started_wall_ns, ended_wall_ns; /* CLOCK_REALTIME; started 0 if it never ran */
     uint64_t log_bytes, log_dropped_bytes;

@@ -31,8 +31,8 @@ enum ipc_shim_phase {
     IPC_SHIM_STARTING, /* the runtime is making the container */
     IPC_SHIM_RUNNING,  /* the command runs; pid and started are known */
     IPC_SHIM_ENDING,   /* init is gone; output, cgroup and mounts are being finished */
-    IPC_SHIM_DONE,     /* the exit record is on disk; the shim exits next */
-    IPC_SHIM_FAILED,   /* could not start; the record with the reason is on disk */
+    IPC_SHIM_DONE,     /* record on disk, container deleted; the shim exits next */
+    IPC_SHIM_FAILED,   /* the same, of a job that could not be started */
 };
 
 struct ipc_shim_msg {

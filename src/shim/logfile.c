@@ -55,6 +55,7 @@ int sh_log_open(struct sh_log *log, int dirfd, struct jl_err *e)
         jl_close(fresh.data_fd);
         return fresh.index_fd;
     }
+    fresh.dirfd = fcntl(dirfd, F_DUPFD_CLOEXEC, 3); /* without it the names are not fsynced */
     reserve(&fresh); /* a disk that is full already is met again at the first output */
     *log = fresh;
     return 0;
@@ -134,7 +135,8 @@ int sh_log_finish(struct sh_log *log, struct jl_err *e)
     if (ftruncate(log->data_fd, (off_t) log->data_bytes) < 0 ||
         ftruncate(log->index_fd, (off_t) log->index_bytes) < 0)
         return jl_fail_sys(e, "ftruncate", NULL, "finish the job's log");
-    if (fsync(log->data_fd) < 0 || fsync(log->index_fd) < 0)
+    if (fsync(log->data_fd) < 0 || fsync(log->index_fd) < 0 ||
+        (log->dirfd >= 0 && fsync(log->dirfd) < 0))
         return jl_fail_sys(e, "fsync", NULL, "finish the job's log");
     return ended ? 0 : -e->code;
 }
@@ -143,4 +145,5 @@ void sh_log_close(struct sh_log *log)
 {
     log->data_fd = jl_close(log->data_fd);
     log->index_fd = jl_close(log->index_fd);
+    log->dirfd = jl_close(log->dirfd);
 }

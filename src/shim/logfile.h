@@ -16,7 +16,7 @@
 struct jl_err;
 
 struct sh_log {
-    int data_fd, index_fd;
+    int data_fd, index_fd, dirfd;
     uint64_t data_bytes; /* stored and told of by a record */
     uint64_t index_bytes;
     uint64_t reserved;      /* bytes of the index that the file system has promised */
@@ -31,7 +31,7 @@ struct sh_log {
     }
 
 /* Creates the files of segment 0 in the directory; files that exist are refused: a job's log has
- * one writer, once. 0, or -errno with e filled. */
+ * one writer, once. Takes a copy of dirfd. 0, or -errno with e filled. */
 int sh_log_open(struct sh_log *log, int dirfd, struct jl_err *e);
 
 /* Appends what was read from a stream, at most IPC_LOG_CHUNK_MAX bytes. Never fails. */

@@ -29,8 +29,9 @@ static int state_path(const struct sh_options *o, const char *name, char *buf, s
     return 0;
 }
 
+/* death_signal: what the runtime gets when the shim is killed. */
 static int spawn(const struct sh_options *o, const char *const *argv, const struct jl_spawn_fd *fds,
-                 size_t n_fds, pid_t *ret_pid, struct jl_err *e)
+                 size_t n_fds, int death_signal, pid_t *ret_pid, struct jl_err *e)
 {
     struct jl_spawn s = JL_SPAWN_INIT;
 
@@ -40,6 +41,7 @@ static int spawn(const struct sh_options *o, const char *const *argv, const stru
     s.envp = environ;
     s.fds = fds;
     s.n_fds = n_fds;
+    s.parent_death_signal = death_signal;
     return jl_spawn(&s, ret_pid, NULL, e);
 }
 
@@ -79,7 +81,9 @@ int sh_runtime_run(const struct sh_options *o, const int child[SH_STREAMS], pid_
     }
     argv[n++] = o->id;
     argv[n] = NULL;
-    return spawn(o, argv, fds, SH_STREAMS, ret_pid, e);
+    /* A runtime that went on alone could make a job that nobody supervises, after the daemon had
+     * cleared this one away. */
+    return spawn(o, argv, fds, SH_STREAMS, SIGKILL, ret_pid, e);
 }
 
 int sh_runtime_delete(const struct sh_options *o, pid_t *ret_pid, struct jl_err *e)
@@ -90,7 +94,7 @@ int sh_runtime_delete(const struct sh_options *o, pid_t *ret_pid, struct jl_err 
 
     if (state_path(o, SH_RUNTIME_LOG, log, sizeof log, e) < 0)
         return -e->code;
-    return spawn(o, argv, NULL, 0, ret_pid, e);
+    return spawn(o, argv, NULL, 0, 0, ret_pid, e); /* let it finish, whatever becomes of us */
 }
 
 int sh_runtime_pid(int state_dirfd, pid_t *ret_pid, struct jl_err *e)

@@ -83,6 +83,12 @@ record() { sed -n "s/^$1=//p" "$dir/state/exit"; }
 job_log() { ctl log "$dir/log" "$@"; }
 all_cgroup_dirs() { find /sys/fs/cgroup -maxdepth 3 -path "*/$cgroup_parent/$id" 2>/dev/null; }
 
+# The same after a shim that could not finish.
+nothing_left_but_socket() {
+    rm -f "$dir/state/control"
+    nothing_left
+}
+
 # Nothing of the job is left: no process, cgroup, mount or state of the runtime.
 nothing_left() {
     [ -z "$(all_cgroup_dirs)" ] || { echo "cgroups left: $(all_cgroup_dirs)"; return 1; }
