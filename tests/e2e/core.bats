@@ -1,0 +1,128 @@
+#!/usr/bin/env bats
+# joblet (core) with real jobs and a front that is the test. The cases are in core_test.py, which
+# runs them all once; here each has its name and its verdict.
+
+setup_file() {
+    [ "$(id -u)" -eq 0 ] || skip "needs root: it runs jobs"
+    /usr/bin/python3 "$BATS_TEST_DIRNAME/core_test.py" >"$BATS_FILE_TMPDIR/result" \
+        2>"$BATS_FILE_TMPDIR/errors" || true
+}
+
+# verdict CASE: what core_test.py said about it.
+verdict() {
+    grep -Eq "^ok [0-9]+ $1( |\$)" "$BATS_FILE_TMPDIR/result" && return 0
+    sed -n "/^not ok [0-9]* $1\$/,/^[a-z]/p" "$BATS_FILE_TMPDIR/result"
+    tail -n 40 "$BATS_FILE_TMPDIR/errors"
+    return 1
+}
+
+@test "core_test.py has no case without a line here" {
+    local missing
+    missing=$(sed -n 's/^\(not \)\{0,1\}ok [0-9]* \([a-z0-9_]*\).*/\2/p' "$BATS_FILE_TMPDIR/result" |
+        while read -r name; do grep -q "verdict $name\$" "$BATS_TEST_FILENAME" || echo "$name"; done)
+    [ -s "$BATS_FILE_TMPDIR/result" ] && [ -z "$missing" ] || { echo "$missing"; cat "$BATS_FILE_TMPDIR/errors"; false; }
+}
+
+@test "core: a job runs and its record tells" {
+    verdict a_job_runs_and_its_record_tells
+}
+
+@test "core: the job is isolated and limited" {
+    verdict the_job_is_isolated_and_limited
+}
+
+@test "core: a memory limit ends the job and says so" {
+    verdict a_memory_limit_ends_the_job_and_says_so
+}
+
+@test "core: a time limit ends the job" {
+    verdict a_time_limit_ends_the_job
+}
+
+@test "core: core checks the role again" {
+    verdict core_checks_the_role_again
+}
+
+@test "core: a request that makes no sense is refused" {
+    verdict a_request_that_makes_no_sense_is_refused
+}
+
+@test "core: ids may be short but not ambiguous" {
+    verdict ids_may_be_short_but_not_ambiguous
+}
+
+@test "core: stop answers when the job has ended" {
+    verdict stop_answers_when_the_job_has_ended
+}
+
+@test "core: waiting jobs go by priority and age" {
+    verdict waiting_jobs_go_by_priority_and_age
+}
+
+@test "core: uploads become the jobs own" {
+    verdict uploads_become_the_jobs_own
+}
+
+@test "core: a staged tree that is not plain is refused" {
+    verdict a_staged_tree_that_is_not_plain_is_refused
+}
+
+@test "core: a session belongs to its client" {
+    verdict a_session_belongs_to_its_client
+}
+
+@test "core: a front that talks nonsense is replaced" {
+    verdict a_front_that_talks_nonsense_is_replaced
+}
+
+@test "core: kill 9 of core costs no line and no exit code" {
+    verdict kill_9_of_core_costs_no_line_and_no_exit_code
+}
+
+@test "core: kill 9 again and again while jobs come" {
+    verdict kill_9_again_and_again_while_jobs_come
+}
+
+@test "core: a job that ends while core is away is not lost" {
+    verdict a_job_that_ends_while_core_is_away_is_not_lost
+}
+
+@test "core: a clean stop leaves jobs running" {
+    verdict a_clean_stop_leaves_jobs_running
+}
+
+@test "core: a stop that was asked before the kill holds" {
+    verdict a_stop_that_was_asked_before_the_kill_holds
+}
+
+@test "core: a job whose shim is killed is lost and nothing stays" {
+    verdict a_job_whose_shim_is_killed_is_lost_and_nothing_stays
+}
+
+@test "core: a job of another boot is lost" {
+    verdict a_job_of_another_boot_is_lost
+}
+
+@test "core: what belongs to no job is swept away" {
+    verdict what_belongs_to_no_job_is_swept_away
+}
+
+@test "core: a second core on one prefix is refused" {
+    verdict a_second_core_on_one_prefix_is_refused
+}
+
+@test "core: a damaged database stops the start" {
+    verdict a_damaged_database_stops_the_start
+}
+
+@test "core: the bundle runs under other runtimes" {
+    verdict the_bundle_runs_under_other_runtimes
+}
+
+@test "core: retention forgets the oldest" {
+    verdict retention_forgets_the_oldest
+}
+
+@test "core: an io limit names the disks or fails" {
+    verdict an_io_limit_names_the_disks_or_fails
+}
