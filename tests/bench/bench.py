@@ -2,12 +2,12 @@
 """Measures joblet beside the peers that are installed, in one interleaved run, and prints medians
 and ratios. Losing rows too.
 
-Usage: bench.py --joblet-run PATH --joblet-shim PATH [--floor PATH] [--runs N]
+Usage: bench.py --joblet-run PATH --joblet-shim PATH --measure PATH [--floor PATH] [--runs N]
 
 Rows:
   run true        RUNTIME run of a busybox `true` bundle, terminal false, all namespaces of
                   `runc spec` (with a network namespace), no seccomp; wall time in ms
-  peak memory     largest resident set of the runtime process (wait4's ru_maxrss), KiB
+  peak memory     largest resident set of the runtime's processes (wait4's ru_maxrss), KiB
   idle supervisor PSS of joblet-shim and of conmon beside a sleeping container, KiB
 
 Each runtime runs once per round and rounds are interleaved, so that a noisy machine hurts all of
@@ -52,18 +52,13 @@ def make_bundle(parent, name, args, cgroup):
     return bundle
 
 
-def run_once(argv):
+def run_once(measure, argv):
     """Wall time in ms and peak resident set in KiB of one foreground run."""
-    null = os.open("/dev/null", os.O_RDWR)
-    actions = [(os.POSIX_SPAWN_DUP2, null, fd) for fd in (0, 1, 2)]
-    begin = time.monotonic_ns()
-    pid = os.posix_spawn(argv[0], argv, os.environ, file_actions=actions)
-    _, status, usage = os.wait4(pid, 0)
-    end = time.monotonic_ns()
-    os.close(null)
-    if status != 0:
-        raise RuntimeError(f"{' '.join(argv)}: status {status}")
-    return (end - begin) / 1e6, usage.ru_maxrss
+    answer = subprocess.run([measure, *argv], stdin=subprocess.DEVNULL, capture_output=True,
+                            check=True, text=True).stdout.split()
+    if answer[2] != "0":
+        raise RuntimeError(f"{' '.join(argv)}: wait status {answer[2]}")
+    return int(answer[0]) / 1e6, int(answer[1])
 
 
 def pss(pid):
@@ -74,7 +69,7 @@ def pss(pid):
     raise RuntimeError(f"no Pss for {pid}")
 
 
-def bench_run(runtimes, bundle, work, rounds, floor):
+def bench_run(measure, runtimes, bundle, work, rounds, floor):
     samples = {name: [] for name in runtimes}
     peaks = {name: 0 for name in runtimes}
     if floor:
@@ -82,13 +77,13 @@ def bench_run(runtimes, bundle, work, rounds, floor):
     for i in range(rounds + 3):
         for name, path in runtimes.items():
             cid = f"joblet-bench-{os.getpid()}-{name}-{i}"
-            wall, peak = run_once([path, "--root", os.path.join(work, "root-" + name), "run",
-                                   "--bundle", bundle, cid])
+            wall, peak = run_once(measure, [path, "--root", os.path.join(work, "root-" + name), "run",
+                                            "--bundle", bundle, cid])
             if i >= 3:  # the first rounds warm the caches
                 samples[name].append(wall)
                 peaks[name] = max(peaks[name], peak)
         if floor:
-            wall, _ = run_once([floor, os.path.join(bundle, "rootfs"), "/bin/true"])
+            wall, _ = run_once(measure, [floor, os.path.join(bundle, "rootfs"), "/bin/true"])
             if i >= 3:
                 samples["floor"].append(wall)
     return samples, peaks
@@ -147,8 +142,9 @@ def idle_conmon(conmon, runtime, bundle, work):
     with open(wrapper, "w", encoding="utf-8") as f:
         f.write(f'#!/bin/sh\nexec {runtime} --root {root} "$@"\n')
     os.chmod(wrapper, 0o755)
-    subprocess.run([conmon, "-c", cid, "-u", cid, "-r", wrapper, "-b", bundle, "-p", pid_file,
-                    "-P", own_pid_file, "-l", "k8s-file:" + os.path.join(work, "conmon.log"),
+    subprocess.run([conmon, "-c", cid, "-u", cid, "-n", cid, "-r", wrapper, "-b", bundle,
+                    "-p", pid_file, "-P", own_pid_file, "--exit-dir", work,
+                    "--socket-dir-path", work, "-l", "k8s-file:" + os.path.join(work, "conmon.log"),
                     "--api-version", "1"],
                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                    check=True)
@@ -168,8 +164,10 @@ def main():
     parser.add_argument("--joblet-run", required=True)
     parser.add_argument("--joblet-shim", required=True)
     parser.add_argument("--floor")
+    parser.add_argument("--measure", required=True)
     parser.add_argument("--runs", type=int, default=40)
     options = parser.parse_args()
+    measure = os.path.abspath(options.measure)
 
     runtimes = {"joblet-run": os.path.abspath(options.joblet_run)}
     for peer in ("runc", "crun"):
@@ -180,17 +178,16 @@ def main():
     cgroup = f"/joblet-bench-{os.getpid()}"
     try:
         bundle = make_bundle(work, "true", ["true"], cgroup + "/true")
-        for name in list(runtimes):  # a peer that can't run here is said, not measured
-            try:
-                run_once([runtimes[name], "--root", os.path.join(work, "root-" + name), "run",
-                          "--bundle", bundle, f"joblet-bench-probe-{os.getpid()}-{name}"])
-            except RuntimeError as error:
-                if name == "joblet-run":
-                    raise
-                print(f"{name}: left out, it does not run here ({error})")
+        for name, path in list(runtimes.items()):  # a peer that can't run here is said, not measured
+            probe = subprocess.run([path, "--root", os.path.join(work, "root-" + name), "run",
+                                    "--bundle", bundle, f"joblet-bench-{os.getpid()}-{name}"],
+                                   stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                   check=name == "joblet-run")
+            if probe.returncode != 0:
+                print(f"{name}: left out, it does not run here: {probe.stderr.strip()}")
                 del runtimes[name]
 
-        samples, peaks = bench_run(runtimes, bundle, work, options.runs, options.floor)
+        samples, peaks = bench_run(measure, runtimes, bundle, work, options.runs, options.floor)
         ours = statistics.median(samples["joblet-run"])
         print(f"run true, {options.runs} interleaved rounds       median     p90   ours/theirs")
         for name, walls in samples.items():
