@@ -21,6 +21,7 @@ field() { awk -v name="$1:" '$1 == name { print $2 }' "$2"; }
     [ "$(job_log stderr)" = "joblet: command not found: no-such-command" ]
 }
 
+# bats test_tags=smoke
 @test "a missing command without joblet-init is a start error 127" {
     JQ='.process.args = ["no-such-command"]' bundle
     run_job
@@ -124,6 +125,7 @@ field() { awk -v name="$1:" '$1 == name { print $2 }' "$2"; }
     nothing_left
 }
 
+# bats test_tags=smoke
 @test "a full log disk: the job goes on, what was dropped is counted" {
     bundle sh -c 'head -c 3m /dev/zero | tr "\0" x; echo the end; exit 5'
     mount -t tmpfs -o size=1m none "$dir/log"
@@ -235,6 +237,7 @@ field() { awk -v name="$1:" '$1 == name { print $2 }' "$2"; }
     ended
 }
 
+# bats test_tags=smoke
 @test "kill -9 of the shim: no false record, and the runtime can clean up" {
     bundle sh -c 'sleep 600 & sleep 600'
     start

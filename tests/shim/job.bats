@@ -7,6 +7,7 @@ setup_file() { file_setup; }
 teardown_file() { file_teardown; }
 teardown() { job_teardown; }
 
+# bats test_tags=smoke
 @test "a job's output, exit code and record" {
     bundle sh -c 'echo out; echo err >&2; exit 3'
     run_job
@@ -59,9 +60,10 @@ teardown() { job_teardown; }
 @test "the last line needs no newline" {
     bundle printf 'no newline at the end'
     run_job
-    [ "$(job_log stdout | xxd -p)" = "$(printf 'no newline at the end' | xxd -p)" ]
+    [ "$(job_log stdout | hex)" = "$(printf 'no newline at the end' | hex)" ]
 }
 
+# bats test_tags=smoke
 @test "100,000 lines of four writers arrive whole" {
     bundle sh -c 'for w in 1 2 3 4; do
             busybox awk -v w=$w "BEGIN { for (i = 1; i <= 25000; i++) print w, i }" & done; wait'
@@ -96,6 +98,7 @@ teardown() { job_teardown; }
     done
 }
 
+# bats test_tags=smoke
 @test "daemonized children that hold the output are killed at the end" {
     bundle sh -c 'for i in 1 2 3 4 5 6 7 8; do (setsid sh -c "trap \"\" TERM HUP; sleep 600" &) ; done
         echo started; exit 4'
@@ -105,6 +108,7 @@ teardown() { job_teardown; }
     nothing_left
 }
 
+# bats test_tags=smoke
 @test "the same without a pid namespace" {
     JQ='.linux.namespaces |= map(select(.type != "pid")) | .process.args = .process.args[2:]' \
         bundle sh -c '(setsid sh -c "trap \"\" TERM; echo pid; sleep 600" &) ; sleep 0.1; exit 4'
@@ -113,6 +117,7 @@ teardown() { job_teardown; }
     nothing_left
 }
 
+# bats test_tags=smoke
 @test "stop: SIGTERM reaches the command, and sleep ends on it" {
     bundle sleep 600
     start
@@ -134,6 +139,7 @@ teardown() { job_teardown; }
     [ "$(job_log stdout | grep -c TERM)" = 1 ]
 }
 
+# bats test_tags=smoke
 @test "stop: a single process sees SIGTERM once" {
     # read is a builtin that a signal interrupts at once: two signals would be two lines
     bundle sh -c 'trap "echo TERM" TERM; trap "exit 0" USR1; mkfifo f; exec 3<>f; rm f; echo ready
@@ -148,6 +154,7 @@ teardown() { job_teardown; }
     [ "$(job_log stdout | grep -c TERM)" = 1 ]
 }
 
+# bats test_tags=smoke
 @test "stop: what ignores SIGTERM is killed after the grace" {
     bundle sh -c 'trap "" TERM; echo ready; while :; do sleep 600; done'
     start
@@ -211,6 +218,7 @@ teardown() { job_teardown; }
     [ "$(record value) $(record stop_requested)" = "143 1" ]
 }
 
+# bats test_tags=smoke
 @test "OOM: 16 MB are not enough, and the log says why" {
     JQ='.linux.resources = {memory: {limit: 16777216, swap: 16777216}}' \
         bundle sh -c 'echo begin; head -c 64m /dev/zero | tail >/dev/null; exit $?'
@@ -223,6 +231,7 @@ teardown() { job_teardown; }
     nothing_left
 }
 
+# bats test_tags=smoke
 @test "OOM of a child only, which the command survives, is counted and not blamed" {
     JQ='.linux.resources = {memory: {limit: 16777216, swap: 16777216}}' \
         bundle sh -c 'head -c 64m /dev/zero | tail >/dev/null; echo went on; exit 6'
@@ -232,6 +241,7 @@ teardown() { job_teardown; }
     [ -z "$(job_log note)" ]
 }
 
+# bats test_tags=smoke
 @test "counters of the job are in the record" {
     bundle sh -c 'i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done'
     run_job
@@ -239,12 +249,13 @@ teardown() { job_teardown; }
     [ "$(record memory_peak)" -gt 0 ]
 }
 
+# bats test_tags=smoke
 @test "a terminal: one stream, plain newlines, and isatty is true" {
     JQ='.process.terminal = true' bundle sh -c 'test -t 0 && test -t 1 && test -t 2 && echo tty
         echo err >&2; printf last; exit 2'
     run_job --terminal
     [ "$(record value)" = 2 ]
-    [ "$(job_log stdout | xxd -p)" = "$(printf 'tty\nerr\nlast' | xxd -p)" ]
+    [ "$(job_log stdout | hex)" = "$(printf 'tty\nerr\nlast' | hex)" ]
     [ -z "$(job_log stderr)" ]
     nothing_left
 }

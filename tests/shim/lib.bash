@@ -12,6 +12,8 @@ init=${JOBLET_INIT:-$build/joblet-init}
 runtime=${JOBLET_RUN-}
 [ -x "$runtime" ] || runtime=$(command -v runc)
 cgroup_parent=joblet-test-shim
+patience=${JOBLET_VM:+10} # an emulated guest is ten times slower
+patience=${patience:-1}
 ctl() { /usr/bin/python3 "$here/shimctl.py" "$@"; }
 
 file_setup() {
@@ -38,7 +40,7 @@ bundle() {
     id=s$BATS_TEST_NUMBER-$$-$RANDOM
     dir=$BATS_TEST_TMPDIR/$id
     mkdir -p "$dir"/{bundle,state,log,root}
-    (cd "$dir/bundle" && runc spec)
+    (cd "$dir/bundle" && "$runtime" spec)
     jq --arg rootfs "$ROOTFS" --arg cgroup "/$cgroup_parent/$id" '
         .root = {path: $rootfs, readonly: false} | .process.terminal = false
         | .process.args = (["/bin/joblet-init", "--"] + $ARGS.positional)
@@ -57,14 +59,14 @@ start() {
         --runtime-root "$dir/root" --runtime "$runtime" --cgroup "$cgroup_parent/$id" \
         --sync-fd 9 "$@" 9>"$fifo" 8>&- 3>&- 2>"$dir/stderr" &
     shim_pid=$!
-    sync=$(timeout 20 /usr/bin/python3 "$here/shimctl.py" sync 8) || sync="none $?"
+    sync=$(timeout $((20 * patience)) /usr/bin/python3 "$here/shimctl.py" sync 8) || sync="none $?"
     exec 8>&-
 }
 
 # Waits for the shim; its exit code in $shim_status.
 ended() {
     local i
-    for ((i = 0; i < 2000; i++)); do
+    for ((i = 0; i < 2000 * patience; i++)); do
         kill -0 "$shim_pid" 2>/dev/null || break
         sleep 0.01 # a poll with a deadline
     done
@@ -80,6 +82,7 @@ run_job() {
 }
 
 record() { sed -n "s/^$1=//p" "$dir/state/exit"; }
+hex() { od -An -v -tx1 | tr -d ' \n'; }
 job_log() { ctl log "$dir/log" "$@"; }
 all_cgroup_dirs() { find /sys/fs/cgroup -maxdepth 3 -path "*/$cgroup_parent/$id" 2>/dev/null; }
 
@@ -99,7 +102,7 @@ nothing_left() {
 
 until_true() { # until_true COMMAND...: polls up to ten seconds
     local i
-    for ((i = 0; i < 500; i++)); do
+    for ((i = 0; i < 500 * patience; i++)); do
         "$@" && return 0
         sleep 0.02
     done
