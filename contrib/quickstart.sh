@@ -84,6 +84,7 @@ remove_cgroups() { # the groups of this instance; empty by now
     for root in /sys/fs/cgroup /sys/fs/cgroup/*; do
         [ -d "$root/$base" ] || continue
         find "$root/$base" -depth -type d -exec rmdir {} + 2>/dev/null || true
+        rmdir "$root/${base%%/*}" 2>/dev/null || true # shared by instances: goes with the last
     done
 }
 
