@@ -70,14 +70,12 @@ static int go(int sock, const char *id, struct jl_err *e)
 
 static int run_poststart(const struct rt_state *s, struct jl_err *e)
 {
-    _free_ char *text = NULL;
     struct oci_spec *oci = NULL;
-    size_t len;
-    int r = rt_state_config(s, &text, &len, e);
+    int r;
 
-    if (r < 0 || !strstr(text, "\"poststart\""))
-        return r;
-    r = oci_spec_parse(text, len, NULL, &oci, e);
+    if (!s->config || !strstr(s->config, "\"poststart\""))
+        return 0;
+    r = oci_spec_parse(s->config, s->config_len, NULL, &oci, e);
     if (r == 0 && oci->hooks)
         r = rt_hooks_run(oci->hooks->poststart, oci->hooks->n_poststart, "poststart", s, RT_RUNNING,
                          e);
@@ -229,5 +227,5 @@ int rt_cmd_delete(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err
         return jl_hint(e, "kill it first, or use --force");
     }
     /* A created one is deleted as runc does it: its process has not become anybody's yet. */
-    return rt_destroy(root, &s, force || status == RT_CREATED, e);
+    return rt_destroy(root, &s, NULL, force || status == RT_CREATED, e);
 }

@@ -58,9 +58,11 @@ static int fill_state(struct rt_state *st, const struct rt_spec *s, const char *
     st->rootfs = strdup(s->rootfs);
     st->oci_version = strdup(s->oci->oci_version);
     st->created = strdup(jl_rfc3339(jl_wall_ns(), 9, now));
+    st->config = strndup(s->text, s->text_len);
+    st->config_len = s->text_len;
     st->owner = geteuid();
     st->own_pid_ns = s->ns_new & os_ns_flag(OS_NS_PID);
-    if (!st->id || !st->bundle || !st->rootfs || !st->oci_version || !st->created)
+    if (!st->id || !st->bundle || !st->rootfs || !st->oci_version || !st->created || !st->config)
         return jl_fail(e, ENOMEM, "make the record");
     for (size_t i = 0; i < s->oci->n_annotations; i++)
         if (oci_kv_add(&st->annotations, &st->n_annotations, s->oci->annotations[i].key,
@@ -111,7 +113,7 @@ static void kill_container(struct rt_launch *l)
     os_pidfd_signal(l->pidfd, SIGKILL);
     jl_wait_status(l->pid);
     rt_state_lock(l->state, 1000, &ignored);
-    rt_destroy(l->state_root_fd, l->state, true, &ignored);
+    rt_destroy(l->state_root_fd, l->state, &l->host, true, &ignored);
 }
 
 static int wait_and_clean(struct rt_launch *l, const struct making *m, struct jl_err *e)
@@ -124,7 +126,7 @@ static int wait_and_clean(struct rt_launch *l, const struct making *m, struct jl
         return status;
     r = rt_state_lock(l->state, 5000, e);
     if (r == 0)
-        r = rt_destroy(l->state_root_fd, l->state, true, e);
+        r = rt_destroy(l->state_root_fd, l->state, &l->host, true, e);
     return r < 0 ? r : status;
 }
 
@@ -145,6 +147,7 @@ static int make(const struct rt_ctx *ctx, const struct rt_spec *spec, const stru
     l.console_socket = m->console_socket;
     l.preserve_fds = m->preserve_fds;
     l.foreground = m->foreground;
+    l.trace = ctx->debug;
     l.opts.wait_for_start = !m->foreground && !m->detach;
     l.opts.has_console_socket = m->console_socket != NULL;
     l.opts.no_pivot = m->no_pivot;

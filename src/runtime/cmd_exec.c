@@ -242,18 +242,16 @@ static int exec_in(const struct rt_ctx *ctx, const struct asking *a, struct rt_s
     _rt_spec_ struct rt_spec *spec = NULL;
     struct oci_process *from_file = NULL;
     _close_ int init_fd = rt_state_pidfd(s);
-    _free_ char *text = NULL;
-    size_t len;
     int r;
 
     if (init_fd < 0)
         return jl_refuse(e, ESRCH, "container not running: '%s'", s->id);
     x->init_fd = init_fd;
     r = check_status(x, a->ignore_paused, e);
+    if (r == 0 && !s->config)
+        r = jl_refuse(e, EINVAL, "container '%s' has no stored configuration", s->id);
     if (r == 0)
-        r = rt_state_config(s, &text, &len, e);
-    if (r == 0)
-        r = rt_spec_from_text(s->bundle, text, len, &spec, e);
+        r = rt_spec_from_text(s->bundle, s->config, s->config_len, &spec, e);
     if (r < 0)
         return r;
     x->l.spec = spec;

@@ -214,7 +214,7 @@ static void undo(struct rt_launch *l, bool recorded)
     os_cgroup_free(l->cg);
     l->cg = NULL;
     if (recorded)
-        rt_destroy(l->state_root_fd, l->state, true, &ignored);
+        rt_destroy(l->state_root_fd, l->state, &l->host, true, &ignored);
 }
 
 int rt_launch_start(struct rt_launch *l, struct jl_err *e)
@@ -274,33 +274,48 @@ static int kill_rest(const struct rt_state *s, const struct os_cgroup_host *host
 
 static void run_poststop(struct rt_state *s, struct jl_err *e)
 {
-    _free_ char *text = NULL;
     struct oci_spec *oci = NULL;
     struct jl_err ignored = JL_ERR_INIT;
-    size_t len;
 
     /* Cheap look first: parsing costs more than everything else here. */
-    if (rt_state_config(s, &text, &len, &ignored) < 0 || !strstr(text, "\"poststop\""))
+    if (!s->config || !strstr(s->config, "\"poststop\""))
         return;
-    if (oci_spec_parse(text, len, NULL, &oci, &ignored) == 0 && oci->hooks)
+    if (oci_spec_parse(s->config, s->config_len, NULL, &oci, &ignored) == 0 && oci->hooks)
         rt_hooks_run(oci->hooks->poststop, oci->hooks->n_poststop, "poststop", s, RT_STOPPED, e);
     oci_spec_free(oci);
 }
 
-int rt_destroy(int state_root_fd, struct rt_state *s, bool force, struct jl_err *e)
+/* In the common case everybody is dead: with its pid namespace's init all others died as well, so
+ * the groups can go without a look inside. */
+static int remove_group(const struct rt_state *s, const struct os_cgroup_host *host, bool force,
+                        struct jl_err *e)
 {
-    struct os_cgroup_host host = { 0 };
+    bool ended = s->own_pid_ns && rt_state_has_ended(s);
+    int r = 0;
+
+    if (ended && s->cgroup && os_cgroup_remove(host, s->cgroup, 0, e) == 0)
+        return 0;
+    jl_err_clear(e);
+    if (force || s->own_pid_ns)
+        r = kill_rest(s, host, e);
+    if (r == 0 && s->cgroup && host->mode != OS_CGROUP_NONE)
+        r = os_cgroup_remove(host, s->cgroup, REMOVE_WAIT_MS, e);
+    return r;
+}
+
+int rt_destroy(int state_root_fd, struct rt_state *s, const struct os_cgroup_host *host, bool force,
+               struct jl_err *e)
+{
+    struct os_cgroup_host read = { 0 };
     struct jl_err hook_err = JL_ERR_INIT;
     int r = 0;
 
-    if (s->cgroup)
-        r = os_cgroup_host_read(&host, e);
-    if (r < 0)
-        return r;
-    if (force || s->own_pid_ns)
-        r = kill_rest(s, &host, e);
-    if (r == 0 && s->cgroup && host.mode != OS_CGROUP_NONE)
-        r = os_cgroup_remove(&host, s->cgroup, REMOVE_WAIT_MS, e);
+    if (!host && s->cgroup) {
+        r = os_cgroup_host_read(&read, e);
+        host = &read;
+    }
+    if (r == 0)
+        r = remove_group(s, host, force, e);
     if (r < 0)
         return jl_wrap(e, "delete container '%s'", s->id);
     run_poststop(s, &hook_err);

@@ -26,6 +26,7 @@ struct rt_launch {
     const char *console_socket; /* path, or NULL */
     unsigned preserve_fds;      /* descriptors 3 to 3 + N - 1 go to the process */
     bool foreground;            /* run without --detach: the terminal comes to us */
+    bool trace;                 /* --debug: how long each step took, to standard error */
 
     /* filled by the parent's steps */
     struct os_cgroup_host host;
@@ -83,9 +84,11 @@ void rt_close_all_but(unsigned preserve, int *keep, size_t n);
 /*
  * Kills what is left of the container, removes its groups, runs poststop hooks, and removes its
  * state last. Returns 0, or -errno with e filled; the record stays then, so that it can be called
- * again. force: kill what still runs. Blocks up to some seconds.
+ * again. host: NULL when it is not known yet. force: kill what still runs. Blocks up to some
+ * seconds.
  */
-int rt_destroy(int state_root_fd, struct rt_state *s, bool force, struct jl_err *e);
+int rt_destroy(int state_root_fd, struct rt_state *s, const struct os_cgroup_host *host, bool force,
+               struct jl_err *e);
 
 /* The path in the hierarchies for this configuration; NULL when it asks for none that can be had.
  * The caller frees *ret. 0, or -errno with e filled. */

@@ -218,7 +218,7 @@ int main(int argc, char **argv)
         { "root", 0, RT_OPT_TEXT, &ctx.root, "DIR", "where containers' states are kept" },
         { "log", 0, RT_OPT_TEXT, &ctx.log, "FILE", "append errors to this file" },
         { "log-format", 0, RT_OPT_TEXT, &format, "FORMAT", "text or json" },
-        { "debug", 0, RT_OPT_FLAG, &ctx.debug, NULL, "say more" },
+        { "debug", 0, RT_OPT_FLAG, &ctx.debug, NULL, "tell how long each step took" },
         { "systemd-cgroup", 0, RT_OPT_FLAG, &ctx.systemd_cgroup, NULL,
           "use systemd for control groups (not supported yet)" },
         { "rootless", 0, RT_OPT_TEXT, &rootless, "true|false|auto", "taken for runc's sake" },

@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -25,7 +26,7 @@
 #include "os/cgroup.h"
 #include "os/pidfd.h"
 
-#define RECORD_MAX ((size_t) 4 << 20)
+#define RECORD_MAX ((size_t) 16 << 20) /* two lines and a config.json of 8 MiB at most */
 #define RECORD_VERSION 1
 
 const char *rt_status_name(enum rt_status s)
@@ -73,18 +74,6 @@ int rt_state_root_open(const char *root, bool make, struct jl_err *e)
     return fd;
 }
 
-static int write_file(int dirfd, const char *name, const char *data, size_t len, struct jl_err *e)
-{
-    _close_ int fd =
-        openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    int r;
-
-    if (fd < 0)
-        return jl_fail_sys(e, "openat", name, "write state");
-    r = jl_write_all(fd, data, len);
-    return r < 0 ? jl_fail(e, -r, "write state file '%s'", name) : 0;
-}
-
 static int record_json(const struct rt_state *s, struct jl_buf *out)
 {
     struct jl_json_out w = JL_JSON_OUT_INIT(out, 0);
@@ -100,6 +89,7 @@ static int record_json(const struct rt_state *s, struct jl_buf *out)
     jl_json_put_bool(&w, "ownPidNamespace", s->own_pid_ns);
     jl_json_put_str(&w, "created", s->created);
     jl_json_put_u64(&w, "owner", s->owner);
+    jl_json_put_u64(&w, "configBytes", s->config_len);
     if (s->n_annotations > 0) {
         jl_json_put_object(&w, "annotations");
         for (size_t i = 0; i < s->n_annotations; i++)
@@ -110,12 +100,32 @@ static int record_json(const struct rt_state *s, struct jl_buf *out)
     return jl_json_finish(&w);
 }
 
-int rt_state_create(int root_fd, struct rt_state *s, const char *config, size_t config_len,
-                    struct jl_err *e)
+/* One new file and as good as always one write: on a disk each inode more would cost. */
+static int write_record(const struct rt_state *s, const struct jl_buf *head, struct jl_err *e)
+{
+    _close_ int fd =
+        openat(s->dirfd, "record", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    struct iovec iov[] = { { head->data, head->len }, { s->config, s->config_len } };
+    ssize_t n;
+    int r;
+
+    if (fd < 0)
+        return jl_fail_sys(e, "openat", "record", "write the record of container '%s'", s->id);
+    n = writev(fd, iov, JL_COUNT(iov));
+    if (n < 0 || (size_t) n < head->len)
+        return jl_fail(e, n < 0 ? errno : EIO, "write the record of container '%s'", s->id);
+    n -= (ssize_t) head->len;
+    r = jl_write_all(fd, s->config + n, s->config_len - (size_t) n);
+    return r < 0 ? jl_fail(e, -r, "write the record of container '%s'", s->id) : 0;
+}
+
+int rt_state_create(int root_fd, struct rt_state *s, struct jl_err *e)
 {
     _buf_ struct jl_buf record = JL_BUF_INIT(RECORD_MAX);
     int r = record_json(s, &record);
 
+    if (r == 0)
+        r = jl_buf_putc(&record, '\n');
     if (r < 0)
         return jl_fail(e, -r, "make the record of container '%s'", s->id);
     if (mkdirat(root_fd, s->id, 0700) < 0) {
@@ -128,10 +138,7 @@ int rt_state_create(int root_fd, struct rt_state *s, const char *config, size_t 
         return jl_fail_sys(e, "openat", s->id, "open the state directory");
     if (flock(s->dirfd, LOCK_EX | LOCK_NB) < 0)
         return jl_fail_sys(e, "flock", s->id, "lock the state directory");
-    r = write_file(s->dirfd, "record.json", record.data, record.len, e);
-    if (r == 0)
-        r = write_file(s->dirfd, "config.json", config, config_len, e);
-    return r;
+    return write_record(s, &record, e);
 }
 
 static int no_memory(struct jl_err *e)
@@ -150,24 +157,25 @@ static int take_string(const struct jl_json *doc, const char *key, char **ret)
     return *ret ? 0 : -ENOMEM;
 }
 
-static int read_record(struct rt_state *s, struct jl_err *e)
+static int take_annotations(struct rt_state *s, const struct jl_json *notes, struct jl_err *e)
 {
-    _buf_ struct jl_buf text = JL_BUF_INIT(RECORD_MAX);
-    _json_ struct jl_json *doc = NULL;
-    const struct jl_json *notes;
-    struct jl_err ignored = JL_ERR_INIT;
-    uint64_t owner = 0;
-    int r = jl_read_file_at(s->dirfd, "record.json", &text, &ignored);
-
-    if (r == -ENOENT)
-        return 0; /* killed before it was written: there is nothing but the directory */
-    if (r < 0)
-        return jl_fail(e, -r, "read the record of container '%s'", s->id);
-    if (text.len == 0) /* killed between its making and its one write */
+    if (!notes || notes->kind != JL_JSON_OBJECT)
         return 0;
-    r = jl_json_parse(text.data ? text.data : "", text.len, NULL, &doc, e);
+    JL_JSON_FOREACH(n, notes)
+    if (oci_kv_add(&s->annotations, &s->n_annotations, n->key, n->text ? n->text : "") < 0)
+        return no_memory(e);
+    return 0;
+}
+
+/* The first line. */
+static int read_head(struct rt_state *s, const char *text, size_t len, struct jl_err *e)
+{
+    _json_ struct jl_json *doc = NULL;
+    uint64_t owner = 0, config_len = 0;
+    int r = jl_json_parse(text, len, NULL, &doc, e);
+
     if (r < 0)
-        return jl_wrap(e, "record of container '%s'", s->id);
+        return r;
     if (take_string(doc, "bundle", &s->bundle) < 0 || take_string(doc, "rootfs", &s->rootfs) < 0 ||
         take_string(doc, "cgroup", &s->cgroup) < 0 ||
         take_string(doc, "ociVersion", &s->oci_version) < 0 ||
@@ -175,34 +183,57 @@ static int read_record(struct rt_state *s, struct jl_err *e)
         return no_memory(e);
     if (jl_json_u64(jl_json_get(doc, "owner"), UINT32_MAX, &owner) == 0)
         s->owner = (uint32_t) owner;
+    if (jl_json_u64(jl_json_get(doc, "configBytes"), RECORD_MAX, &config_len) == 0)
+        s->config_len = (size_t) config_len;
     if (jl_json_bool(jl_json_get(doc, "ownPidNamespace"), &s->own_pid_ns) < 0)
         s->own_pid_ns = false;
-    notes = jl_json_get(doc, "annotations");
-    if (notes && notes->kind == JL_JSON_OBJECT)
-        JL_JSON_FOREACH(n, notes)
-    if (oci_kv_add(&s->annotations, &s->n_annotations, n->key, n->text ? n->text : "") < 0)
-        return no_memory(e);
-    return 0;
+    return take_annotations(s, jl_json_get(doc, "annotations"), e);
 }
 
-static void read_init(struct rt_state *s)
+/* The line about the first process. A half one means that its writer died in it: as if there were
+ * none. */
+static void read_init(struct rt_state *s, const char *text, size_t len)
 {
-    char line[64];
-    _close_ int fd = openat(s->dirfd, "init", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    long long pid;
-    unsigned long long ticks;
-    ssize_t n;
+    _json_ struct jl_json *doc = NULL;
+    struct jl_err ignored = JL_ERR_INIT;
+    int64_t pid;
 
-    if (fd < 0)
+    if (jl_json_parse(text, len, NULL, &doc, &ignored) < 0 ||
+        jl_json_i64(jl_json_get(doc, "pid"), 1, INT32_MAX, &pid) < 0 ||
+        jl_json_u64(jl_json_get(doc, "startTicks"), UINT64_MAX, &s->start_ticks) < 0)
         return;
-    n = read(fd, line, sizeof line - 1);
-    if (n <= 0)
-        return;
-    line[n] = '\0';
-    if (sscanf(line, "%lld %llu", &pid, &ticks) == 2 && pid > 0) {
-        s->pid = (pid_t) pid;
-        s->start_ticks = ticks;
+    s->pid = (pid_t) pid;
+}
+
+static int read_record(struct rt_state *s, struct jl_err *e)
+{
+    _buf_ struct jl_buf text = JL_BUF_INIT(RECORD_MAX);
+    struct jl_err ignored = JL_ERR_INIT;
+    const char *end;
+    size_t head;
+    int r = jl_read_file_at(s->dirfd, "record", &text, &ignored);
+
+    if (r == -ENOENT)
+        return 0; /* killed before it was written: there is nothing but the directory */
+    if (r < 0)
+        return jl_fail(e, -r, "read the record of container '%s'", s->id);
+    end = text.len > 0 ? memchr(text.data, '\n', text.len) : NULL;
+    if (!end) /* killed while it was written, so before the first side effect */
+        return 0;
+    head = (size_t) (end - text.data) + 1;
+    r = read_head(s, text.data, head, e);
+    if (r < 0)
+        return jl_wrap(e, "record of container '%s'", s->id);
+    if (text.len - head < s->config_len) {
+        s->config_len = 0;
+        return 0; /* likewise */
     }
+    s->config = strndup(text.data + head, s->config_len);
+    if (!s->config)
+        return no_memory(e);
+    head += s->config_len;
+    read_init(s, text.data + head, text.len - head);
+    return 0;
 }
 
 int rt_state_open(int root_fd, const char *id, struct rt_state *s, struct jl_err *e)
@@ -222,10 +253,7 @@ int rt_state_open(int root_fd, const char *id, struct rt_state *s, struct jl_err
             return jl_refuse(e, ENOENT, "container does not exist: '%s'", id);
         return jl_fail_sys(e, "openat", id, "open the state of the container");
     }
-    r = read_record(s, e);
-    if (r == 0)
-        read_init(s);
-    return r;
+    return read_record(s, e);
 }
 
 int rt_state_lock(const struct rt_state *s, unsigned ms, struct jl_err *e)
@@ -251,15 +279,25 @@ void rt_state_unlock(const struct rt_state *s)
 
 int rt_state_set_pid(struct rt_state *s, pid_t pid, struct jl_err *e)
 {
-    char line[64];
+    _close_ int fd = openat(s->dirfd, "record", O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+    char line[80];
     int len, r;
 
     r = os_pid_start_ticks(pid, &s->start_ticks);
     if (r < 0)
         return jl_fail(e, -r, "read the start time of process %d", (int) pid);
     s->pid = pid;
-    len = snprintf(line, sizeof line, "%d %llu\n", (int) pid, (unsigned long long) s->start_ticks);
-    return write_file(s->dirfd, "init", line, (size_t) len, e);
+    len = snprintf(line, sizeof line, "{\"pid\":%d,\"startTicks\":%llu}\n", (int) pid,
+                   (unsigned long long) s->start_ticks);
+    r = fd < 0 ? -errno : jl_write_all(fd, line, (size_t) len);
+    return r < 0 ? jl_fail(e, -r, "add process %d to the record", (int) pid) : 0;
+}
+
+bool rt_state_has_ended(const struct rt_state *s)
+{
+    uint64_t ticks;
+
+    return s->pid <= 0 || os_pid_start_ticks(s->pid, &ticks) < 0 || ticks != s->start_ticks;
 }
 
 int rt_state_pidfd(const struct rt_state *s)
@@ -317,18 +355,6 @@ enum rt_status rt_state_status(const struct rt_state *s, const struct os_cgroup_
     return frozen ? RT_PAUSED : RT_RUNNING;
 }
 
-int rt_state_config(const struct rt_state *s, char **ret_text, size_t *ret_len, struct jl_err *e)
-{
-    _buf_ struct jl_buf text = JL_BUF_INIT((size_t) 8 << 20);
-    int r = jl_read_file_at(s->dirfd, "config.json", &text, e);
-
-    if (r < 0)
-        return jl_wrap(e, "container '%s'", s->id);
-    *ret_len = text.len;
-    *ret_text = jl_buf_take(&text);
-    return *ret_text ? 0 : jl_refuse(e, EINVAL, "container '%s': its config.json is empty", s->id);
-}
-
 int rt_state_json(const struct rt_state *s, enum rt_status status, bool extended,
                   struct jl_buf *out, struct jl_err *e)
 {
@@ -365,7 +391,7 @@ int rt_state_json(const struct rt_state *s, enum rt_status status, bool extended
 
 int rt_state_remove(int root_fd, struct rt_state *s, struct jl_err *e)
 {
-    static const char *const files[] = { "start", "init", "config.json", "record.json" };
+    static const char *const files[] = { "start", "record" };
 
     /* The record goes last: until then `delete` can be called again. What is usually there is
      * removed by name, so that the common case reads no directory. */
@@ -414,6 +440,7 @@ void rt_state_clear(struct rt_state *s)
     free(s->cgroup);
     free(s->oci_version);
     free(s->created);
+    free(s->config);
     for (size_t i = 0; i < s->n_annotations; i++) {
         free(s->annotations[i].key);
         free(s->annotations[i].value);

@@ -2,10 +2,9 @@
  * state.h - what joblet-run remembers of a container: one directory per container below the
  * state root, made before anything else and removed last. docs/formats/runtime-state.md.
  *
- *   record.json   the intent: written once, before the first side effect
- *   config.json   the configuration as it was read, for exec and the hooks
- *   init          "PID START_TICKS", written once the first process exists
- *   start         the socket on which a created container waits; gone once it was started
+ *   record   the intent (one line of JSON), then config.json as it was read, both written at once
+ *            before the first side effect; a second line of JSON once the first process exists
+ *   start    the socket on which a created container waits; gone once it was started
  *
  * The directory is locked (flock) by whoever changes the container.
  */
@@ -37,6 +36,8 @@ struct rt_state {
     bool own_pid_ns; /* its init's end is the end of all its processes */
     struct oci_kv *annotations;
     size_t n_annotations;
+    char *config; /* config.json; NULL when the record was never written */
+    size_t config_len;
     pid_t pid; /* 0: not known (yet) */
     uint64_t start_ticks;
 };
@@ -56,11 +57,10 @@ int rt_id_check(const char *id, struct jl_err *e);
 int rt_state_root_open(const char *root, bool make, struct jl_err *e);
 
 /*
- * Makes the directory, takes the lock, and writes record.json and config.json. s holds what is to
- * be recorded; s->dirfd is set. -EEXIST with e filled when there is such a container.
+ * Makes the directory, takes the lock, and writes the record. s holds what is to be recorded;
+ * s->dirfd is set. -EEXIST with e filled when there is such a container.
  */
-int rt_state_create(int root_fd, struct rt_state *s, const char *config, size_t config_len,
-                    struct jl_err *e);
+int rt_state_create(int root_fd, struct rt_state *s, struct jl_err *e);
 
 /* Opens and reads; -ENOENT with e filled when there is no such container. A directory without
  * record (a create that was killed at once) opens with only id and dirfd set. */
@@ -70,17 +70,17 @@ int rt_state_open(int root_fd, const char *id, struct rt_state *s, struct jl_err
 int rt_state_lock(const struct rt_state *s, unsigned ms, struct jl_err *e);
 void rt_state_unlock(const struct rt_state *s);
 
-/* Writes `init`. 0, or -errno with e filled. */
+/* Adds the first process to the record. 0, or -errno with e filled. */
 int rt_state_set_pid(struct rt_state *s, pid_t pid, struct jl_err *e);
 
 /* What the container is doing now. host may be NULL: paused is not told from running then. */
 enum rt_status rt_state_status(const struct rt_state *s, const struct os_cgroup_host *host);
 
+/* Whether the first process has ended and was waited for (or there never was one). */
+bool rt_state_has_ended(const struct rt_state *s);
+
 /* A pidfd of the first process; -ESRCH when it has ended. */
 int rt_state_pidfd(const struct rt_state *s);
-
-/* The stored config.json, to be freed. 0, or -errno with e filled. */
-int rt_state_config(const struct rt_state *s, char **ret_text, size_t *ret_len, struct jl_err *e);
 
 /* The OCI state document for hooks and `state`; compact or indented. out: ceiling is the
  * caller's. 0, or -errno with e filled. */

@@ -1,6 +1,11 @@
 /* step.c - see step.h: the table from a plan's operations to functions. */
 #include "runtime/step.h"
 
+#include <stdint.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
 #include "base/err.h"
 #include "runtime/launch.h"
 
@@ -52,6 +57,7 @@ int rt_steps_run(struct rt_launch *l, int side, struct jl_err *e)
 {
     for (size_t i = 0; i < l->plan.n; i++) {
         const struct rt_step *st = &l->plan.steps[i];
+        uint64_t from = l->trace ? jl_now_ns() : 0;
         int r;
 
         if ((int) rt_op_side(st->op) != side)
@@ -59,6 +65,10 @@ int rt_steps_run(struct rt_launch *l, int side, struct jl_err *e)
         r = fns[st->op](l, st->i, e);
         if (r < 0)
             return jl_phase(e, rt_op_name(st->op));
+        if (l->trace)
+            dprintf(STDERR_FILENO, "joblet-run: trace: %-6s %s[%zu] %llu us\n",
+                    side == RT_CHILD ? "child" : "parent", rt_op_name(st->op), st->i,
+                    (unsigned long long) (jl_now_ns() - from) / 1000);
     }
     return 0;
 }

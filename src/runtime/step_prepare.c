@@ -20,7 +20,7 @@
 int rt_step_record(struct rt_launch *l, size_t i, struct jl_err *e)
 {
     (void) i;
-    return rt_state_create(l->state_root_fd, l->state, l->spec->text, l->spec->text_len, e);
+    return rt_state_create(l->state_root_fd, l->state, e);
 }
 
 int rt_step_cgroup_make(struct rt_launch *l, size_t i, struct jl_err *e)

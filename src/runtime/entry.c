@@ -1,0 +1,133 @@
+/*
+ * entry.c - the very first instructions of a static joblet-run, before the C library's own start.
+ *
+ * A verb that enters a container must run from a sealed copy of this program (os/selfexe.h), which
+ * means to execute it twice. Most of what an execution costs is the C library's start: it asks the
+ * processor what it is with dozens of CPUID instructions, and in a virtual machine each of them
+ * traps; half a millisecond, a tenth of a whole `run`. So the first execution makes the copy with
+ * plain system calls right here and never gets that far.
+ *
+ * Nothing of the C library works yet: no thread-local storage (hence no stack protector), no
+ * memcpy (an indirect function that is not resolved), no errno. Whatever fails here is left to
+ * main(), which looks again and reports.
+ */
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#if defined __x86_64__ || defined __aarch64__
+
+#define EARLY __attribute__((no_stack_protector, used))
+
+#ifdef __x86_64__
+/* The kernel's stack: argc, argv, NULL, envp, NULL. It is handed on as it was found. */
+__asm__(".text\n.globl rt_entry\n.type rt_entry, @function\n"
+        "rt_entry:\n"
+        "    mov %rdx, %rbx\n" /* what _start expects in rdx */
+        "    mov %rsp, %rdi\n"
+        "    mov %rsp, %rbp\n"
+        "    and $-16, %rsp\n"
+        "    call rt_entry_seal\n"
+        "    mov %rbp, %rsp\n"
+        "    mov %rbx, %rdx\n"
+        "    xor %ebp, %ebp\n"
+        "    jmp _start\n");
+
+EARLY static inline long call(long n, long a, long b, long c, long d, long e)
+{
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    long ret;
+
+    __asm__ volatile("syscall"
+                     : "=a"(ret)
+                     : "a"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
+                     : "rcx", "r11", "memory");
+    return ret;
+}
+#else
+__asm__(".text\n.globl rt_entry\n.type rt_entry, %function\n"
+        "rt_entry:\n"
+        "    mov x19, x0\n" /* what _start expects in x0 */
+        "    mov x0, sp\n"
+        "    bl rt_entry_seal\n"
+        "    mov x0, x19\n"
+        "    mov x29, #0\n"
+        "    mov x30, #0\n"
+        "    b _start\n");
+
+EARLY static inline long call(long n, long a, long b, long c, long d, long e)
+{
+    register long x8 __asm__("x8") = n;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d;
+    register long x4 __asm__("x4") = e;
+
+    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4) : "memory");
+    return x0;
+}
+#endif
+
+#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+#define MFD_WITH_EXEC 0x0010 /* MFD_EXEC, Linux 6.3 */
+#define CHUNK 0x7ffff000     /* the most that one sendfile moves */
+
+void rt_entry_seal(const long *stack);
+
+EARLY static int same(const char *a, const char *b)
+{
+    while (*a && *a == *b) {
+        a++;
+        b++;
+    }
+    return *a == *b;
+}
+
+/* Whether one of these words is there; where it stands is main()'s business, and a copy too many
+ * costs time only. */
+EARLY static int wants_copy(long argc, char **argv)
+{
+    for (long i = 1; i < argc; i++)
+        if (same(argv[i], "run") || same(argv[i], "create") || same(argv[i], "exec"))
+            return 1;
+    return 0;
+}
+
+EARLY void rt_entry_seal(const long *stack)
+{
+    long argc = stack[0];
+    char **argv = (char **) (stack + 1), **envp = argv + argc + 1;
+    long self, copy, seals, n;
+
+    if (!wants_copy(argc, argv))
+        return;
+    self = call(SYS_openat, AT_FDCWD, (long) "/proc/self/exe", O_RDONLY | O_CLOEXEC, 0, 0);
+    if (self < 0)
+        return;
+    seals = call(SYS_fcntl, self, F_GET_SEALS, 0, 0, 0);
+    if (seals < 0 || (seals & SEALS) != SEALS) {
+        copy = call(SYS_memfd_create, (long) "joblet-run",
+                    MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_WITH_EXEC, 0, 0, 0);
+        if (copy < 0)
+            copy = call(SYS_memfd_create, (long) "joblet-run", MFD_CLOEXEC | MFD_ALLOW_SEALING, 0,
+                        0, 0);
+        do
+            n = call(SYS_sendfile, copy, self, 0, CHUNK, 0);
+        while (n > 0);
+        if (copy >= 0 && n == 0 && call(SYS_fcntl, copy, F_ADD_SEALS, SEALS, 0, 0) == 0)
+            call(SYS_execveat, copy, (long) "", (long) argv, (long) envp, AT_EMPTY_PATH);
+        if (copy >= 0)
+            call(SYS_close, copy, 0, 0, 0, 0);
+    }
+    call(SYS_close, self, 0, 0, 0, 0);
+}
+
+#else
+
+__asm__(".globl rt_entry\n.set rt_entry, _start\n");
+
+#endif
