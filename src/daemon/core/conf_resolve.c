@@ -91,8 +91,8 @@ static int resolve_cgroup(struct jd_conf *c, struct jl_err *e)
             return r;
     }
     rel = c->cgroup_base;
-    if (strncmp(rel, "/sys/fs/cgroup/", 15) == 0)
-        rel += 15;
+    if (strncmp(rel, "/sys/fs/cgroup", 14) == 0 && (rel[14] == '/' || rel[14] == '\0'))
+        rel += 14;
     rel += strspn(rel, "/");
     if (strncmp(rel, "unified/", 8) == 0)
         rel += 8;

@@ -19,6 +19,7 @@
 #include "daemon/core/core.h"
 #include "daemon/core/hostinfo.h"
 #include "daemon/core/request.h"
+#include "daemon/core/run_check.h"
 
 /* A RunJob on its way into the database. */
 struct submit {
@@ -32,69 +33,6 @@ static void submit_free(struct submit *s)
     if (s->req)
         protobuf_c_message_free_unpacked(&s->req->base, NULL);
     free(s);
-}
-
-static int not_built(struct jl_err *e, const char *what, const char *option)
-{
-    return jl_refuse(e, ENOSYS, "%s not built yet: leave %s out", what, option);
-}
-
-static int check_built(const Joblet__RunJobRequest *q, struct jl_err *e)
-{
-    if (q->schedule[0])
-        return not_built(e, "scheduled jobs are", "schedule");
-    if (q->n_volumes > 0)
-        return not_built(e, "volumes are", "volumes");
-    if (q->runtime[0])
-        return not_built(e, "prepared runtimes are", "runtime");
-    if (q->workflow_uuid[0] || q->job_uuid[0] || q->n_requirements > 0)
-        return not_built(e, "workflows are", "workflow_uuid, job_uuid and requirements");
-    if (q->gpu_count > 0 || q->gpu_memory_mb > 0)
-        return not_built(e, "GPUs are", "gpu_count and gpu_memory_mb");
-    if (q->net_rx_bps != 0 || q->net_tx_bps != 0)
-        return not_built(e, "network rates are", "net_rx_bps and net_tx_bps");
-    if (strcmp(q->network, "none") != 0)
-        return jl_refuse(e, ENOSYS,
-                         "network '%.64s' is not built yet; use --network=none or set "
-                         "network.default_network: none",
-                         q->network);
-    return 0;
-}
-
-static int set(char **field, const char *value, struct jl_err *e)
-{
-    char *copy = strdup(value);
-
-    if (!copy)
-        return jl_fail(e, ENOMEM, "take the job");
-    if (*field != protobuf_c_empty_string)
-        free(*field);
-    *field = copy;
-    return 0;
-}
-
-static int fill_in(Joblet__RunJobRequest *q, const struct jd_conf *conf, struct jl_err *e)
-{
-    int r = 0;
-
-    if (q->max_cpu == 0)
-        q->max_cpu = (int32_t) conf->default_cpu;
-    if (q->max_memory == 0)
-        q->max_memory = (int32_t) conf->default_memory;
-    if (q->max_io_bps == 0)
-        q->max_io_bps = (int32_t) conf->default_io;
-    if (q->timeout_seconds == 0)
-        q->timeout_seconds = (int64_t) ((conf->job_timeout_ns + JL_NS_PER_S - 1) / JL_NS_PER_S);
-    if (!q->network[0])
-        r = set(&q->network, conf->network_default, e);
-    if (r == 0 && !q->work_dir[0])
-        r = set(&q->work_dir, conf->workspace, e);
-    /* the contents are on disk; only names and modes belong to the record */
-    for (size_t i = 0; i < q->n_uploads; i++) {
-        free(q->uploads[i]->content.data);
-        q->uploads[i]->content = (ProtobufCBinaryData){ 0 };
-    }
-    return r;
 }
 
 static int pack(const ProtobufCMessage *m, struct jd_blob *ret, struct jl_err *e)
@@ -247,21 +185,10 @@ static void on_taken(struct jd_take *t, int r, struct jl_err *e)
 
 static int begin(struct submit *s, const struct ipc_frame *f, struct jl_err *e)
 {
-    struct jd_core *c = s->call.core;
-    ProtobufCMessage *m = NULL;
-    int r = api_unpack_request(&joblet__run_job_request__descriptor, f->body, f->body_len, &m, e);
+    int r = jd_run_read(f->body, f->body_len, &s->call.core->conf, &s->req, e);
 
-    s->req = (Joblet__RunJobRequest *) m;
-    if (r == 0)
-        r = fill_in(s->req, &c->conf, e);
-    if (r == 0)
-        r = api_validate_run_job(s->req, e);
-    if (r == 0)
-        r = check_built(s->req, e);
     if (r == 0 && s->req->cpu_cores[0])
         r = jd_host_check_cpus(s->req->cpu_cores, e);
-    if (r == 0 && s->req->n_uploads > 0 && !s->req->upload_session[0])
-        r = jl_refuse(e, EINVAL, "uploads come without the session they were staged in");
     if (r == 0 && jl_id_new(s->id) < 0)
         r = jl_fail(e, ENOMEM, "make a job id");
     return r;

@@ -1,0 +1,229 @@
+/* Job records in SQLite: store.h. */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "daemon/core/store.h"
+
+static char dir[] = "/tmp/jl-store.XXXXXX";
+
+static int set_up(void **state)
+{
+    (void) state;
+    memcpy(dir + sizeof dir - 7, "XXXXXX", 6);
+    return mkdtemp(dir) ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    struct jl_err e = JL_ERR_INIT;
+
+    (void) state;
+    return jl_remove_tree_at(AT_FDCWD, dir, &e);
+}
+
+static struct jd_store *open_store(void)
+{
+    struct jl_err e = JL_ERR_INIT;
+    struct jd_store *s = NULL;
+
+    if (jd_store_open(dir, &s, &e) < 0)
+        fail_msg("%s", e.text);
+    return s;
+}
+
+static void fill(struct jd_record *r, const char *id)
+{
+    static const uint8_t request[] = { 0x12, 0, 'x' };
+
+    assert_int_equal(jd_record_init(r), 0);
+    snprintf(r->id, sizeof r->id, "%s", id);
+    jd_record_set(&r->name, "name'; DROP TABLE jobs;--");
+    jd_record_set(&r->status, "RUNNING");
+    jd_record_set(&r->owner_name, "admin-client");
+    r->created_wall_ns = 1790000000000000001u;
+    r->host_id_base = 1879048192u;
+    r->upload_bytes = UINT64_C(1) << 40;
+    r->has_uploads = true;
+    r->request.data = malloc(sizeof request);
+    memcpy(r->request.data, request, sizeof request);
+    r->request.len = sizeof request;
+    r->secrets.data = (uint8_t *) strdup("hush");
+    r->secrets.len = 4;
+}
+
+struct seen {
+    struct jd_record items[8];
+    size_t n;
+};
+
+static int keep(void *arg, struct jd_record *own_r)
+{
+    struct seen *s = arg;
+
+    s->items[s->n++] = *own_r;
+    return 0;
+}
+
+static void read_all(struct jd_store *store, struct seen *ret)
+{
+    struct jl_err e = JL_ERR_INIT;
+
+    ret->n = 0;
+    assert_int_equal(jd_store_each(store, keep, ret, &e), 0);
+}
+
+static void drop(struct seen *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        jd_record_done(&s->items[i]);
+}
+
+static void add(struct jd_store *s, const char *id)
+{
+    struct jl_err e = JL_ERR_INIT;
+    struct jd_record r;
+
+    fill(&r, id);
+    if (jd_store_add(s, &r, &e) < 0)
+        fail_msg("%s", e.text);
+    assert_true(r.sequence > 0);
+    jd_record_done(&r);
+}
+
+static void a_record_comes_back_as_it_was(void **state)
+{
+    struct jd_store *s = open_store();
+    struct seen seen;
+    struct stat st;
+    char path[64];
+
+    (void) state;
+    add(s, "11111111-2222-4333-8444-555555555555");
+    jd_store_close(s);
+    s = open_store();
+    read_all(s, &seen);
+    assert_int_equal(seen.n, 1);
+    assert_string_equal(seen.items[0].id, "11111111-2222-4333-8444-555555555555");
+    assert_string_equal(seen.items[0].name, "name'; DROP TABLE jobs;--");
+    assert_string_equal(seen.items[0].owner_name, "admin-client");
+    assert_string_equal(seen.items[0].reason, "");
+    assert_true(seen.items[0].created_wall_ns == 1790000000000000001u);
+    assert_true(seen.items[0].host_id_base == 1879048192u);
+    assert_true(seen.items[0].upload_bytes == UINT64_C(1) << 40);
+    assert_int_equal(seen.items[0].request.len, 3);
+    assert_memory_equal(seen.items[0].request.data, "\x12\0x", 3);
+    assert_memory_equal(seen.items[0].secrets.data, "hush", 4);
+    drop(&seen);
+    jd_store_close(s);
+    snprintf(path, sizeof path, "%s/joblet.db", dir);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+static void updates_and_results_stay_and_secrets_go(void **state)
+{
+    struct jd_store *s = open_store();
+    struct jl_err e = JL_ERR_INIT;
+    struct seen seen;
+    struct jd_record *r;
+
+    (void) state;
+    add(s, "a");
+    read_all(s, &seen);
+    r = &seen.items[0];
+    jd_record_set(&r->status, "FAILED");
+    jd_record_set(&r->reason, "Job killed due to memory limit");
+    jd_record_set(&r->boot_id, "b");
+    r->has_result = r->result.oom = true;
+    r->result.memory_peak = 64 << 20;
+    r->result.psi_io_some_us = 12;
+    r->exit_code = -1;
+    r->ended_wall_ns = 5;
+    assert_int_equal(jd_store_update(s, r, &e), 0);
+    assert_int_equal(jd_store_drop_secrets(s, "a", &e), 0);
+    drop(&seen);
+    read_all(s, &seen);
+    r = &seen.items[0];
+    assert_string_equal(r->status, "FAILED");
+    assert_string_equal(r->reason, "Job killed due to memory limit");
+    assert_string_equal(r->boot_id, "b");
+    assert_int_equal(r->exit_code, -1);
+    assert_true(r->has_result && r->result.oom && !r->result.timeout);
+    assert_int_equal(r->result.memory_peak, 64 << 20);
+    assert_int_equal(r->result.psi_io_some_us, 12);
+    assert_int_equal(r->ended_wall_ns, 5);
+    assert_int_equal(r->secrets.len, 0);
+    drop(&seen);
+    jd_store_close(s);
+}
+
+static void records_come_in_order_and_are_deleted(void **state)
+{
+    struct jd_store *s = open_store();
+    struct jl_err e = JL_ERR_INIT;
+    struct jd_record again;
+    struct seen seen;
+
+    (void) state;
+    add(s, "c");
+    add(s, "a");
+    add(s, "b");
+    fill(&again, "a");
+    assert_true(jd_store_add(s, &again, &e) < 0); /* an id is given once */
+    jd_record_done(&again);
+    assert_int_equal(jd_store_delete(s, "a", &e), 0);
+    read_all(s, &seen);
+    assert_int_equal(seen.n, 2);
+    assert_string_equal(seen.items[0].id, "c");
+    assert_string_equal(seen.items[1].id, "b");
+    drop(&seen);
+    jd_store_close(s);
+}
+
+static void sql(const char *statement)
+{
+    char path[64];
+    sqlite3 *db;
+
+    snprintf(path, sizeof path, "%s/joblet.db", dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, statement, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void a_file_that_is_not_ours_is_refused_with_what_to_do(void **state)
+{
+    struct jl_err e = JL_ERR_INIT;
+    struct jd_store *s = open_store();
+    char path[64];
+    int fd;
+
+    (void) state;
+    jd_store_close(s);
+    sql("PRAGMA user_version=99");
+    assert_int_equal(jd_store_open(dir, &s, &e), -EINVAL);
+    assert_non_null(strstr(e.text, "version 99"));
+    snprintf(path, sizeof path, "%s/joblet.db", dir);
+    fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    assert_int_equal(jl_write_all(fd, "this is no database, it only has its name ....", 46), 0);
+    close(fd);
+    assert_true(jd_store_open(dir, &s, &e) < 0);
+    assert_non_null(strstr(e.text, path));
+    assert_non_null(strstr(e.hint, "move"));
+    assert_true(jd_store_open("/nonexistent", &s, &e) < 0);
+}
+
+UNIT_MAIN(cmocka_unit_test_setup_teardown(a_record_comes_back_as_it_was, set_up, tear_down),
+          cmocka_unit_test_setup_teardown(updates_and_results_stay_and_secrets_go, set_up,
+                                          tear_down),
+          cmocka_unit_test_setup_teardown(records_come_in_order_and_are_deleted, set_up, tear_down),
+          cmocka_unit_test_setup_teardown(a_file_that_is_not_ours_is_refused_with_what_to_do,
+                                          set_up, tear_down))

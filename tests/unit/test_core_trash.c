@@ -1,0 +1,99 @@
+/* Trees removed a little at a time: trash.h. */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "daemon/core/trash.h"
+
+static char dir[] = "/tmp/jl-trash.XXXXXX";
+static int dirfd;
+
+static int set_up(void **state)
+{
+    (void) state;
+    memcpy(dir + sizeof dir - 7, "XXXXXX", 6);
+    if (!mkdtemp(dir))
+        return -1;
+    dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return dirfd < 0;
+}
+
+static int tear_down(void **state)
+{
+    struct jl_err e = JL_ERR_INIT;
+
+    (void) state;
+    close(dirfd);
+    return jl_remove_tree_at(AT_FDCWD, dir, &e);
+}
+
+/* Slices of `budget` until nothing is left; how many it took. */
+static unsigned empty(unsigned budget)
+{
+    for (unsigned n = 1; n < 10000; n++) {
+        unsigned left = budget;
+        int r = jd_trash_slice(dirfd, &left);
+
+        assert_true(r >= 0);
+        if (r == 0 && left == budget)
+            return n;
+    }
+    fail_msg("never empty");
+    return 0;
+}
+
+static void many_files_take_many_slices(void **state)
+{
+    char name[64];
+
+    (void) state;
+    assert_int_equal(mkdirat(dirfd, "a", 0700), 0);
+    for (int i = 0; i < 500; i++) {
+        snprintf(name, sizeof name, "a/%d", i);
+        assert_int_equal(mkdirat(dirfd, name, 0), 0); /* no right to read them */
+    }
+    assert_true(empty(64) > 7);
+    assert_int_equal(faccessat(dirfd, "a", F_OK, 0), -1);
+}
+
+static void links_are_removed_and_not_followed(void **state)
+{
+    char outside[] = "/tmp/jl-trash-out.XXXXXX";
+    int fd = mkstemp(outside);
+
+    (void) state;
+    close(fd);
+    assert_int_equal(symlinkat(outside, dirfd, "link"), 0);
+    assert_int_equal(symlinkat("/tmp", dirfd, "dir"), 0);
+    empty(64);
+    assert_int_equal(access(outside, F_OK), 0);
+    unlink(outside);
+}
+
+/* Deeper than any number of descriptors, and than any path. */
+static void a_deep_tree_goes_too(void **state)
+{
+    int at = dup(dirfd);
+
+    (void) state;
+    for (int i = 0; i < 3000; i++) {
+        int below;
+
+        assert_int_equal(mkdirat(at, "d", 0700), 0);
+        below = openat(at, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        close(at);
+        at = below;
+    }
+    close(at);
+    empty(512);
+    assert_int_equal(faccessat(dirfd, "d", F_OK, 0), -1);
+}
+
+UNIT_MAIN(cmocka_unit_test_setup_teardown(many_files_take_many_slices, set_up, tear_down),
+          cmocka_unit_test_setup_teardown(links_are_removed_and_not_followed, set_up, tear_down),
+          cmocka_unit_test_setup_teardown(a_deep_tree_goes_too, set_up, tear_down))
