@@ -7,12 +7,15 @@
  * Requests carry an id that the reply repeats; replies may come in any order. A cancelled request
  * gets a reply all the same, which front drops.
  *
- * JD_OP_STAGE reply: body empty, descriptor: a new directory for the uploads; text: its session.
+ * JD_OP_STAGE request: text "bytes=N files=N", what is to come. Reply: body empty, descriptor: a
+ *   new directory for the uploads, below IPC_LINK_STAGING_FD; text: its session.
+ * JD_OP_UNSTAGE request: text: the session.
  * JD_OP_GET_JOB_LOGS reply: body empty; descriptors: [0] the log directory's inotify descriptor
  *   (IN_MODIFY|IN_CREATE|IN_MOVED_TO), [1] output.<segment>.idx, [2] output.<segment>.log, read-only;
  *   a job that has not started yet: status IPC_LINK_WAIT, front asks again when told (EVENT) or
  *   after a second. For the next segment front asks again with `segment` set.
- * IPC_LINK_EVENT (core to front, no request): body empty, text: a job's id whose state changed.
+ * IPC_LINK_EVENT (no request): body empty. Core to front, text: a job's id whose state changed.
+ *   Front to core, text: "listening ADDRESS:PORT", once it accepts clients.
  */
 #pragma once
 
@@ -22,6 +25,8 @@
 #include "base/err.h"
 
 #define IPC_LINK_FD 3               /* front's end in front */
+#define IPC_LINK_CONF_FD 4          /* in front: a sealed memfd with its configuration, JSON */
+#define IPC_LINK_STAGING_FD 5       /* in front: the parent of staging directories, for Landlock */
 #define IPC_LINK_INLINE_MAX 65536   /* bytes of body in the frame itself */
 #define IPC_LINK_BODY_MAX (128u << 20)
 #define IPC_LINK_FDS_MAX 4

@@ -11,7 +11,6 @@
 #include "base/err.h"
 #include "base/log.h"
 
-#define JD_CONF_FD 4
 #define JD_CONF_BYTES_MAX (1u << 20)
 
 struct jd_conf {

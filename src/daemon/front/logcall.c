@@ -33,6 +33,7 @@
 #include "rpc/server.h"
 
 #define RETRY_NS JL_NS_PER_S                /* until core is asked again for a log not begun */
+#define DOUBT_NS (30 * JL_NS_PER_S)         /* of silence until the job's state is asked for */
 #define POLL_NS (250 * JL_NS_PER_MS)        /* where core could not give an inotify descriptor */
 #define TAIL_SLICE ((uint64_t) 4 << 20)     /* bytes searched before others get their turn */
 #define IN_FLIGHT_MAX ((uint64_t) 32 << 20) /* with more on the way, chunks become small */
@@ -280,6 +281,16 @@ static int poll_again(struct jl_timer *timer)
     return 0;
 }
 
+/* A core that is busy drops events. */
+static int doubt(struct jl_timer *timer)
+{
+    struct logcall *lc = JL_CONTAINER(timer, struct logcall, timer);
+
+    lc->state_known = false;
+    pump(lc);
+    return 0;
+}
+
 /* Everything that is stored has been sent. */
 static void at_the_end(struct logcall *lc)
 {
@@ -289,8 +300,8 @@ static void at_the_end(struct logcall *lc)
     }
     if (!lc->state_known && lc->req.id == 0)
         ask_state(lc);
-    if (lc->polled)
-        jl_loop_arm(loop_of(lc), &lc->timer, jl_now_ns() + POLL_NS, poll_again);
+    jl_loop_arm(loop_of(lc), &lc->timer, jl_now_ns() + (lc->polled ? POLL_NS : DOUBT_NS),
+                lc->polled ? poll_again : doubt);
 }
 
 /* Sends the next chunk, if the client is ready for one. */

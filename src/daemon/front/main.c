@@ -22,6 +22,8 @@
 #include "rpc/server.h"
 
 #define DOWN_GRACE_MS 2000
+#define BIND_TRIES 15
+#define BIND_WAIT_NS (100 * JL_NS_PER_MS)
 #define GONE_GRACE_MS 200 /* core is gone: only time for the answers to leave */
 
 static void begin_end(struct jd_front *front, const char *why, unsigned grace_ms)
@@ -138,7 +140,7 @@ static int staging_root(void)
 {
     struct stat st;
 
-    return fstat(JD_STAGING_ROOT_FD, &st) == 0 && S_ISDIR(st.st_mode) ? JD_STAGING_ROOT_FD : -1;
+    return fstat(IPC_LINK_STAGING_FD, &st) == 0 && S_ISDIR(st.st_mode) ? IPC_LINK_STAGING_FD : -1;
 }
 
 static int serve(struct jd_front *front, struct jl_err *e)
@@ -162,8 +164,16 @@ static int serve(struct jd_front *front, struct jl_err *e)
         .age_ms = c->max_age_ms,
         /* age_grace_ms stays 0, never: a long log stream must not be cut (api.md, transport) */
     };
-    int r = rpc_server_new(&opts, &handlers, front, &front->server, e);
+    int r;
 
+    /* A front whose core was killed gives the port back when it notices; that may be just now. */
+    for (int tries = 0;; tries++) {
+        r = rpc_server_new(&opts, &handlers, front, &front->server, e);
+        if (r != -EADDRINUSE || tries == BIND_TRIES)
+            break;
+        jl_err_clear(e);
+        jl_sleep_ns(BIND_WAIT_NS);
+    }
     if (r < 0)
         return r;
     jd_conf_forget_key(&front->conf);
@@ -214,10 +224,10 @@ static int start(struct jd_front *front, struct jl_err *e)
                          "server.frontUser");
     umask(0022);
     raise_limits(front);
-    r = jd_conf_read(&front->conf, JD_CONF_FD, e);
+    r = jd_conf_read(&front->conf, IPC_LINK_CONF_FD, e);
     if (r < 0)
         return jl_hint(e, "joblet starts joblet-front; it is no use alone");
-    jl_close(JD_CONF_FD);
+    jl_close(IPC_LINK_CONF_FD);
     jl_log.level = front->conf.log_level;
     jl_log.json = front->conf.log_json;
     front->loop = jl_loop_new();
@@ -236,6 +246,11 @@ static int start(struct jd_front *front, struct jl_err *e)
         r = serve(front, e);
     if (r < 0)
         return r;
+    if (staging_root() < 0)
+        jl_log_warn("front.sandbox",
+                    "core passed no staging root (descriptor %d); Landlock leaves "
+                    "the right to make files",
+                    IPC_LINK_STAGING_FD);
     if (landlock == 0)
         jl_log_warn("front.sandbox", "this kernel has no Landlock; seccomp and the unprivileged "
                                      "user alone keep joblet-front from files");

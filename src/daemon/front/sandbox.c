@@ -48,11 +48,15 @@ static uint64_t all_of_files(int abi)
     return all;
 }
 
+/* What writing uploads needs. */
+#define FS_STAGING                                                                                 \
+    (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_DIR | LANDLOCK_ACCESS_FS_MAKE_DIR |   \
+     LANDLOCK_ACCESS_FS_MAKE_REG)
+
 static int add_rules(int ruleset, int abi, int staging_fd, uint16_t port, struct jl_err *e)
 {
     struct landlock_path_beneath_attr staging = {
-        .allowed_access = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
-                          LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG,
+        .allowed_access = FS_STAGING,
         .parent_fd = staging_fd,
     };
     struct net_port_attr bind_port = { NET_BIND_TCP, port };
@@ -77,6 +81,8 @@ static int landlock(int staging_fd, uint16_t port, int *ret_abi, struct jl_err *
     if (abi <= 0)
         return 0; /* not in this kernel, or switched off: the caller says so */
     attr.fs = all_of_files((int) abi);
+    if (staging_fd < 0)
+        attr.fs &= ~FS_STAGING;
     if (abi >= 4) {
         attr.net = NET_BIND_TCP | NET_CONNECT_TCP;
         size = offsetof(struct ruleset_attr, scoped);

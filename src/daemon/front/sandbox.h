@@ -19,11 +19,9 @@
 
 #include "base/err.h"
 
-/* Where core makes staging directories, as a descriptor, so that Landlock can allow it. Without it
- * uploads work only where there is no Landlock. */
-#define JD_STAGING_ROOT_FD 5
-
-/* staging_fd may be -1. ret_landlock: the ABI in force, 0 none. 0 or -errno with e filled. */
+/* staging_fd: the parent of all staging directories; -1: not known, then Landlock leaves the right
+ * to make files and directories alone. ret_landlock: the ABI in force, 0 none. 0 or -errno with e
+ * filled. */
 int jd_sandbox_files(int staging_fd, uint16_t port, int *ret_landlock, struct jl_err *e);
 
 /* 0 or -errno with e filled. */
