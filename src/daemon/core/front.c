@@ -23,7 +23,6 @@
 #include "daemon/core/request.h"
 #include "os/pidfd.h"
 
-#define CONF_FD 4
 #define CONF_BYTES_MAX (1u << 20)
 #define SOCKET_BYTES (1 << 20)
 #define STABLE_NS (10 * JL_NS_PER_S) /* alive that long: the next death is a first one again */
@@ -240,7 +239,8 @@ static int spawn(struct jd_front *f, int link, int conf, struct jl_err *e)
     char *envp[] = { (char *) "PATH=/usr/bin:/bin", (char *) "LANG=C.UTF-8", NULL };
     struct jl_spawn_fd fds[] = { { jl_log.fd, STDERR_FILENO },
                                  { link, IPC_LINK_FD },
-                                 { conf, CONF_FD } };
+                                 { conf, IPC_LINK_CONF_FD },
+                                 { f->core->stages.dirfd, IPC_LINK_STAGING_FD } };
     struct jl_spawn s = JL_SPAWN_INIT;
 
     s.path = f->core->front_path;
