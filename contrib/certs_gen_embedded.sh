@@ -109,26 +109,21 @@ joblet.defaultPidsLimit|4096|off|processes and threads a job may have
 joblet.maxConcurrentJobs|0|off|running jobs; more wait as PENDING; 0: no limit
 joblet.jobTimeout|0s|off|longest run time of a job that names none; 0: no limit
 joblet.stopGrace|10s|off|from SIGTERM to SIGKILL
-joblet.cleanupTimeout|100ms|off|
 joblet.retention|{max_jobs: 1000, max_age: 168h}|off|ended jobs that are kept
 job.init|true|off|a tiny init as process 1 of every job
-cgroup.baseDir|/sys/fs/cgroup/joblet.slice/joblet.service|off|parent of the jobs' control groups
-cgroup.enableControllers|[cpu, memory, io, pids, cpuset]|off|
+cgroup.baseDir|""|off|parent of the jobs' control groups; empty: one for each prefix
 filesystem.baseDir|@PREFIX@/jobs|off|
 filesystem.workspaceDir|/work|off|workspace inside the job
 filesystem.tmpSize|64MB|off|size of a job's /tmp
-filesystem.allowedMounts|[/usr, /bin, /sbin, /lib, /lib32, /lib64]|off|host paths of jobs without a runtime, read-only
-isolation.userns|true|off|own user ids for each job, where the kernel can map mounts
+filesystem.allowedMounts|[/usr/bin, /bin, /usr/sbin, /sbin, /lib, /lib32, /lib64, /usr/lib, /usr/lib32, /usr/lib64, /usr/libexec, /usr/local, /usr/share/zoneinfo, /usr/share/ca-certificates, /etc/alternatives, /etc/ld.so.cache, /etc/ssl, /etc/ca-certificates]|off|host paths that jobs see, read-only
+isolation.userns|auto|off|user ids of its own for each job; auto: where the kernel can map mounts
 network.default_network|bridge|off|network of jobs that name none
-network.allow_custom_networks|true|off|
-network.allow_host_network|false|off|permit --network=host
-volumes.base_path|@PREFIX@/volumes|off|
-volumes.default_disk_quota_bytes|1048576|off|workspace of jobs without volumes
-runtime.base_path|@PREFIX@/runtimes|off|
-oci.runtime|joblet-run|off|the OCI runtime that starts jobs
+volumes.default_disk_quota_bytes|1048576|off|room in /work for the job's own files, uploads not counted
+oci.runtime|""|off|another OCI runtime to start jobs with, such as /usr/bin/crun
 logs.directory|@PREFIX@/logs|off|
-logs.retention_days|7|off|
-logs.max_size|0|off|of one job's log; 0: no limit
+logs.retention_days|7|off|of logs of ended jobs; 0: no limit
+audit.enabled|true|off|a line for each changing and each refused call
+audit.file|@PREFIX@/logs/audit.log|off|
 logging.level|INFO|on|DEBUG, INFO, WARN or ERROR
 logging.format|text|off|text or json
 logging.output|stdout|off|stdout, stderr or a file
@@ -137,6 +132,7 @@ grpc.maxSendMsgSize|134217728|off|
 grpc.maxConcurrentStreams|1000|off|
 grpc.keepAliveTime|10s|off|
 grpc.keepAliveTimeout|3s|off|
+grpc.maxConnectionAge|1800s|off|
 TABLE
 }
 
@@ -203,7 +199,8 @@ default_address() {
 check_args() {
     local n
     command -v openssl >/dev/null 2>&1 || die "openssl is missing" "apt-get install openssl"
-    [[ $prefix == /* ]] || usage_error "--prefix-dir wants an absolute path, got '$prefix'"
+    [ -n "$prefix" ] || usage_error "--prefix-dir is empty"
+    [[ $prefix == /* ]] || prefix=$PWD/$prefix
     config_dir=${config_dir:-$prefix/config}
     [[ $prefix$config_dir != *[\"\\$'\n']* ]] ||
         usage_error "a quote, backslash or line break in a directory's name"
