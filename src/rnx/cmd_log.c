@@ -1,4 +1,5 @@
 /* cmd_log.c - rnx job log. */
+#include "api/status.h"
 #include "base/cleanup.h"
 #include "rnx/logs.h"
 #include "rnx/remote.h"
@@ -21,25 +22,52 @@ static const struct rnx_opt items[] = {
       "begin each line with the time it was written" },
 };
 
+/*
+ * The whole id, once and for all calls that may follow. Also tells a server that was never there
+ * from one that goes away later. 0; -errno with e filled.
+ */
+static int look_up(struct rnx *x, char *word, char *id, size_t size, struct jl_err *e)
+{
+    Joblet__GetJobStatusRequest request = JOBLET__GET_JOB_STATUS_REQUEST__INIT;
+    ProtobufCMessage *reply = NULL;
+    struct rpc_status st = { 0 };
+    int r;
+
+    snprintf(id, size, "%s", word);
+    request.uuid = word;
+    r = rnx_call(x, "/joblet.JobService/GetJobStatus", &request.base,
+                 &joblet__get_job_status_response__descriptor, 0, &reply, &st, e);
+    if (r < 0 && st.code == API_UNAVAILABLE) { /* it is just starting: worth waiting */
+        jl_err_clear(e);
+        return 0;
+    }
+    if (r < 0)
+        return rnx_job_refused(&st, word, e);
+    snprintf(id, size, "%s", ((const Joblet__GetJobStatusResponse *) reply)->uuid);
+    protobuf_c_message_free_unpacked(reply, NULL);
+    return 0;
+}
+
 static int run_log(struct rnx *x, int argc, char **argv, struct jl_err *e)
 {
     _strv_ struct jl_strv words = JL_STRV_INIT;
     struct log_opts o = { .follow = true };
-    struct rnx_log_opts lo = { 0 };
+    struct rnx_log_opts lo = { .established = true };
+    char id[256];
     int r = rnx_parse(x, &o, argc, argv, false, &words, e);
 
     if (r != 0)
         return r < 0 ? r : 0;
     if (words.len != 1)
         return rnx_usage(e, "rnx job log wants one job id");
-    r = rnx_connect(x, e);
+    r = look_up(x, words.items[0], id, sizeof id, e);
     if (r < 0)
         return r;
     lo.follow = o.follow && !o.no_follow;
     lo.timestamps = o.timestamps;
     lo.tail = o.tail;
     rnx_catch_signals(x);
-    r = rnx_log_stream(x, words.items[0], &lo, e);
+    r = rnx_log_stream(x, id, &lo, e);
     if (r == 1)
         fprintf(stderr, "rnx: no longer following; the job runs on\n");
     return r < 0 ? r : 0;

@@ -1,5 +1,8 @@
 /* cmd_nodes.c - the nodes of the configuration; makes no connection. */
+#include <errno.h>
+
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "rnx/cmd.h"
 #include "rnx/out.h"
 #include "rpc/tls.h"
@@ -8,7 +11,8 @@
 static const char *problem_of(const struct rnx_node *n, struct jl_err *e)
 {
     struct rpc_tls tls = { n->cert, n->key, n->ca };
-    char host[256], port[8];
+    char host[256], port[8], when[JL_RFC3339_MAX];
+    long long not_after;
 
     if (rnx_split_address(n->address, host, sizeof host, port, sizeof port) < 0)
         return "the address is neither host nor host:port";
@@ -16,6 +20,12 @@ static const char *problem_of(const struct rnx_node *n, struct jl_err *e)
         return "cert, key and ca are needed";
     if (rpc_tls_check(&tls, n->name, e) < 0)
         return e->text;
+    not_after = rpc_tls_not_after(n->cert);
+    if (not_after != 0 && not_after < (long long) (jl_wall_ns() / JL_NS_PER_S)) {
+        jl_rfc3339((uint64_t) not_after * JL_NS_PER_S, 0, when);
+        jl_refuse(e, EINVAL, "the certificate expired at %s", when);
+        return e->text;
+    }
     return "";
 }
 

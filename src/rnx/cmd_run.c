@@ -48,6 +48,8 @@ static void print_text(FILE *to, const struct rnx *x, const struct rnx_run_opts 
                                      : s->schedule);
     else if (r->start_time[0])
         fprintf(to, "StartTime: %s\n", rnx_tame(r->start_time, tame, sizeof tame));
+    else if (strcmp(r->status, "PENDING") != 0) /* it is just starting */
+        fprintf(to, "StartTime: %s\n", jl_rfc3339(jl_wall_ns(), 3, line));
     if (s->uploads.n_files)
         fprintf(to, "Files: %zu uploaded successfully\n", s->uploads.n_files);
     if (q->n_environment)
@@ -116,6 +118,8 @@ static int wait_ended(struct rnx *x, const char *id, Joblet__GetJobStatusRespons
                                      id);
         jl_err_clear(e);
         rnx_sleep_ns(pause);
+        if (r < 0 && (r = rnx_reconnect(x, e)) < 0)
+            return r;
         pause = pause * 2 > JL_NS_PER_S ? JL_NS_PER_S : pause * 2;
     }
 }

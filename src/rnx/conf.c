@@ -1,6 +1,7 @@
 /* conf.c - see conf.h. */
 #include "rnx/conf.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <sys/stat.h>
 
@@ -149,6 +150,7 @@ int rnx_split_address(const char *address, char *host, size_t host_size, char *p
     const char *colon = strrchr(address, ':');
     const char *begin = address, *end = address + strlen(address), *p = "";
     uint64_t number = 0;
+    struct in6_addr v6;
 
     if (address[0] == '[') {
         begin++;
@@ -162,6 +164,8 @@ int rnx_split_address(const char *address, char *host, size_t host_size, char *p
         p = colon + 1;
         if (*p == '\0')
             return -EINVAL;
+    } else if (colon && inet_pton(AF_INET6, address, &v6) != 1) {
+        return -EINVAL;
     }
     if (end == begin || (size_t) (end - begin) >= host_size || strlen(p) >= port_size)
         return -EINVAL;

@@ -170,6 +170,8 @@ static int stream_once(struct reader *rd, struct rpc_status *st, struct jl_err *
     rpc_stream_close(s);
     if (rnx_interrupted())
         return 1;
+    if (r < 0)
+        st->code = API_OK; /* it was not the server that said no */
     if (r == 0 && st->code != API_OK)
         return rnx_refused(rd->x, st, e);
     return r;
@@ -214,5 +216,8 @@ int rnx_log_stream(struct rnx *x, const char *id, const struct rnx_log_opts *o, 
             return 1;
         backoff = backoff * 2 > BACKOFF_MAX_NS ? BACKOFF_MAX_NS : backoff * 2;
         jl_err_clear(e);
+        r = rnx_reconnect(x, e);
+        if (r < 0)
+            return r;
     }
 }

@@ -66,10 +66,12 @@ int rnx_connect(struct rnx *x, struct jl_err *e)
             return r;
         x->have_conf = true;
     }
-    if (x->conf.world_readable)
+    if (x->conf.world_readable) {
+        x->conf.world_readable = false; /* said once */
         rnx_warn("%s holds private keys and others can read or change it (mode %04o); "
                  "chmod 600 it",
                  x->conf.path, x->conf.mode);
+    }
     r = rnx_conf_choose(&x->conf, x->g.node, &x->node, x->address, sizeof x->address, e);
     if (r < 0)
         return r;
@@ -89,6 +91,20 @@ int rnx_connect(struct rnx *x, struct jl_err *e)
     if (r < 0)
         return jl_wrap(e, "%s: node '%s'", x->conf.path, x->node->name);
     return 0;
+}
+
+int rnx_reconnect(struct rnx *x, struct jl_err *e)
+{
+    bool watched = watched_client != NULL;
+    int r;
+
+    watched_client = NULL;
+    rpc_client_free(x->client);
+    x->client = NULL;
+    r = rnx_connect(x, e);
+    if (r == 0 && watched)
+        watched_client = x->client;
+    return r;
 }
 
 int rnx_refused(struct rnx *x, const struct rpc_status *st, struct jl_err *e)
@@ -146,8 +162,10 @@ int rnx_call(struct rnx *x, const char *method, const ProtobufCMessage *request,
         timeout_ns = x->timeout_ns;
     r = rpc_client_unary(x->client, method, packed, len, (unsigned) (timeout_ns / JL_NS_PER_MS),
                          &reply, st, e);
-    if (r < 0)
+    if (r < 0) {
+        st->code = API_OK; /* it was not the server that said no */
         return r;
+    }
     if (st->code != API_OK)
         return rnx_refused(x, st, e);
     r = api_unpack_reply(reply_type, reply.data, reply.len, ret_reply, e);

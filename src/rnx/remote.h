@@ -15,6 +15,10 @@
  * Warns when others can read the keys. 0, or -errno with e filled. */
 int rnx_connect(struct rnx *x, struct jl_err *e);
 
+/* Throws the connection away, and with it how long the transport wants to wait before it tries once
+ * more; the next call dials at once. Same answers. */
+int rnx_reconnect(struct rnx *x, struct jl_err *e);
+
 /*
  * One unary call. timeout_ns 0: x->timeout_ns. On success *ret_reply is the caller's, for
  * protobuf_c_message_free_unpacked(). 0; or -errno with e filled; st, when not NULL, then says

@@ -1,0 +1,278 @@
+#!/usr/bin/env bats
+# rnx without a server: help, refusals, configuration, nodes.
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+    load helper
+    load_common
+    make_instance
+}
+
+@test "rnx alone and help list the commands; each command has help" {
+    run "$rnx"
+    expect 0 "job run"
+    run "$rnx" help
+    expect 0 "config-help"
+    for c in "job run" "job list" "job status" "job log" "job stop" nodes version config-help completion help; do
+        # shellcheck disable=SC2086
+        run "$rnx" help $c
+        expect 0 "Usage: rnx $c"
+        # shellcheck disable=SC2086
+        run "$rnx" $c --help
+        expect 0 "Usage: rnx $c"
+    done
+    run "$rnx" run -h
+    expect 0 "or: rnx run" "--max-memory=N"
+    run "$rnx" job
+    expect 0 "job status"
+    run "$rnx" job --help
+    expect 0
+}
+
+@test "an unknown command or flag is a usage error and names the word" {
+    run "$rnx" sing
+    expect 2 "Error: unknown command: sing"
+    run "$rnx" job sing
+    expect 2 "unknown command: job sing"
+    run "$rnx" help sing
+    expect 2
+    run "$rnx" --sing list
+    expect 2 "unknown flag: --sing"
+    run "$rnx" job run --max-cpus=5 true
+    expect 2 "unknown flag: --max-cpus"
+    run "$rnx" job run -z true
+    expect 2 "unknown flag: -z"
+    run "$rnx" list -fx
+    expect 2 "unknown flag"
+}
+
+@test "commands that are not built yet are known and say so" {
+    for c in "workflow run x" "volume create x" "network list" "runtime list" "monitor status" monitor admin \
+        "job cancel x" "cancel x" "delete x" "delete-all" "metrics x" "runtime build x"; do
+        # shellcheck disable=SC2086
+        run "$rnx" --config "$conf" $c
+        expect 1 "not built yet"
+        hasnt "unknown"
+    done
+    run "$rnx" --config "$conf" run --workflow=x.yml
+    expect 1 "not built yet"
+    run "$rnx" --config "$conf" list --workflow
+    expect 1 "not built yet"
+    run "$rnx" help workflow run
+    expect 0 "Not built yet"
+}
+
+@test "errors are one line on standard error" {
+    "$rnx" list >out 2>err || true
+    [ ! -s out ]
+    [ "$(wc -l <err)" -eq 1 ]
+    grep -q '^Error: no client configuration was found.*rnx config-help' err
+}
+
+@test "without a configuration: exit 1 for what needs a server, 0 for what does not" {
+    for c in "list" "status abcd" "log abcd" "stop abcd" "run true" nodes; do
+        # shellcheck disable=SC2086
+        run "$rnx" $c
+        expect 1 "no client configuration was found" "config-help"
+    done
+    run "$rnx" version
+    expect 0 "rnx    0."
+    run "$rnx" --version
+    expect 0
+    run "$rnx" config-help
+    expect 0 "nodes:" "~/.rnx/rnx-config.yml" "scp server:"
+    run "$rnx" completion bash
+    expect 0
+}
+
+@test "the configuration is looked for in the documented order" {
+    node() { "$rnx" "$@" nodes --json | jq -r '.[0].name'; }
+    make() { mkdir -p "$(dirname "$1")" && printf 'nodes:\n  %s: {address: h}\n' "$2" >"$1" && chmod 600 "$1"; }
+    make "$HOME/.rnx/rnx-config.yml" home
+    [ "$(node)" = home ]
+    make config/rnx-config.yml subdir
+    [ "$(node)" = subdir ]
+    make rnx-config.yml here
+    [ "$(node)" = here ]
+    make env.yml env
+    RNX_CONFIG=env.yml run node
+    [ "$output" = env ]
+    RNX_CONFIG=missing.yml run node
+    [ "$output" = here ]
+    make flag.yml flag
+    RNX_CONFIG=env.yml run node --config=flag.yml
+    [ "$output" = flag ]
+    run "$rnx" --config=missing.yml nodes
+    expect 1 "missing.yml"
+}
+
+@test "a bad configuration is refused with file and line" {
+    printf 'nodes:\n  default:\n    adress: h\n' >c.yml
+    run "$rnx" --config c.yml nodes
+    expect 1 "c.yml:3:5: unknown key 'adress'" "address"
+    printf 'nodes: {}\n' >c.yml
+    run "$rnx" --config c.yml nodes
+    expect 1 "no node"
+    printf 'nodes:\n  a: {address: h}\n  a: {address: h}\n' >c.yml
+    run "$rnx" --config c.yml nodes
+    expect 1 "given twice"
+    head -c 2000000 /dev/zero | tr '\0' '#' >c.yml
+    run "$rnx" --config c.yml nodes
+    expect 1 "larger than"
+    run "$rnx" --config . nodes
+    expect 1
+}
+
+@test "nodes: sorted, keys never shown, the default marked, problems named" {
+    sed 's/^  default:/  zeta:/' "$conf" >two.yml
+    sed -n '/^  default:/,$p' "$conf" >>two.yml
+    printf '  broken:\n    address: "h:1"\n    cert: nonsense\n    key: nonsense\n    ca: nonsense\n' >>two.yml
+    chmod 600 two.yml
+    run "$rnx" --config two.yml nodes
+    expect 0 "* default" "  zeta" "Cert:    ***"
+    hasnt BEGIN
+    run "$rnx" --config two.yml nodes --json
+    expect 0
+    hasnt BEGIN
+    hasnt PRIVATE
+    [ "$(jq -r '[.[].name] | join(" ")' <<<"$output")" = "broken default zeta" ]
+    [ "$(jq -c '[.[].status]' <<<"$output")" = '["error","active","active"]' ]
+    [ "$(jq -c '[.[].default]' <<<"$output")" = '[false,true,false]' ]
+    [ "$(jq -r '.[1].key' <<<"$output")" = '***' ]
+    certs_client_expired "$inst" admin old.yml
+    run "$rnx" --config old.yml nodes
+    has "expired at"
+}
+
+@test "unknown node, and what stands in the environment" {
+    run "$rnx" --config "$conf" --node=nowhere list
+    expect 1 "'nowhere' not found in configuration" "default"
+    RNX_NODE=elsewhere run "$rnx" --config "$conf" list
+    expect 1 "'elsewhere' not found in configuration"
+    RNX_OUTPUT_FORMAT=xml run "$rnx" --config "$conf" nodes
+    expect 2 "RNX_OUTPUT_FORMAT"
+    RNX_OUTPUT_FORMAT=json run "$rnx" --config "$conf" nodes
+    expect 0
+    [ "${output:0:1}" = "[" ]
+    RNX_TIMEOUT=soon run "$rnx" --config "$conf" list
+    expect 2 "RNX_TIMEOUT"
+    RNX_SERVER='a:b:c:' run "$rnx" --config "$conf" list
+    expect 1 "RNX_SERVER"
+}
+
+@test "a server that is not there: exit 1, its address and what to do" {
+    run "$rnx" --config "$conf" list
+    expect 1 "127.0.0.1:" "refused" "daemon"
+    RNX_SERVER=127.0.0.1:1 run "$rnx" --config "$conf" list
+    expect 1 "127.0.0.1:1:"
+    start=$SECONDS
+    run "$rnx" --config "$conf" log abcd1234
+    expect 1 "refused"
+    [ $((SECONDS - start)) -lt 10 ]
+}
+
+@test "a configuration that others can read is warned of" {
+    cp "$conf" open.yml
+    chmod 644 open.yml
+    run "$rnx" --config open.yml list
+    has "Warning: open.yml holds private keys"
+    has "0644"
+    chmod 640 open.yml
+    run "$rnx" --config open.yml list
+    hasnt Warning
+}
+
+@test "run: what is wrong with flags and values is said before anything is sent" {
+    refused() {
+        local want=$1
+        shift
+        run "$rnx" --config "$conf" run "$@"
+        expect 2 "$want" || return 1
+        hasnt "refused"
+    }
+    refused "a command" # none
+    refused "a command" --
+    refused "--max-cpu wants a whole number, got 'ten'" --max-cpu=ten true
+    refused "--max-cpu=10001 is outside 0 to 10000" --max-cpu 10001 true
+    refused "--max-memory=-1 is outside" --max-memory=-1 true
+    refused "--max-memory needs a value" --max-memory
+    refused "--cpu-cores wants" --cpu-cores=a-b true
+    refused "--timeout wants" --timeout=soon true
+    refused "--schedule='never'" --schedule=never true
+    refused "is over since" --schedule=2001-01-01T00:00:00Z true
+    refused "--env wants NAME=VALUE" --env=FOO true
+    refused "is no name of a variable" -e 1A=x true
+    refused "is no name of a variable" -e =x true
+    refused "by --env and by --secret-env" -e A=1 -s A=2 true
+    refused "longer than 32768" -e "A=$(printf '%040000d' 0)" true
+    run "$rnx" --config "$conf" run -s "1=hush-hush" true
+    hasnt hush-hush
+}
+
+@test "run: uploads that cannot be are refused before anything is sent" {
+    mkdir dir
+    run "$rnx" --config "$conf" run --upload=dir true
+    expect 1 "--upload-dir=dir" "is a directory"
+    run "$rnx" --config "$conf" run --upload=missing true
+    expect 1 "missing"
+    hasnt "connect"
+    echo >file
+    run "$rnx" --config "$conf" run --upload-dir=file true
+    expect 1 "--upload=file"
+    mkfifo pipe
+    run "$rnx" --config "$conf" run --upload=pipe true
+    expect 1 "not a regular file"
+    echo >dir/file
+    run "$rnx" --config "$conf" run --upload=file --upload=dir/file true
+    expect 1 "two uploads would be 'file'"
+    truncate -s 129M big
+    run "$rnx" --config "$conf" run --upload=big true
+    expect 1 "up to 128 MB"
+    mkdir -p dir/etc
+    run "$rnx" --config "$conf" run --upload-dir=dir true
+    expect 1 "etc"
+}
+
+@test "status, log and stop want an id" {
+    run "$rnx" --config "$conf" status
+    expect 2 "wants one job id"
+    run "$rnx" --config "$conf" log a b
+    expect 2
+    run "$rnx" --config "$conf" stop
+    expect 2
+    run "$rnx" --config "$conf" log --tail=0 abcd
+    expect 2 "--tail"
+    run "$rnx" --config "$conf" list extra
+    expect 2 "extra"
+}
+
+@test "the completion script that is shipped is the one that rnx prints" {
+    "$rnx" completion bash >now
+    diff "$top/contrib/completions/rnx.bash" now
+    bash -n now
+    run bash -c 'source now; COMP_WORDS=(rnx job run --max); COMP_CWORD=3; compopt() { :; }; _rnx; echo "${COMPREPLY[@]}"'
+    has "--max-cpu="
+    has "--max-memory="
+    run bash -c 'source now; COMP_WORDS=(rnx st); COMP_CWORD=1; _rnx; echo "${COMPREPLY[@]}"'
+    has status
+    has stop
+    run "$rnx" completion fish
+    expect 1
+}
+
+@test "every flag and command of help is in rnx(1)" {
+    sed 's/\\-/-/g' "$top/docs/man/rnx.1" >man
+    for c in "" "job run" "job list" "job status" "job log" "job stop"; do
+        # shellcheck disable=SC2086
+        "$rnx" help $c | grep -oE -- '--[a-z][a-z-]+' | sort -u >flags
+        while read -r flag; do grep -q -- "$flag" man || { echo "$flag is not in rnx.1"; false; }; done <flags
+    done
+    for c in nodes version config-help completion help; do grep -q "^\.SS \"\?$c" man; done
+}
+
+@test "standard output that nobody reads any more ends rnx quietly" {
+    run bash -o pipefail -c "{ '$rnx' config-help; echo status \$? >&2; } | true"
+    hasnt Error
+    hasnt rnx:
+}

@@ -1,0 +1,158 @@
+/* rnx/upload: what is read from the user's files, and what is left out. */
+#include "rnx/upload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "unit.h"
+
+static char dir[64];
+static struct rnx_uploads u;
+static struct jl_err e;
+
+static void put(const char *path, const char *text, mode_t mode)
+{
+    _close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    assert_true(fd >= 0);
+    assert_int_equal(jl_write_all(fd, text, strlen(text)), 0);
+    assert_int_equal(fchmod(fd, mode), 0);
+}
+
+static int setup(void **state)
+{
+    (void) state;
+    snprintf(dir, sizeof dir, "/tmp/rnx-upload-XXXXXX");
+    memset(&u, 0, sizeof u);
+    jl_err_clear(&e);
+    return !mkdtemp(dir) || chdir(dir) < 0;
+}
+
+static int teardown(void **state)
+{
+    (void) state;
+    rnx_uploads_done(&u);
+    return chdir("/") < 0 || jl_remove_tree_at(AT_FDCWD, dir, &e) < 0;
+}
+
+static void upload_file_has_its_base_name_mode_and_bytes(void **state)
+{
+    const Joblet__FileUpload *f;
+
+    (void) state;
+    mkdir("sub", 0700);
+    put("sub/x.sh", "text", 04755);
+    assert_int_equal(rnx_upload_file(&u, "sub/x.sh", &e), 0);
+    assert_int_equal(rnx_upload_check(&u, &e), 0);
+    f = rnx_upload_find(&u, "x.sh");
+    assert_non_null(f);
+    assert_int_equal(f->mode, 0755); /* no set-uid */
+    assert_int_equal(f->content.len, 4);
+    assert_memory_equal(f->content.data, "text", 4);
+    assert_int_equal(u.n_files, 1);
+    assert_int_equal(u.bytes, 4);
+}
+
+static void upload_empty_file(void **state)
+{
+    (void) state;
+    put("empty", "", 0644);
+    assert_int_equal(rnx_upload_file(&u, "empty", &e), 0);
+    assert_int_equal(u.items[0]->content.len, 0);
+}
+
+static void upload_dir_keeps_paths_and_empty_directories(void **state)
+{
+    (void) state;
+    mkdir("d", 0755);
+    mkdir("d/a", 0750);
+    mkdir("d/a/empty", 0711);
+    put("d/a/f", "1", 0640);
+    put("d/.hidden", "2", 0600);
+    assert_int_equal(rnx_upload_dir(&u, "d", &e), 0);
+    assert_int_equal(rnx_upload_check(&u, &e), 0);
+    assert_int_equal(u.n, 4);
+    assert_int_equal(u.n_files, 2);
+    assert_true(rnx_upload_find(&u, "a")->is_directory);
+    assert_int_equal(rnx_upload_find(&u, "a/empty")->mode, 0711);
+    assert_int_equal(rnx_upload_find(&u, "a/f")->mode, 0640);
+    assert_non_null(rnx_upload_find(&u, ".hidden"));
+    assert_string_equal(u.items[1]->path, "a"); /* before what is in it */
+}
+
+static void upload_links_stay_inside(void **state)
+{
+    (void) state;
+    mkdir("d", 0755);
+    mkdir("d/a", 0755);
+    mkdir("d-other", 0755); /* same beginning, not inside */
+    put("d/a/f", "1", 0644);
+    put("secret", "no", 0644);
+    put("d-other/x", "no", 0644);
+    assert_int_equal(symlink("a/f", "d/good"), 0);
+    assert_int_equal(symlink("a", "d/gooddir"), 0);
+    assert_int_equal(symlink("../secret", "d/out"), 0);
+    assert_int_equal(symlink("../../d-other/x", "d/a/near"), 0);
+    assert_int_equal(symlink("..", "d/a/circle"), 0);
+    assert_int_equal(symlink("self", "d/self"), 0);
+    assert_int_equal(mkfifo("d/fifo", 0600), 0);
+    assert_int_equal(rnx_upload_dir(&u, "d/.", &e), 0);
+    assert_int_equal(rnx_upload_check(&u, &e), 0);
+    assert_non_null(rnx_upload_find(&u, "good"));
+    assert_non_null(rnx_upload_find(&u, "gooddir/f"));
+    assert_int_equal(u.n, 5); /* a, a/f, good, gooddir, gooddir/f */
+}
+
+static void refused(int r, const char *want)
+{
+    assert_true(r < 0);
+    if (!strstr(e.text, want) && !strstr(e.hint, want))
+        fail_msg("'%s' / '%s' does not say '%s'", e.text, e.hint, want);
+}
+
+static void upload_refusals(void **state)
+{
+    (void) state;
+    mkdir("d", 0755);
+    put("f", "1", 0644);
+    put("d/f", "1", 0644);
+    refused(rnx_upload_file(&u, "d", &e), "--upload-dir=d");
+    refused(rnx_upload_file(&u, "missing", &e), "missing");
+    refused(rnx_upload_file(&u, "/dev/null", &e), "not a regular file");
+    refused(rnx_upload_dir(&u, "f", &e), "--upload=f");
+    refused(rnx_upload_dir(&u, "missing", &e), "missing");
+    assert_int_equal(truncate("d/f", (off_t) RNX_UPLOAD_MAX_BYTES + 1), 0);
+    refused(rnx_upload_file(&u, "d/f", &e), "128 MB");
+    assert_int_equal(truncate("d/f", 1), 0);
+    assert_int_equal(rnx_upload_file(&u, "f", &e), 0);
+    assert_int_equal(rnx_upload_dir(&u, "d", &e), 0);
+    refused(rnx_upload_check(&u, &e), "two uploads would be 'f'");
+}
+
+static void upload_same_directory_twice(void **state)
+{
+    (void) state;
+    mkdir("a", 0755);
+    mkdir("a/x", 0755);
+    mkdir("b", 0755);
+    mkdir("b/x", 0755);
+    put("a/x/1", "1", 0644);
+    put("b/x/2", "2", 0644);
+    assert_int_equal(rnx_upload_dir(&u, "a", &e), 0);
+    assert_int_equal(rnx_upload_dir(&u, "b", &e), 0);
+    assert_int_equal(rnx_upload_check(&u, &e), 0);
+    assert_int_equal(u.n, 3);
+}
+
+UNIT_MAIN(cmocka_unit_test_setup_teardown(upload_file_has_its_base_name_mode_and_bytes, setup,
+                                          teardown),
+          cmocka_unit_test_setup_teardown(upload_empty_file, setup, teardown),
+          cmocka_unit_test_setup_teardown(upload_dir_keeps_paths_and_empty_directories, setup,
+                                          teardown),
+          cmocka_unit_test_setup_teardown(upload_links_stay_inside, setup, teardown),
+          cmocka_unit_test_setup_teardown(upload_refusals, setup, teardown),
+          cmocka_unit_test_setup_teardown(upload_same_directory_twice, setup, teardown))
