@@ -101,6 +101,7 @@ int rpc_stream_open(struct rpc_client *c, const char *method, const void *req, s
 {
     struct rpc_stream *s = calloc(1, sizeof *s);
     gpr_timespec deadline = gpr_inf_future(GPR_CLOCK_MONOTONIC);
+    grpc_slice name;
 
     if (!s)
         return jl_fail(e, ENOMEM, "call %s", method);
@@ -112,8 +113,10 @@ int rpc_stream_open(struct rpc_client *c, const char *method, const void *req, s
     s->details = grpc_empty_slice();
     grpc_metadata_array_init(&s->headers);
     grpc_metadata_array_init(&s->trailers);
-    s->call = grpc_channel_create_call(c->channel, NULL, GRPC_PROPAGATE_DEFAULTS, s->cq,
-                                       grpc_slice_from_copied_string(method), NULL, deadline, NULL);
+    name = grpc_slice_from_copied_string(method);
+    s->call = grpc_channel_create_call(c->channel, NULL, GRPC_PROPAGATE_DEFAULTS, s->cq, name, NULL,
+                                       deadline, NULL);
+    grpc_slice_unref(name); /* the call has a reference of its own */
     start_request(s, req, len);
     *ret = s;
     return 0;
