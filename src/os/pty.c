@@ -44,9 +44,11 @@ int os_pty_copy_size(int from_fd, int to_fd)
 {
     struct winsize size;
 
-    if (ioctl(from_fd, TIOCGWINSZ, &size) < 0 || ioctl(to_fd, TIOCSWINSZ, &size) < 0)
+    if (ioctl(from_fd, TIOCGWINSZ, &size) < 0)
         return -errno;
-    return 0;
+    if (size.ws_row == 0 && size.ws_col == 0) /* a terminal of unknown size */
+        return 0;
+    return ioctl(to_fd, TIOCSWINSZ, &size) < 0 ? -errno : 0;
 }
 
 int os_pty_take_over(int slave, struct jl_err *e)

@@ -228,7 +228,8 @@ int main(int argc, char **argv)
     };
     struct jl_err e = JL_ERR_INIT;
     struct rt_args args;
-    char root[512], **words;
+    _free_ char **words = NULL; /* of argv */
+    char root[512];
 
     /* argv is needed as it was for the sealed copy; parsing reorders. */
     words = calloc((size_t) argc + 1, sizeof *words);
