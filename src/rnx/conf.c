@@ -113,6 +113,24 @@ static int read_tree(struct rnx_conf *c, struct jl_err *e)
     return 0;
 }
 
+int rnx_conf_parse(const char *name, const void *data, size_t len, struct rnx_conf *ret,
+                   struct jl_err *e)
+{
+    struct rnx_conf c = { 0 };
+    int r;
+
+    snprintf(c.path, sizeof c.path, "%s", name);
+    r = jl_yaml_parse(name, data, len, &jl_yaml_limits_config, &c.tree, e);
+    if (r == 0)
+        r = read_tree(&c, e);
+    if (r < 0) {
+        rnx_conf_done(&c);
+        return r;
+    }
+    *ret = c;
+    return 0;
+}
+
 int rnx_conf_load(const char *flag, struct rnx_conf *ret, struct jl_err *e)
 {
     struct rnx_conf c = { 0 };

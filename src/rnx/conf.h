@@ -39,6 +39,11 @@ struct rnx_conf {
  */
 int rnx_conf_find(const char *flag, char path[RNX_CONF_PATH_MAX], struct jl_err *e);
 
+/* Reads and checks text that is the file's. 0 and a conf for rnx_conf_done (path is `name`), or
+ * -errno with e filled. */
+int rnx_conf_parse(const char *name, const void *data, size_t len, struct rnx_conf *ret,
+                   struct jl_err *e);
+
 /* Finds, reads and checks it. 0 and a conf for rnx_conf_done, or -errno with e filled. */
 int rnx_conf_load(const char *flag, struct rnx_conf *ret, struct jl_err *e);
 void rnx_conf_done(struct rnx_conf *c);

@@ -261,7 +261,10 @@ int rnx_runspec_make(struct rnx_run_opts *o, const struct jl_strv *words, uint64
     r = make_uploads(o, ret, e);
     if (r < 0)
         return r;
-    return api_validate_run_job(&ret->request, e);
+    r = api_validate_run_job(&ret->request, e);
+    if (r == 0 && protobuf_c_message_get_packed_size(&ret->request.base) > RNX_UPLOAD_MAX_BYTES)
+        r = jl_refuse(e, EFBIG, "uploads, command and environment are more than 128 MB together");
+    return r;
 }
 
 void rnx_runspec_warn(const struct rnx_runspec *s, const struct jl_strv *words)

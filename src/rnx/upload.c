@@ -61,7 +61,7 @@ static int refuse_total(uint64_t bytes, struct jl_err *e)
 /* Reads a regular file whole; it may change while we read, so its size is what was read. */
 static int add_file(struct rnx_uploads *u, const char *local, const char *path, struct jl_err *e)
 {
-    _buf_ struct jl_buf b = JL_BUF_INIT(RNX_UPLOAD_MAX_BYTES);
+    _buf_ struct jl_buf b = JL_BUF_INIT(RNX_UPLOAD_MAX_BYTES + 1);
     _close_ int fd = open(local, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     Joblet__FileUpload *f = NULL;
     struct stat st;
@@ -76,7 +76,7 @@ static int add_file(struct rnx_uploads *u, const char *local, const char *path, 
     r = jl_buf_reserve(&b, (size_t) st.st_size + 1);
     if (r == 0)
         r = jl_read_all(fd, &b);
-    if (r < 0 && r != -EMSGSIZE)
+    if (r < 0 && r != -EMSGSIZE) /* that: it has grown since */
         return jl_fail(e, -r, "read '%s'", local);
     if (r < 0 || b.len + u->bytes > RNX_UPLOAD_MAX_BYTES)
         return refuse_total(b.len + u->bytes, e);

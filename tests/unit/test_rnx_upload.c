@@ -127,6 +127,10 @@ static void upload_refusals(void **state)
     refused(rnx_upload_dir(&u, "missing", &e), "missing");
     assert_int_equal(truncate("d/f", (off_t) RNX_UPLOAD_MAX_BYTES + 1), 0);
     refused(rnx_upload_file(&u, "d/f", &e), "128 MB");
+    assert_int_equal(truncate("d/f", (off_t) RNX_UPLOAD_MAX_BYTES), 0);
+    assert_int_equal(rnx_upload_file(&u, "d/f", &e), 0);
+    refused(rnx_upload_file(&u, "f", &e), "128.00 MB or more");
+    rnx_uploads_done(&u);
     assert_int_equal(truncate("d/f", 1), 0);
     assert_int_equal(rnx_upload_file(&u, "f", &e), 0);
     assert_int_equal(rnx_upload_dir(&u, "d", &e), 0);
