@@ -129,10 +129,11 @@ for port in (50051, 0):
         pass'
 }
 if [ ! -f "$dir/config/joblet-config.yml" ]; then
-    # A cgroup of its own, so that instances beside one another do not meet.
+    # A cgroup of its own, so that instances beside one another do not meet; joblet-front runs as a
+    # number that no passwd file knows, so that no user has to be made and removed.
     echo "joblet.slice/quickstart-$(printf %s "$dir" | cksum | cut -d' ' -f1)" >"$dir/config/cgroup-base"
     "$dir/bin/certs_gen_embedded.sh" --prefix-dir "$dir" --address 127.0.0.1 \
-        --port "$(free_port)" --default-network none \
+        --port "$(free_port)" --default-network none --set server.frontUser=61183 \
         --cgroup-base "/sys/fs/cgroup/$(cat "$dir/config/cgroup-base")" >>"$log" 2>&1 ||
         { tail -n 30 "$log" >&2; die "making the certificates failed; see $log"; }
 fi

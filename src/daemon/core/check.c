@@ -17,6 +17,7 @@
 #include <sys/utsname.h>
 
 #include "base/cleanup.h"
+#include "base/parse.h"
 #include "base/spawn.h"
 #include "daemon/core/conf.h"
 #include "daemon/core/hostinfo.h"
@@ -176,8 +177,9 @@ static void check_program(struct report *r, const char *item, const char *name, 
 static void check_user(struct report *r)
 {
     const char *name = r->conf->front_user;
+    uint64_t id;
 
-    if (getpwnam(name))
+    if (jl_parse_u64(name, UINT32_MAX - 1, &id) == 0 || getpwnam(name))
         line(r, OK, "server.frontUser", NULL, "%s", name);
     else
         line(r, NOTE, "server.frontUser",

@@ -17,6 +17,7 @@
 #include "base/io.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "base/spawn.h"
 #include "daemon/core/core.h"
 #include "daemon/core/notify.h"
@@ -348,20 +349,29 @@ static int on_end(struct jl_source *src, uint32_t ready)
     return 0;
 }
 
+/* server.frontUser is a name, or a number that need not be in any passwd file: the instance of a
+ * moment leaves no user behind. */
 static int find_user(struct jd_front *f, struct jl_err *e)
 {
     const char *name = f->core->conf.front_user;
-    const struct passwd *pw = getpwnam(name);
+    const struct passwd *pw;
+    uint64_t id;
 
-    if (!pw) {
-        jl_log_warn("front.user",
-                    "user '%s' does not exist: joblet-front runs as nobody; "
-                    "fix: useradd --system --no-create-home --shell /usr/sbin/nologin %s",
-                    name, name);
-        pw = getpwnam("nobody");
+    if (jl_parse_u64(name, UINT32_MAX - 1, &id) == 0) {
+        f->uid = (uid_t) id;
+        f->gid = (gid_t) id;
+    } else {
+        pw = getpwnam(name);
+        if (!pw) {
+            jl_log_warn("front.user",
+                        "user '%s' does not exist: joblet-front runs as nobody; "
+                        "fix: useradd --system --no-create-home --shell /usr/sbin/nologin %s",
+                        name, name);
+            pw = getpwnam("nobody");
+        }
+        f->uid = pw ? pw->pw_uid : 65534;
+        f->gid = pw ? pw->pw_gid : 65534;
     }
-    f->uid = pw ? pw->pw_uid : 65534;
-    f->gid = pw ? pw->pw_gid : 65534;
     if (f->uid == 0)
         return jl_refuse(e, EINVAL,
                          "server.frontUser '%s' is root: joblet-front talks to the "

@@ -1,0 +1,85 @@
+#!/usr/bin/env bats
+# The README's first command, as a newcomer runs it.
+
+setup_file() {
+    export dir=/var/tmp/joblet-quickstart-test.$$
+    export script=$BATS_TEST_DIRNAME/../../contrib/quickstart.sh
+    "$script" --dir "$dir" >"$BATS_FILE_TMPDIR/first.log" 2>&1 || {
+        cat "$BATS_FILE_TMPDIR/first.log" >&2
+        return 1
+    }
+}
+
+teardown_file() {
+    "$script" --dir "$dir" --down >/dev/null 2>&1 || true
+}
+
+setup() {
+    . "$dir/env"
+}
+
+@test "it shows a report on this machine's packages and a job stopped by its memory limit" {
+    log=$BATS_FILE_TMPDIR/first.log
+    grep -q "^$(dpkg-query -W -f='${db:Status-Status}\n' | grep -cx installed) packages are installed" "$log"
+    grep -q 'Job killed due to memory limit' "$log"
+    grep -q 'Exit Code: 0' "$log"
+    grep -q 'Exit Code: 137' "$log"
+    grep -q 'Five commands to try next' "$log"
+}
+
+@test "the five commands work" {
+    run rnx job run --wait sh -c 'touch /usr/x; ls -la /work'
+    [ "$status" -eq 0 ]
+    [[ $output == *"Read-only file system"* ]]
+    run rnx job list
+    [ "$status" -eq 0 ]
+    id=$(rnx job run --json --max-cpu=50 sh -c 'while :; do date; sleep 1; done' | jq -r .id)
+    timeout 20 rnx job log "$id" | head -n 1 | grep -q :
+    run rnx job stop "$id"
+    [ "$status" -eq 0 ]
+    [ "$(rnx job status --json "$id" | jq -r .status)" = STOPPED ]
+}
+
+@test "run again, it is quick and keeps the jobs" {
+    before=$(rnx job list --json | jq length)
+    started=$SECONDS
+    run "$script" --dir "$dir"
+    [ "$status" -eq 0 ]
+    [ $((SECONDS - started)) -lt 20 ]
+    [ "$(rnx job list --json | jq length)" -eq $((before + 2)) ]
+}
+
+@test "the daemon comes back when it is killed" {
+    id=$(rnx job run --json sh -c 'sleep 3; exit 9' | jq -r .id)
+    pid=$(pgrep -f "^$dir/bin/joblet --config")
+    kill -9 "$pid"
+    for _ in $(seq 100); do
+        rnx job list >/dev/null 2>&1 && break
+        sleep 0.1
+    done
+    run timeout 30 rnx job log "$id"
+    [ "$(rnx job status --json "$id" | jq -r '"\(.status) \(.exit_code)"')" = "FAILED 9" ]
+}
+
+@test "a directory that is not its own is left alone" {
+    mkdir "$BATS_TEST_TMPDIR/mine"
+    touch "$BATS_TEST_TMPDIR/mine/file"
+    run "$script" --dir "$BATS_TEST_TMPDIR/mine"
+    [ "$status" -ne 0 ]
+    run "$script" --dir "$BATS_TEST_TMPDIR/mine" --down
+    [ "$status" -ne 0 ]
+    [ -e "$BATS_TEST_TMPDIR/mine/file" ]
+    run "$script" --dir /var/tmp --down
+    [ "$status" -ne 0 ]
+}
+
+@test "--down removes all of it, with a job still running" {
+    rnx job run sleep 300
+    run "$script" --dir "$dir" --down
+    [ "$status" -eq 0 ]
+    [ ! -e "$dir" ]
+    ! pgrep -f "^$dir/"
+    ! find /sys/fs/cgroup -maxdepth 3 -name "quickstart-$(printf %s "$dir" | cksum | cut -d' ' -f1)" | grep .
+    run "$script" --dir "$dir" --down
+    [ "$status" -eq 0 ]
+}
