@@ -115,7 +115,7 @@ cgroup.baseDir|""|off|parent of the jobs' control groups; empty: one for each pr
 filesystem.baseDir|@PREFIX@/jobs|off|
 filesystem.workspaceDir|/work|off|workspace inside the job
 filesystem.tmpSize|64MB|off|size of a job's /tmp
-filesystem.allowedMounts|[/usr/bin, /bin, /usr/sbin, /sbin, /lib, /lib32, /lib64, /usr/lib, /usr/lib32, /usr/lib64, /usr/libexec, /usr/local, /usr/share/zoneinfo, /usr/share/ca-certificates, /etc/alternatives, /etc/ld.so.cache, /etc/ssl, /etc/ca-certificates]|off|host paths that jobs see, read-only
+filesystem.allowedMounts|[/usr/bin, /bin, /usr/sbin, /sbin, /lib, /lib32, /lib64, /libx32, /usr/lib, /usr/lib32, /usr/lib64, /usr/libx32, /usr/libexec, /usr/local, /usr/share/zoneinfo, /usr/share/ca-certificates, /etc/alternatives, /etc/ld.so.cache, /etc/ssl, /etc/pki, /etc/ca-certificates]|off|host paths that jobs see, read-only
 isolation.userns|auto|off|user ids of its own for each job; auto: where the kernel can map mounts
 network.default_network|bridge|off|network of jobs that name none
 volumes.default_disk_quota_bytes|1048576|off|room in /work for the job's own files, uploads not counted

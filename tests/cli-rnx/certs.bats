@@ -153,6 +153,17 @@ verifies() { # FILE KEY PURPOSE
     [ ! -e t ]
 }
 
+@test "the settings that are commented out are the server's own defaults" {
+    joblet=${rnx%/*}/joblet
+    [ -x "$joblet" ] || skip "no joblet beside rnx"
+    sed '/^security:/,$!s/^#  \([a-z]\)/  \1/; s/^# \([a-z]*:\)$/\1/' "$c/joblet-config.yml" >all.yml
+    chmod 600 all.yml
+    [ "$(grep -c '^ *[a-z]' all.yml)" -gt "$(grep -c '^ *[a-z]' "$c/joblet-config.yml")" ]
+    run "$joblet" --config all.yml --validate
+    expect 0 "valid"
+    diff <("$joblet" --config "$c/joblet-config.yml" --dump-config) <("$joblet" --config all.yml --dump-config)
+}
+
 @test "the certificates of tests/lib/certs.bash are as bad as they say" {
     certs_client_expired "$inst" admin e.yml
     certs_pem e.yml cert >leaf.pem
