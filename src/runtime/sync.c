@@ -53,8 +53,14 @@ int rt_sync_recv(int sock, int *ret_fd, struct jl_err *err)
     size_t n_fds = 1;
     ssize_t n = jl_recv_fds(sock, &m, sizeof m, &fd, &n_fds);
 
+    if (n == -ECONNRESET) {
+        /* The other side ended with a message of ours unread. The kernel tells that first, once;
+         * what it said before is still in the queue. */
+        n_fds = 1;
+        n = jl_recv_fds(sock, &m, sizeof m, &fd, &n_fds);
+    }
     if (n <= 0)
-        return n == -ECONNRESET ? 0 : (int) n;
+        return (int) n;
     if (n_fds == 0)
         fd = -1;
     if ((size_t) n < HEAD || m.magic != RT_MSG_MAGIC || m.type < RT_MSG_HOOKS ||

@@ -72,6 +72,21 @@ static void the_end_is_told_from_a_message(void **state)
     assert_int_equal(rt_sync_send(pair[1], RT_MSG_GO, -1), -EPIPE); /* and no SIGPIPE */
 }
 
+/* A child that fails does so before it has read that it may go on. */
+static void last_words_are_heard_over_an_unread_message(void **state)
+{
+    struct jl_err sent = JL_ERR_INIT, got = JL_ERR_INIT;
+
+    (void) state;
+    jl_refuse(&sent, EACCES, "words");
+    assert_int_equal(rt_sync_send(pair[0], RT_MSG_GO, -1), 0);
+    assert_int_equal(rt_sync_send_error(pair[1], &sent), 0);
+    pair[1] = jl_close(pair[1]);
+    assert_int_equal(rt_sync_recv(pair[0], NULL, &got), RT_MSG_ERROR);
+    assert_string_equal(got.text, "words");
+    assert_int_equal(rt_sync_recv(pair[0], NULL, &got), 0);
+}
+
 static void what_is_no_message_is_refused(void **state)
 {
     struct rt_msg m = { .magic = RT_MSG_MAGIC, .type = 99 };
@@ -165,8 +180,8 @@ static void programs_are_found_in_path(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, start, finish)
 UNIT_MAIN(CASE(an_error_arrives_whole), CASE(a_descriptor_comes_with_its_message),
-          CASE(the_end_is_told_from_a_message), CASE(what_is_no_message_is_refused),
-          CASE(a_hostile_error_is_cut_to_size),
+          CASE(the_end_is_told_from_a_message), CASE(last_words_are_heard_over_an_unread_message),
+          CASE(what_is_no_message_is_refused), CASE(a_hostile_error_is_cut_to_size),
           cmocka_unit_test(the_last_of_several_variables_wins),
           cmocka_unit_test(home_comes_from_the_password_file),
           cmocka_unit_test(programs_are_found_in_path))
