@@ -8,8 +8,11 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/io.h"
 #include "daemon/core/conf.h"
+#include "daemon/core/conf_internal.h"
 
 static char *none[] = { NULL };
 
@@ -201,11 +204,34 @@ static void a_file_that_others_may_read_is_noted_and_one_they_may_write_refused(
     assert_int_equal(jd_conf_load(&c, "/nonexistent/x.yml", NULL, none, &e), -ENOENT);
 }
 
+/* Both documents name every key that the table has. */
+static void every_key_is_documented(void **state)
+{
+    static const char *const files[] = { "docs/formats/server-config.md",
+                                         "docs/man/joblet-config.yml.5" };
+    const char *srcdir = getenv("srcdir");
+
+    (void) state;
+    if (!srcdir)
+        skip(); /* started by hand */
+    for (size_t f = 0; f < JL_COUNT(files); f++) {
+        _buf_ struct jl_buf text = JL_BUF_INIT(1 << 20);
+        struct jl_err e = JL_ERR_INIT;
+        char path[4096];
+
+        snprintf(path, sizeof path, "%s/%s", srcdir, files[f]);
+        assert_int_equal(jl_read_file_at(AT_FDCWD, path, &text, &e), 0);
+        for (size_t i = 0; i < jd_n_keys; i++)
+            if (!strstr(text.data, jd_keys[i].name))
+                fail_msg("%s says nothing about %s", files[f], jd_keys[i].name);
+    }
+}
+
 UNIT_MAIN(cmocka_unit_test(an_empty_file_gives_the_documented_defaults),
           cmocka_unit_test(every_default_path_follows_the_prefix),
           cmocka_unit_test(what_is_wrong_is_named_with_its_line),
           cmocka_unit_test(what_is_not_built_is_refused_unless_it_is_the_default),
           cmocka_unit_test(old_keys_are_ignored_with_a_note),
           cmocka_unit_test(the_environment_stands_above_the_file),
-          cmocka_unit_test(what_is_dumped_is_read_again),
+          cmocka_unit_test(what_is_dumped_is_read_again), cmocka_unit_test(every_key_is_documented),
           cmocka_unit_test(a_file_that_others_may_read_is_noted_and_one_they_may_write_refused))

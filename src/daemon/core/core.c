@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -103,9 +102,15 @@ static int open_dirs(struct jd_core *c, struct jl_err *e)
     return r;
 }
 
-/* Two cores on one prefix would each take the other's jobs for lost. */
+/*
+ * Two cores on one prefix would each take the other's jobs for lost. A POSIX lock, since it belongs
+ * to the process: one on the open file (flock) would live on for a moment in a child that was about
+ * to exec when its core was killed. What an earlier core wrote and did not take back says that it
+ * was.
+ */
 static int lock(struct jd_core *c, struct jl_err *e)
 {
+    struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
     char path[4200], text[32];
     int n;
 
@@ -113,17 +118,26 @@ static int lock(struct jd_core *c, struct jl_err *e)
     c->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
     if (c->lock_fd < 0)
         return jl_fail_sys(e, "open", path, "pid file");
-    if (flock(c->lock_fd, LOCK_EX | LOCK_NB) < 0) {
-        if (errno != EWOULDBLOCK)
-            return jl_fail_sys(e, "flock", path, "pid file");
+    if (fcntl(c->lock_fd, F_SETLK, &l) < 0) {
+        if (errno != EAGAIN && errno != EACCES)
+            return jl_fail_sys(e, "fcntl", path, "pid file");
+        c->lock_fd = jl_close(c->lock_fd);
         jl_refuse(e, EBUSY, "another joblet runs with prefix '%s' already ('%s' is locked)",
                   c->conf.prefix, path);
         return jl_hint(e, "stop it, or give this one a prefix of its own (--prefix-dir)");
     }
+    c->after_crash = pread(c->lock_fd, text, sizeof text, 0) > 0;
     n = snprintf(text, sizeof text, "%d\n", (int) getpid());
     if (ftruncate(c->lock_fd, 0) < 0 || pwrite(c->lock_fd, text, (size_t) n, 0) != n)
         return jl_fail_sys(e, "write", path, "pid file");
     return 0;
+}
+
+static void unlock(struct jd_core *c)
+{
+    if (c->lock_fd >= 0 && ftruncate(c->lock_fd, 0) < 0)
+        jl_log_warn("joblet.stop", "empty the pid file: %s", strerror(errno));
+    c->lock_fd = jl_close(c->lock_fd);
 }
 
 /* A sealed copy: replacing the file on disk, or writing to it through /proc/PID/exe, changes
@@ -464,6 +478,6 @@ void jd_core_done(struct jd_core *c)
     jl_close(c->logs_dirfd);
     jl_close(c->state_dirfd);
     jl_close(c->audit_fd);
-    jl_close(c->lock_fd);
+    unlock(c);
     jd_conf_done(&c->conf);
 }

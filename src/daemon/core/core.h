@@ -42,6 +42,7 @@ struct jd_core {
     int signal_fd;
     struct jl_timer sweep; /* every five minutes */
     bool ending;           /* SIGTERM came */
+    bool after_crash;      /* the core before us did not end by itself */
 };
 
 /* Brings everything up as far as listening; jobs of an earlier run are taken up again. 0, or

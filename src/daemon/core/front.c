@@ -30,7 +30,9 @@
 #define BACKOFF_MAX_NS (30 * JL_NS_PER_S)
 #define BACKOFF_FIRST_NS (100 * JL_NS_PER_MS)
 #define END_WAIT_NS (3 * JL_NS_PER_S)
-#define TURN 64 /* requests read before others get their turn */
+#define OLD_FRONT_NS                                                                               \
+    (5 * JL_NS_PER_S) /* the front of a killed core may hold the port for a moment */
+#define TURN 64       /* requests read before others get their turn */
 
 struct jd_queued {
     struct jd_queued *next;
@@ -336,8 +338,17 @@ static int on_end(struct jl_source *src, uint32_t ready)
     close_link(f);
     if (f->ending)
         return jl_loop_stop(f->core->loop, 0);
+    if (!f->announced && f->core->after_crash && now < f->first_ns + OLD_FRONT_NS) {
+        jl_loop_arm(f->core->loop, &f->restart, now + BACKOFF_FIRST_NS, on_restart);
+        return 0;
+    }
     if (!f->announced)
         return died_at_boot(f, status);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) { /* told to, for new certificates */
+        jl_log_info("front.ended", "pid=%d", (int) pid);
+        jl_loop_arm(f->core->loop, &f->restart, now, on_restart);
+        return 0;
+    }
     f->failures = now - f->started_ns > STABLE_NS ? 0 : f->failures + 1;
     wait = f->failures == 0 ? 0 : BACKOFF_FIRST_NS << (f->failures < 9 ? f->failures - 1 : 9);
     if (wait > BACKOFF_MAX_NS)
@@ -387,6 +398,7 @@ int jd_front_start(struct jd_core *c, struct jl_err *e)
 
     *f = (struct jd_front){ .core = c, .pidfd = -1, .link = -1 };
     f->queue_end = &f->queue;
+    f->first_ns = jl_now_ns();
     f->packet = malloc(IPC_LINK_PACKET_MAX);
     if (!f->packet)
         return jl_fail(e, ENOMEM, "start joblet-front");

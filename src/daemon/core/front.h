@@ -27,11 +27,11 @@ struct jd_front {
     struct jl_timer restart;
     uint8_t *packet;                      /* receive buffer */
     struct jd_queued *queue, **queue_end; /* replies that found the socket full */
-    unsigned generation; /* counts starts: a reply to an earlier front is dropped */
-    unsigned failures;   /* deaths in a row, for the back-off */
-    uint64_t started_ns;
-    bool listening; /* it said so */
-    bool announced; /* ... and systemd was told */
+    unsigned generation;           /* counts starts: a reply to an earlier front is dropped */
+    unsigned failures;             /* deaths in a row, for the back-off */
+    uint64_t started_ns, first_ns; /* this one; the first one */
+    bool listening;                /* it said so */
+    bool announced;                /* ... and systemd was told */
     bool ending;
     uid_t uid;
     gid_t gid;

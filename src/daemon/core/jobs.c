@@ -350,6 +350,10 @@ void jd_jobs_schedule(struct jd_core *c)
 
         if (!j)
             return;
+        if (c->userns && j->rec.host_id_base == 0)
+            j->rec.host_id_base = jd_jobs_host_ids(c, &e);
+        if (c->userns && j->rec.host_id_base == 0)
+            return; /* all in use: the end of a job comes back here */
         if (jd_job_event(j, JD_EV_SLOT, JD_FAILED, NULL, &e) < 0)
             return;
     }
