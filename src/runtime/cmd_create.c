@@ -93,6 +93,14 @@ static int decide_cgroup(struct rt_launch *l, struct rt_state *st, struct jl_err
     return r;
 }
 
+static bool may_mount(void)
+{
+    struct os_caps own;
+    int sys_admin = os_cap_from_name("CAP_SYS_ADMIN");
+
+    return os_caps_get(&own) == 0 && own.effective >> sys_admin & 1;
+}
+
 /* Tells that the program runs: pid file, then the hooks that wait for it. */
 static int after_start(struct rt_launch *l, const struct making *m, struct jl_err *e)
 {
@@ -151,6 +159,7 @@ static int make(const struct rt_ctx *ctx, const struct rt_spec *spec, const stru
     l.opts.wait_for_start = !m->foreground && !m->detach;
     l.opts.has_console_socket = m->console_socket != NULL;
     l.opts.no_pivot = m->no_pivot;
+    l.opts.open_inside = !may_mount();
     l.opts.no_new_keyring = m->no_new_keyring;
     r = fill_state(&st, spec, id, e);
     if (r == 0)

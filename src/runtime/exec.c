@@ -147,7 +147,7 @@ static int clone_through(struct rt_exec *x, int child_sync, struct jl_err *e)
 
     if (r < 0)
         return jl_fail(e, -r, "make a socket pair");
-    pid = os_clone3(0, os_cgroup_unified_fd(x->l.cg), &middle_fd);
+    pid = os_clone3(0, (x->l.cg ? os_cgroup_unified_fd(x->l.cg) : -1), &middle_fd);
     if (pid == 0) {
         jl_close(pair[0]);
         middle(x, child_sync, pair[1]);
@@ -171,7 +171,7 @@ static int clone_directly(struct rt_exec *x, int child_sync, struct jl_err *e)
 
     if (r < 0)
         return r;
-    pid = os_clone3(0, os_cgroup_unified_fd(x->l.cg), &x->l.pidfd);
+    pid = os_clone3(0, (x->l.cg ? os_cgroup_unified_fd(x->l.cg) : -1), &x->l.pidfd);
     if (pid == 0)
         direct_child(x, child_sync);
     if (pid < 0)

@@ -38,6 +38,8 @@ static const struct {
     [RT_OP_LOOPBACK] = { "loopback", RT_CHILD },
     [RT_OP_HOSTNAME] = { "hostname", RT_CHILD },
     [RT_OP_SYSCTL] = { "sysctl", RT_CHILD },
+    [RT_OP_ROOTFS_OPEN_INSIDE] = { "rootfs-open", RT_CHILD },
+    [RT_OP_BIND_OPEN_INSIDE] = { "bind-open", RT_CHILD },
     [RT_OP_ROOTFS_ATTACH] = { "rootfs-attach", RT_CHILD },
     [RT_OP_MOUNT] = { "mount", RT_CHILD },
     [RT_OP_DEVICES] = { "devices", RT_CHILD },
@@ -113,6 +115,15 @@ static bool needs_map(const struct rt_spec *s)
     return s->ns_new & os_ns_flag(OS_NS_USER);
 }
 
+static void put_sources(struct builder *b, const struct rt_spec *s, enum rt_op rootfs,
+                        enum rt_op bind)
+{
+    put(b, rootfs, 0);
+    for (size_t i = 0; i < s->n_mounts; i++)
+        if (s->mounts[i].kind == RT_MOUNT_BIND)
+            put(b, bind, i);
+}
+
 static void put_before(struct builder *b, const struct rt_spec *s, const struct rt_plan_opts *o)
 {
     put(b, RT_OP_RECORD, 0);
@@ -125,10 +136,8 @@ static void put_before(struct builder *b, const struct rt_spec *s, const struct 
     for (int ns = 0; ns < OS_NS_N; ns++)
         if (s->ns_path[ns])
             put(b, RT_OP_NS_OPEN, (size_t) ns);
-    put(b, RT_OP_ROOTFS_OPEN, 0);
-    for (size_t i = 0; i < s->n_mounts; i++)
-        if (s->mounts[i].kind == RT_MOUNT_BIND)
-            put(b, RT_OP_BIND_OPEN, i);
+    if (!o->open_inside)
+        put_sources(b, s, RT_OP_ROOTFS_OPEN, RT_OP_BIND_OPEN);
     if (o->has_console_socket)
         put(b, RT_OP_CONSOLE_CONNECT, 0);
     if (o->wait_for_start)
@@ -202,6 +211,8 @@ static void put_child(struct builder *b, const struct rt_spec *s, const struct r
         put(b, RT_OP_HOSTNAME, 0);
     if (oci->linux->n_sysctl > 0)
         put(b, RT_OP_SYSCTL, 0);
+    if (o->open_inside)
+        put_sources(b, s, RT_OP_ROOTFS_OPEN_INSIDE, RT_OP_BIND_OPEN_INSIDE);
     put_child_mounts(b, s);
     put(b, RT_OP_PIVOT, 0);
     if (s->has_process && oci->process->terminal)
@@ -276,9 +287,11 @@ static void print_details(struct jl_buf *out, const struct rt_step *st, const st
         jl_buf_printf(out, " %s %s", os_ns_name((enum os_ns) st->i), s->ns_path[st->i]);
         break;
     case RT_OP_ROOTFS_OPEN:
+    case RT_OP_ROOTFS_OPEN_INSIDE:
         jl_buf_printf(out, " %s", s->rootfs);
         break;
     case RT_OP_BIND_OPEN:
+    case RT_OP_BIND_OPEN_INSIDE:
         jl_buf_printf(out, " %s", s->mounts[st->i].oci->source);
         break;
     case RT_OP_BIND_IDMAP:

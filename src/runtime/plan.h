@@ -47,6 +47,8 @@ enum rt_op {
     RT_OP_LOOPBACK,
     RT_OP_HOSTNAME,
     RT_OP_SYSCTL,
+    RT_OP_ROOTFS_OPEN_INSIDE, /* as RT_OP_ROOTFS_OPEN and RT_OP_BIND_OPEN, when only the */
+    RT_OP_BIND_OPEN_INSIDE,   /* child is privileged enough */
     RT_OP_ROOTFS_ATTACH,
     RT_OP_MOUNT,
     RT_OP_DEVICES,
@@ -81,6 +83,7 @@ struct rt_plan_opts {
     bool has_console_socket;
     bool no_new_keyring;
     bool no_pivot;
+    bool open_inside;   /* an ordinary user's parent may clone no mount: its child does */
     const char *cgroup; /* path in the hierarchies; NULL: none */
 };
 

@@ -1,7 +1,8 @@
 /*
  * step_bind.c - what is mounted from the host is opened by the parent, as detached clones of the
  * mount trees: the child never looks up a path of the host, and in a user namespace it may not
- * even be allowed to.
+ * even be allowed to. Only where the parent is an ordinary user's, who may clone no mount, the
+ * child does it, before it leaves the host's file tree.
  */
 #include <errno.h>
 #include <fcntl.h>

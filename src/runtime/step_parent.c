@@ -35,7 +35,7 @@ static int clone_through(struct rt_launch *l, uint64_t flags, int child_sync, st
     r = rt_sync_pair(pair);
     if (r < 0)
         return jl_fail(e, -r, "make a socket pair");
-    middle = os_clone3(0, os_cgroup_unified_fd(l->cg), &middle_fd);
+    middle = os_clone3(0, (l->cg ? os_cgroup_unified_fd(l->cg) : -1), &middle_fd);
     if (middle == 0) {
         jl_close(pair[0]);
         rt_child_middle(l, flags, child_sync, pair[1]);
@@ -53,7 +53,7 @@ static int clone_through(struct rt_launch *l, uint64_t flags, int child_sync, st
 static int clone_directly(struct rt_launch *l, uint64_t flags, int child_sync, struct jl_err *e)
 {
     _close_ int own_pid_ns = -1;
-    int cgroup_fd = os_cgroup_unified_fd(l->cg);
+    int cgroup_fd = l->cg ? os_cgroup_unified_fd(l->cg) : -1;
     pid_t pid;
 
     if (l->ns_fds[OS_NS_PID] >= 0) {

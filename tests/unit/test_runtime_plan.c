@@ -163,6 +163,21 @@ static void nothing_is_done_that_was_not_asked_for(void **state)
     assert_int_equal(at(RT_OP_KEYRING), -1);
 }
 
+static void an_ordinary_users_child_opens_the_sources(void **state)
+{
+    struct rt_plan_opts o = { .open_inside = true };
+
+    (void) state;
+    build(HEAD PROCESS
+          ",\"mounts\":[{\"destination\":\"/s\",\"source\":\"/s\",\"options\":[\"bind\"]}],"
+          "\"linux\":{\"namespaces\":[{\"type\":\"mount\"}]}}",
+          &o);
+    assert_int_equal(at(RT_OP_ROOTFS_OPEN), -1);
+    assert_int_equal(at(RT_OP_BIND_OPEN), -1);
+    assert_order(RT_OP_ROOTFS_OPEN_INSIDE, RT_OP_BIND_OPEN_INSIDE);
+    assert_order(RT_OP_BIND_OPEN_INSIDE, RT_OP_ROOTFS_ATTACH);
+}
+
 static void the_child_ends_with_the_program(void **state)
 {
     struct rt_plan_opts o = { .wait_for_start = true };
@@ -199,5 +214,6 @@ UNIT_MAIN(cmocka_unit_test_teardown(the_record_comes_before_everything, finish),
           cmocka_unit_test_teardown(a_bound_dev_is_left_alone, finish),
           cmocka_unit_test_teardown(hooks_of_the_runtime_run_between_mounts_and_pivot, finish),
           cmocka_unit_test_teardown(nothing_is_done_that_was_not_asked_for, finish),
+          cmocka_unit_test_teardown(an_ordinary_users_child_opens_the_sources, finish),
           cmocka_unit_test_teardown(the_child_ends_with_the_program, finish),
           cmocka_unit_test_teardown(a_plan_prints_one_line_a_step, finish))
