@@ -12,12 +12,12 @@
 
 struct log {
     int idx, data;
-    uint64_t sequence, offset;
+    uint64_t sequence, offset, later_ns;
 };
 
 static struct log log_new(void)
 {
-    struct log l = { memfd_create("idx", MFD_CLOEXEC), memfd_create("data", MFD_CLOEXEC), 0, 0 };
+    struct log l = { memfd_create("idx", MFD_CLOEXEC), memfd_create("data", MFD_CLOEXEC), 0, 0, 0 };
 
     assert_true(l.idx >= 0 && l.data >= 0);
     return l;
@@ -26,7 +26,7 @@ static struct log log_new(void)
 static void add_record(struct log *l, enum ipc_log_stream stream, uint64_t length)
 {
     struct ipc_log_record rec = { .sequence = ++l->sequence,
-                                  .wall_ns = 1000 + l->sequence,
+                                  .wall_ns = 1000 + l->sequence + l->later_ns,
                                   .offset = l->offset,
                                   .length = length,
                                   .stream = stream };
@@ -102,6 +102,22 @@ static void neighbours_of_one_stream_become_one_chunk(void **state)
     expect_text(&r, IPC_LOG_STDOUT, "d\n", 5);
     assert_int_equal(next(&r).what, JD_LOG_END);
     assert_int_equal(next(&r).what, JD_LOG_END);
+    log_done(&l, &r);
+}
+
+static void lines_far_apart_keep_their_times(void **state)
+{
+    struct log l = log_new();
+    struct jd_logread r;
+
+    (void) state;
+    add(&l, IPC_LOG_STDOUT, "a\n");
+    add(&l, IPC_LOG_STDOUT, "b\n");
+    l.later_ns = JD_LOG_TOGETHER_NS;
+    add(&l, IPC_LOG_STDOUT, "c\n");
+    r = open_log(&l);
+    expect_text(&r, IPC_LOG_STDOUT, "a\nb\n", 2);
+    assert_int_equal(next(&r).wall_ns, 1003 + JD_LOG_TOGETHER_NS);
     log_done(&l, &r);
 }
 
@@ -287,6 +303,7 @@ static void the_search_for_lines_goes_on_where_it_stopped(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test(neighbours_of_one_stream_become_one_chunk),
+          cmocka_unit_test(lines_far_apart_keep_their_times),
           cmocka_unit_test(a_hundred_thousand_records_come_once_and_in_order),
           cmocka_unit_test(a_record_without_its_bytes_is_not_believed),
           cmocka_unit_test(reading_goes_on_at_any_sequence),

@@ -19,19 +19,26 @@
 #define STOP_EXTRA_MS 10000        /* StopJob may take its grace and this */
 #define UNARY_BYTES_MAX (1u << 20) /* a request that carries no files */
 
+static struct ipc_identity identity_of(const struct rpc_call *rpc)
+{
+    const struct rpc_identity *id = rpc_call_identity(rpc);
+    struct ipc_identity who;
+
+    snprintf(who.common_name, sizeof who.common_name, "%s", id->common_name);
+    snprintf(who.unit, sizeof who.unit, "%s", id->unit);
+    snprintf(who.serial, sizeof who.serial, "%s", id->serial);
+    snprintf(who.peer, sizeof who.peer, "%s", id->peer);
+    return who;
+}
+
 void jd_call_begin(struct jd_call *c, struct jd_front *front, struct rpc_call *rpc, enum jd_op op,
                    const struct jd_call_kind *kind)
 {
-    const struct rpc_identity *id = rpc_call_identity(rpc);
-
     c->front = front;
     c->rpc = rpc;
     c->op = op;
     c->kind = kind;
-    snprintf(c->who.common_name, sizeof c->who.common_name, "%s", id->common_name);
-    snprintf(c->who.unit, sizeof c->who.unit, "%s", id->unit);
-    snprintf(c->who.serial, sizeof c->who.serial, "%s", id->serial);
-    snprintf(c->who.peer, sizeof c->who.peer, "%s", id->peer);
+    c->who = identity_of(rpc);
     c->at = &front->calls;
     c->next = front->calls;
     if (c->next)
@@ -288,12 +295,26 @@ static void health_check(const struct jd_front *front, struct rpc_call *rpc)
     rpc_call_finish(rpc, API_OK, NULL, body, len);
 }
 
+/* Core refuses the same once more and writes it into the audit file, which is its own. Nobody may
+ * fill the link that way. */
+static void let_core_refuse(struct jd_front *front, const struct rpc_call *rpc, enum jd_op op)
+{
+    struct ipc_frame f = { .op = op, .who = identity_of(rpc), .fds = { -1, -1, -1, -1 } };
+    struct jl_err e = JL_ERR_INIT;
+
+    if (front->link.queue || jd_link_ask(&front->link, &f, NULL, NULL, &e) < 0)
+        jl_log_warn("call.refused", "operation=%s client=%s peer=%s: not in the audit file",
+                    jd_op_name(op), f.who.common_name, f.who.peer);
+}
+
 /* True when the certificate's role allows op; else the call is answered. */
-static bool role_allows(struct rpc_call *rpc, enum jd_op op)
+static bool role_allows(struct jd_front *front, struct rpc_call *rpc, enum jd_op op)
 {
     const char *unit = rpc_call_identity(rpc)->unit;
     enum jd_role role = jd_role_parse(unit);
 
+    if (role < jd_op_role(op))
+        let_core_refuse(front, rpc, op);
     if (role == JD_ROLE_NONE) {
         refuse(rpc, API_PERMISSION_DENIED,
                "failed to extract client role: organizational unit '%s' of the certificate is none "
@@ -324,7 +345,7 @@ void jd_calls_on_call(struct rpc_call *rpc, void *ctx)
         refuse(rpc, API_UNIMPLEMENTED, "method %s is not implemented by this server", method);
         return;
     }
-    if (!role_allows(rpc, op))
+    if (!role_allows(front, rpc, op))
         return;
     if (front->ending) {
         refuse(rpc, API_UNAVAILABLE, "the server is going down");

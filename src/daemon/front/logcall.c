@@ -2,10 +2,11 @@
  * logcall.c - GetJobLogs: core passes the descriptors of a segment, this file streams it.
  *
  * What a client gets: DataChunk {payload, stream, timestamp, sequence}. Records of one stream that
- * lie side by side go out together, up to buffers.chunk bytes; `sequence` is that of the last
- * record in the chunk and `timestamp` (ns since 1970) that of the first, so a client that lost the
- * connection asks again with from_sequence = sequence + 1 and misses nothing. A line of joblet's
- * own (NOTE) and the marker of a gap go to stream 2, standard error.
+ * lie side by side and came within 100 ms go out together, up to buffers.chunk_size bytes;
+ * `sequence` is that of the last record in the chunk and `timestamp` (ns since 1970) that of the
+ * first, so a client that lost the connection asks again with from_sequence = sequence + 1 and
+ * misses nothing. A line of joblet's own (NOTE) and the marker of a gap go to stream 2, standard
+ * error.
  *
  * The end: the log's END record; or, when the job has ended and none came (its shim died), the last
  * record. To know the latter, core is asked for the job's state at the end of what is stored, and

@@ -242,7 +242,7 @@ static enum step take_record(struct jd_logread *r, const struct ipc_log_record *
                                     .wall_ns = rec->wall_ns };
         g->offset = rec->offset + skip;
     } else if (c->stream != rec->stream || g->offset + c->len != rec->offset ||
-               c->len + rec->length > g->room) {
+               c->len + rec->length > g->room || rec->wall_ns - c->wall_ns > JD_LOG_TOGETHER_NS) {
         return STEP_FULL;
     }
     c->len += rec->length - skip;

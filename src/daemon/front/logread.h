@@ -16,6 +16,9 @@
 #include "base/err.h"
 #include "ipc/joblog.h"
 
+/* Records further apart than this are not put together, so that a line keeps its time. */
+#define JD_LOG_TOGETHER_NS UINT64_C(100000000)
+
 struct jd_logread {
     int idx_fd;  /* own; -1: no segment is open */
     int data_fd; /* own */
@@ -51,9 +54,9 @@ void jd_logread_open(struct jd_logread *r, unsigned segment, int own_idx_fd, int
 void jd_logread_close(struct jd_logread *r);
 
 /*
- * The next chunk: adjacent records of one stream together, at most size bytes (size must be at
- * least IPC_LOG_CHUNK_MAX). 0 with ret filled; -EPROTO with e filled: a whole record is there that
- * cannot be one (damaged, after a power loss). Reads files, so it may block on a disk.
+ * The next chunk: adjacent records of one stream and moment together, at most size bytes (size must
+ * be at least IPC_LOG_CHUNK_MAX). 0 with ret filled; -EPROTO with e filled: a whole record is there
+ * that cannot be one (damaged, after a power loss). Reads files, so it may block on a disk.
  */
 int jd_logread_next(struct jd_logread *r, uint8_t *buf, size_t size, struct jd_log_chunk *ret,
                     struct jl_err *e);
