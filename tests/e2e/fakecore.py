@@ -103,6 +103,7 @@ class Log:
         os.makedirs(self.dir)
         self.job = job
         self.sequence = 0
+        self.began = time.time_ns()
         self.segment = -1
         self.next_segment(first=True)
 
@@ -122,7 +123,7 @@ class Log:
 
     def _pack(self, stream, length):
         self.sequence += 1
-        raw = struct.pack("<QQQQI", self.sequence, time.time_ns(), self.offset, length, stream)
+        raw = struct.pack("<QQQQI", self.sequence, self.began + self.sequence * 1000, self.offset, length, stream)
         return raw + struct.pack("<I", zlib.crc32(raw))
 
     def _record(self, stream, length):

@@ -159,7 +159,11 @@ def a_role_decides_what_is_called():
         for role in ("developer", "maintainer", "Admin"):
             with Client(front.core.address, role) as c:
                 equal(pb.RunJobResponse.FromString(c.call("RunJob", c.run())).job_uuid, JOB, role)
-        equal(front.core.count("RUN_JOB"), 3, "requests that reached core")
+        with_body = [f for f in front.core.seen if f.op == "RUN_JOB" and f.body]
+        equal(len(with_body), 3, "requests that reached core")
+        refused = [f for f in front.core.seen if f.op in ("RUN_JOB", "STOP_JOB") and not f.body]
+        equal([f.who[1] for f in refused], ["viewer"] * 2 + ["READER"] * 2,
+              "refusals that core was told, for its audit file")
 
 
 @case
@@ -173,7 +177,8 @@ def a_certificate_without_a_role_may_do_nothing():
         both = CA.issue("/CN=x/OU=admin/OU=viewer")
         with Client(front.core.address, cert=both) as c:
             equal(c.refused("RunJob", c.run())[0], Code.PERMISSION_DENIED, "admin and viewer")
-        equal(front.core.seen, [], "requests that reached core")
+        wait_for(lambda: len(front.core.seen) == 5, "five refusals that core was told")
+        check(all(not f.body for f in front.core.seen), "a request reached core")
 
 
 @case

@@ -40,7 +40,7 @@ import health_pb2_grpc as health_rpc  # noqa: E402
 import joblet_pb2 as pb  # noqa: E402
 import joblet_pb2_grpc as rpc  # noqa: E402
 
-ENDED = ("COMPLETED", "FAILED", "STOPPED", "CANCELED")
+ENDED = ("COMPLETED", "FAILED", "STOPPED", "CANCELED", "TIMEOUT")
 
 
 def channel(address, ca=None, cert=None, key=None, name="joblet", **options):
