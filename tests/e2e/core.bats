@@ -126,3 +126,7 @@ verdict() {
 @test "core: an io limit names the disks or fails" {
     verdict an_io_limit_names_the_disks_or_fails
 }
+
+@test "core: core leaves the group of its jobs" {
+    verdict core_leaves_the_group_of_its_jobs
+}
