@@ -239,6 +239,10 @@ static int leave_base_group(struct jd_core *c, struct jl_err *e)
     line[strcspn(line, "\n")] = '\0';
     if (strcmp(line + 4, c->conf.cgroup_path) != 0)
         return 0;
+    jl_log_warn("cgroup.base",
+                "joblet was started in the group of its jobs, /%s: systemd before 254 "
+                "can't start it again while jobs run; see docs/adr/0006",
+                c->conf.cgroup_path);
     snprintf(path, sizeof path, "%s/daemon", c->conf.cgroup_path);
     r = os_cgroup_create(&c->cg_host, path, 0, &leaf, e);
     if (r == -EBUSY) {
