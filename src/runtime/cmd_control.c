@@ -77,7 +77,7 @@ static int run_poststart(const struct rt_state *s, struct jl_err *e)
         return 0;
     r = oci_spec_parse(s->config, s->config_len, NULL, &oci, e);
     if (r == 0 && oci->hooks)
-        r = rt_hooks_run(oci->hooks->poststart, oci->hooks->n_poststart, "poststart", s, RT_RUNNING,
+        rt_hooks_run_all(oci->hooks->poststart, oci->hooks->n_poststart, "poststart", s, RT_RUNNING,
                          e);
     oci_spec_free(oci);
     return r;
@@ -226,6 +226,6 @@ int rt_cmd_delete(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err
                   rt_status_name(status));
         return jl_hint(e, "kill it first, or use --force");
     }
-    /* A created one is deleted as runc does it: its process has not become anybody's yet. */
-    return rt_destroy(root, &s, NULL, force || status == RT_CREATED, e);
+    /* A created one is killed and deleted, as by runc: its process is nobody's yet. */
+    return rt_destroy(root, &s, NULL, e);
 }

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/parse.h"
 #include "base/spawn.h"
 #include "os/pidfd.h"
 #include "runtime/cmd.h"
@@ -110,7 +111,7 @@ static int after_start(struct rt_launch *l, const struct making *m, struct jl_er
     if (m->pid_file)
         r = rt_pidfile_write(m->pid_file, l->pid, e);
     if (r == 0 && h && h->n_poststart > 0 && !l->opts.wait_for_start)
-        r = rt_hooks_run(h->poststart, h->n_poststart, "poststart", l->state, RT_RUNNING, e);
+        rt_hooks_run_all(h->poststart, h->n_poststart, "poststart", l->state, RT_RUNNING, e);
     return r;
 }
 
@@ -121,7 +122,7 @@ static void kill_container(struct rt_launch *l)
     os_pidfd_signal(l->pidfd, SIGKILL);
     jl_wait_status(l->pid);
     rt_state_lock(l->state, 1000, &ignored);
-    rt_destroy(l->state_root_fd, l->state, &l->host, true, &ignored);
+    rt_destroy(l->state_root_fd, l->state, &l->host, &ignored);
 }
 
 static int wait_and_clean(struct rt_launch *l, const struct making *m, struct jl_err *e)
@@ -134,7 +135,7 @@ static int wait_and_clean(struct rt_launch *l, const struct making *m, struct jl
         return status;
     r = rt_state_lock(l->state, 5000, e);
     if (r == 0)
-        r = rt_destroy(l->state_root_fd, l->state, &l->host, true, e);
+        r = rt_destroy(l->state_root_fd, l->state, &l->host, e);
     return r < 0 ? r : status;
 }
 
@@ -177,6 +178,23 @@ static int make(const struct rt_ctx *ctx, const struct rt_spec *spec, const stru
     return r;
 }
 
+/* Sockets that a service manager opened for us (sd_listen_fds(3)) are the container's. */
+static int pass_listen_fds(struct making *m, struct oci_process *p, struct jl_err *e)
+{
+    const char *text = getenv("LISTEN_FDS");
+    char var[32];
+    uint64_t n;
+
+    if (!text || jl_parse_u64(text, 1024, &n) < 0 || n == 0)
+        return 0;
+    m->preserve_fds += (unsigned) n;
+    snprintf(var, sizeof var, "LISTEN_FDS=%u", (unsigned) n);
+    if (oci_strings_add(&p->env, &p->n_env, var) < 0 ||
+        oci_strings_add(&p->env, &p->n_env, "LISTEN_PID=1") < 0)
+        return jl_fail(e, ENOMEM, "process.env");
+    return 0;
+}
+
 static int load_and_make(const struct rt_ctx *ctx, struct making *m, const char *id,
                          struct jl_err *e)
 {
@@ -189,15 +207,17 @@ static int load_and_make(const struct rt_ctx *ctx, struct making *m, const char 
     }
     r = rt_id_check(id, e);
     if (r == 0)
-        r = check_preserved(m->preserve_fds, e);
-    if (r == 0)
         r = rt_spec_load(m->bundle ? m->bundle : ".", &spec, e);
     if (r < 0)
         return r;
     rt_warn_all(ctx, &spec->warnings);
     if (!spec->has_process)
         return jl_refuse(e, EINVAL, "config.json: process: is required");
-    r = check_terminal(spec, m, e);
+    r = pass_listen_fds(m, spec->oci->process, e);
+    if (r == 0)
+        r = check_preserved(m->preserve_fds, e);
+    if (r == 0)
+        r = check_terminal(spec, m, e);
     return r < 0 ? r : make(ctx, spec, m, id, e);
 }
 

@@ -73,14 +73,18 @@ static void list_table(struct jl_buf *out, const struct row *rows, size_t n)
         id_width = id > id_width ? id : id_width;
         bundle_width = bundle > bundle_width ? bundle : bundle_width;
     }
-    jl_buf_printf(out, "%-*s  %-8s  %-8s  %-*s  %s\n", id_width, "ID", "PID", "STATUS",
-                  bundle_width, "BUNDLE", "CREATED");
-    for (size_t i = 0; i < n; i++)
-        jl_buf_printf(out, "%-*s  %-8d  %-8s  %-*s  %s\n", id_width, rows[i].s.id,
-                      rows[i].status == RT_STOPPED ? 0 : (int) rows[i].s.pid,
-                      rt_status_name(rows[i].status), bundle_width,
-                      rows[i].s.bundle ? rows[i].s.bundle : "",
-                      rows[i].s.created ? rows[i].s.created : "");
+    jl_buf_printf(out, "%-*s  %-8s  %-8s  %-*s  %-30s  %s\n", id_width, "ID", "PID", "STATUS",
+                  bundle_width, "BUNDLE", "CREATED", "OWNER");
+    for (size_t i = 0; i < n; i++) {
+        const struct rt_state *s = &rows[i].s;
+
+        jl_buf_printf(out, "%-*s  %-8d  %-8s  %-*s  %-30s  ", id_width, s->id,
+                      rows[i].status == RT_STOPPED ? 0 : (int) s->pid,
+                      rt_status_name(rows[i].status), bundle_width, s->bundle ? s->bundle : "",
+                      s->created ? s->created : "");
+        /* No look-up of names: a static program would need the host's modules for it. */
+        jl_buf_printf(out, s->owner == 0 ? "root\n" : "#%u\n", s->owner);
+    }
 }
 
 static int list_json(struct jl_buf *out, const struct row *rows, size_t n, struct jl_err *e)

@@ -83,25 +83,45 @@ static int run_one(const struct oci_hook *h, const char *name, size_t i, int sta
                      h->path, r, *tail ? ": " : "", tail);
 }
 
+static int state_document(const struct rt_state *s, enum rt_status status, const char *name,
+                          struct jl_err *e)
+{
+    _buf_ struct jl_buf json = JL_BUF_INIT((size_t) 4 << 20);
+    int r = rt_state_json(s, status, false, &json, e);
+
+    if (r < 0)
+        return r;
+    r = jl_sealed_memfd("state", json.data, json.len);
+    return r < 0 ? jl_fail(e, -r, "hooks.%s: write the state", name) : r;
+}
+
 int rt_hooks_run(struct oci_hook *const *hooks, size_t n, const char *name,
                  const struct rt_state *s, enum rt_status status, struct jl_err *e)
 {
-    _buf_ struct jl_buf json = JL_BUF_INIT((size_t) 4 << 20);
-    _close_ int fd = -1;
-    int r;
+    _close_ int fd = n > 0 ? state_document(s, status, name, e) : -1;
 
-    if (n == 0)
-        return 0;
-    r = rt_state_json(s, status, false, &json, e);
-    if (r < 0)
-        return r;
-    fd = jl_sealed_memfd("state", json.data, json.len);
-    if (fd < 0)
-        return jl_fail(e, -fd, "hooks.%s: write the state", name);
-    for (size_t i = 0; i < n; i++) {
-        r = run_one(hooks[i], name, i, fd, e);
-        if (r < 0)
+    if (n > 0 && fd < 0)
+        return fd;
+    for (size_t i = 0; i < n; i++)
+        if (run_one(hooks[i], name, i, fd, e) < 0)
             return jl_phase(e, "hooks");
-    }
     return 0;
+}
+
+void rt_hooks_run_all(struct oci_hook *const *hooks, size_t n, const char *name,
+                      const struct rt_state *s, enum rt_status status, struct jl_err *e)
+{
+    struct jl_err err = JL_ERR_INIT;
+    _close_ int fd = n > 0 ? state_document(s, status, name, &err) : -1;
+
+    for (size_t i = 0; i < n && fd >= 0; i++) {
+        struct jl_err one = JL_ERR_INIT;
+
+        if (run_one(hooks[i], name, i, fd, &one) < 0 && err.code == 0)
+            err = one;
+    }
+    if (err.code != 0) {
+        *e = err;
+        jl_phase(e, "hooks");
+    }
 }

@@ -214,7 +214,7 @@ static void undo(struct rt_launch *l, bool recorded)
     os_cgroup_free(l->cg);
     l->cg = NULL;
     if (recorded)
-        rt_destroy(l->state_root_fd, l->state, &l->host, true, &ignored);
+        rt_destroy(l->state_root_fd, l->state, &l->host, &ignored);
 }
 
 int rt_launch_start(struct rt_launch *l, struct jl_err *e)
@@ -281,29 +281,29 @@ static void run_poststop(struct rt_state *s, struct jl_err *e)
     if (!s->config || !strstr(s->config, "\"poststop\""))
         return;
     if (oci_spec_parse(s->config, s->config_len, NULL, &oci, &ignored) == 0 && oci->hooks)
-        rt_hooks_run(oci->hooks->poststop, oci->hooks->n_poststop, "poststop", s, RT_STOPPED, e);
+        rt_hooks_run_all(oci->hooks->poststop, oci->hooks->n_poststop, "poststop", s, RT_STOPPED,
+                         e);
     oci_spec_free(oci);
 }
 
 /* In the common case everybody is dead: with its pid namespace's init all others died as well, so
  * the groups can go without a look inside. */
-static int remove_group(const struct rt_state *s, const struct os_cgroup_host *host, bool force,
+static int remove_group(const struct rt_state *s, const struct os_cgroup_host *host,
                         struct jl_err *e)
 {
     bool ended = s->own_pid_ns && rt_state_has_ended(s);
-    int r = 0;
+    int r;
 
     if (ended && s->cgroup && os_cgroup_remove(host, s->cgroup, 0, e) == 0)
         return 0;
     jl_err_clear(e);
-    if (force || s->own_pid_ns)
-        r = kill_rest(s, host, e);
+    r = kill_rest(s, host, e);
     if (r == 0 && s->cgroup && host->mode != OS_CGROUP_NONE)
         r = os_cgroup_remove(host, s->cgroup, REMOVE_WAIT_MS, e);
     return r;
 }
 
-int rt_destroy(int state_root_fd, struct rt_state *s, const struct os_cgroup_host *host, bool force,
+int rt_destroy(int state_root_fd, struct rt_state *s, const struct os_cgroup_host *host,
                struct jl_err *e)
 {
     struct os_cgroup_host read = { 0 };
@@ -315,7 +315,7 @@ int rt_destroy(int state_root_fd, struct rt_state *s, const struct os_cgroup_hos
         host = &read;
     }
     if (r == 0)
-        r = remove_group(s, host, force, e);
+        r = remove_group(s, host, e);
     if (r < 0)
         return jl_wrap(e, "delete container '%s'", s->id);
     run_poststop(s, &hook_err);

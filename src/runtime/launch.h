@@ -84,10 +84,10 @@ void rt_close_all_but(unsigned preserve, int *keep, size_t n);
 /*
  * Kills what is left of the container, removes its groups, runs poststop hooks, and removes its
  * state last. Returns 0, or -errno with e filled; the record stays then, so that it can be called
- * again. host: NULL when it is not known yet. force: kill what still runs. Blocks up to some
- * seconds.
+ * again. host: NULL when it is not known yet. Blocks up to some seconds. A poststop hook that
+ * failed is told in *e although 0 is returned.
  */
-int rt_destroy(int state_root_fd, struct rt_state *s, const struct os_cgroup_host *host, bool force,
+int rt_destroy(int state_root_fd, struct rt_state *s, const struct os_cgroup_host *host,
                struct jl_err *e);
 
 /* The path in the hierarchies for this configuration; NULL when it asks for none that can be had.

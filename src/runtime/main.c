@@ -122,16 +122,19 @@ void rt_report(const struct rt_ctx *ctx, const struct jl_err *e)
         jl_write_all(STDERR_FILENO, line.data, line.len);
 }
 
-void rt_warn_all(const struct rt_ctx *ctx, const struct jl_strv *warnings)
+static void warn(const struct rt_ctx *ctx, const char *text)
 {
     _close_ int fd = -1;
 
-    if (warnings->len == 0)
-        return;
     if (ctx->log && !ctx->log_json)
         fd = open(ctx->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    dprintf(fd >= 0 ? fd : STDERR_FILENO, "joblet-run: warning: %s\n", text);
+}
+
+void rt_warn_all(const struct rt_ctx *ctx, const struct jl_strv *warnings)
+{
     for (size_t i = 0; i < warnings->len; i++)
-        dprintf(fd >= 0 ? fd : STDERR_FILENO, "joblet-run: warning: %s\n", warnings->items[i]);
+        warn(ctx, warnings->items[i]);
 }
 
 int rt_pidfile_write(const char *path, int pid, struct jl_err *e)
@@ -204,9 +207,13 @@ static int dispatch(const struct rt_ctx *ctx, const struct rt_args *args, char *
     r = c->seal ? seal(argv, &e) : 0;
     if (r == 0)
         r = c->fn(ctx, (int) args->n, args->items, &e);
-    if (e.code != 0)
+    if (r < 0) {
         rt_report(ctx, &e);
-    return r < 0 ? c->failure : r;
+        return c->failure;
+    }
+    if (e.code != 0)
+        warn(ctx, e.text); /* done all the same */
+    return r;
 }
 
 int main(int argc, char **argv)

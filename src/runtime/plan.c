@@ -29,6 +29,7 @@ static const struct {
     [RT_OP_PID_RECORD] = { "pid-record", RT_PARENT },
     [RT_OP_MAPPED] = { "mapped", RT_PARENT },
     [RT_OP_HOOKS_RUNTIME] = { "hooks-runtime", RT_PARENT },
+    [RT_OP_PIDS_LIMIT] = { "pids-limit", RT_PARENT },
     [RT_OP_GO] = { "go", RT_PARENT },
     [RT_OP_CGROUP_JOIN] = { "cgroup-join", RT_CHILD },
     [RT_OP_NS_JOIN] = { "ns-join", RT_CHILD },
@@ -145,7 +146,7 @@ static void put_before(struct builder *b, const struct rt_spec *s, const struct 
     put(b, RT_OP_CLONE, 0);
 }
 
-static void put_parent(struct builder *b, const struct rt_spec *s)
+static void put_parent(struct builder *b, const struct rt_spec *s, const struct rt_plan_opts *o)
 {
     if (needs_map(s))
         put(b, RT_OP_IDMAP_WRITE, 0);
@@ -161,6 +162,9 @@ static void put_parent(struct builder *b, const struct rt_spec *s)
         put(b, RT_OP_MAPPED, 0);
     if (has_runtime_hooks(s->oci->hooks))
         put(b, RT_OP_HOOKS_RUNTIME, 0);
+    /* A group that may hold no process takes none in, ours included. */
+    if (o->cgroup && s->limits.has_pids && s->limits.pids == 0)
+        put(b, RT_OP_PIDS_LIMIT, 0);
     put(b, RT_OP_GO, 0);
 }
 
@@ -231,7 +235,7 @@ int rt_plan_build(const struct rt_spec *s, const struct rt_plan_opts *opts, stru
 
     *p = (struct rt_plan){ 0 };
     put_before(&b, s, opts);
-    put_parent(&b, s);
+    put_parent(&b, s, opts);
     put_child(&b, s, opts);
     if (b.failed) {
         rt_plan_clear(p);

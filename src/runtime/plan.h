@@ -37,6 +37,7 @@ enum rt_op {
     RT_OP_PID_RECORD,
     RT_OP_MAPPED,
     RT_OP_HOOKS_RUNTIME,
+    RT_OP_PIDS_LIMIT,
     RT_OP_GO,
     /* the child */
     RT_OP_CGROUP_JOIN,

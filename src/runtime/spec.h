@@ -98,6 +98,9 @@ void rt_limits_clear(struct os_cgroup_limits *l);
 /* "net.ipv4.ip_forward" as a path below /proc/sys. buf of `size` bytes; 0 or -EINVAL. */
 int rt_sysctl_path(const char *key, char *buf, size_t size);
 
+/* The namespace that such a path belongs to. 0, or -EINVAL: to none, it is the whole host's. */
+int rt_sysctl_ns(const char *path, enum os_ns *ret);
+
 /* Whether the container has (makes or joins) a namespace of this kind. */
 bool rt_spec_has_ns(const struct rt_spec *s, enum os_ns ns);
 

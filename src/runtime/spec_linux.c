@@ -255,7 +255,7 @@ int rt_sysctl_path(const char *key, char *buf, size_t size)
 }
 
 /* Only what belongs to a namespace of the container's own; the rest would change the host. */
-static int needed_ns(const char *path, enum os_ns *ret)
+int rt_sysctl_ns(const char *path, enum os_ns *ret)
 {
     static const char *const ipc[] = {
         "kernel/msgmax", "kernel/msgmnb", "kernel/msgmni", "kernel/sem",
@@ -297,7 +297,7 @@ int rt_spec_check_sysctl(const struct rt_spec *s, struct jl_err *e)
 
         if (rt_sysctl_path(key, path, sizeof path) < 0)
             return jl_refuse(e, EINVAL, "linux.sysctl.%s: is no name of a setting", key);
-        if (needed_ns(path, &ns) < 0) {
+        if (rt_sysctl_ns(path, &ns) < 0) {
             jl_refuse(e, EINVAL, "linux.sysctl.%s: belongs to no namespace", key);
             return jl_hint(e,
                            "it would change the host; only net.*, fs.mqueue.*, the IPC limits "

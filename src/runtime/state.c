@@ -359,6 +359,7 @@ int rt_state_json(const struct rt_state *s, enum rt_status status, bool extended
                   struct jl_buf *out, struct jl_err *e)
 {
     struct jl_json_out w = JL_JSON_OUT_INIT(out, extended ? 2 : 0);
+    char owner[16];
     int r;
 
     w.replace = true;
@@ -374,7 +375,8 @@ int rt_state_json(const struct rt_state *s, enum rt_status status, bool extended
     if (extended) {
         jl_json_put_str(&w, "rootfs", s->rootfs ? s->rootfs : "");
         jl_json_put_str(&w, "created", s->created ? s->created : "");
-        jl_json_put_str(&w, "owner", "");
+        snprintf(owner, sizeof owner, s->owner == 0 ? "root" : "#%u", s->owner);
+        jl_json_put_str(&w, "owner", owner);
         if (s->cgroup)
             jl_json_put_str(&w, "cgroup", s->cgroup);
     }

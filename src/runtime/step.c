@@ -26,6 +26,7 @@ static const rt_step_fn fns[RT_OP_N] = {
     [RT_OP_PID_RECORD] = rt_step_pid_record,
     [RT_OP_MAPPED] = rt_step_mapped,
     [RT_OP_HOOKS_RUNTIME] = rt_step_hooks_runtime,
+    [RT_OP_PIDS_LIMIT] = rt_step_pids_limit,
     [RT_OP_GO] = rt_step_go,
     [RT_OP_CGROUP_JOIN] = rt_step_cgroup_join,
     [RT_OP_NS_JOIN] = rt_step_ns_join,

@@ -18,6 +18,7 @@ int rt_steps_run(struct rt_launch *l, int side, struct jl_err *e);
 int rt_step_record(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_cgroup_make(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_cgroup_limits(struct rt_launch *l, size_t i, struct jl_err *e);
+int rt_step_pids_limit(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_seccomp_build(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_ns_open(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_console_connect(struct rt_launch *l, size_t i, struct jl_err *e);

@@ -34,10 +34,16 @@ static int bind_group(struct rt_launch *l, const char *mount_point, struct jl_er
     return fd < 0 ? jl_fail(e, -fd, "bind the control group '%s'", path) : fd;
 }
 
-static int set_flags(int fd, const struct rt_mount *m, struct jl_err *e)
+static int set_flags(const struct rt_launch *l, int fd, const struct rt_mount *m, struct jl_err *e)
 {
     struct os_mount_change change = { .set = SAFE | m->opt.set, .clear = m->opt.clear & ~SAFE };
-    int r = os_mount_change(fd, false, &change);
+    int r;
+
+    if (!l->opts.cgroup) { /* nothing in there is its own */
+        change.set |= MOUNT_ATTR_RDONLY;
+        change.clear &= ~(uint64_t) MOUNT_ATTR_RDONLY;
+    }
+    r = os_mount_change(fd, false, &change);
 
     return r < 0 ? jl_fail(e, -r, "set the flags of the cgroup mount") : 0;
 }
@@ -51,7 +57,7 @@ static int mount_v2(struct rt_launch *l, const struct rt_mount *m, int target, s
 
     if (fd < 0)
         return fd;
-    r = set_flags(fd, m, e);
+    r = set_flags(l, fd, m, e);
     if (r == 0) {
         r = os_mount_attach(fd, target);
         if (r < 0)
@@ -82,7 +88,7 @@ static int mount_part(struct rt_launch *l, const struct rt_mount *m, int dir,
         fd = os_mount_new(n > 0 ? "cgroup" : "cgroup2", "cgroup", options, n, 0, e);
     if (fd < 0)
         return fd;
-    r = set_flags(fd, m, e);
+    r = set_flags(l, fd, m, e);
     if (r == 0) {
         r = os_mount_attach(fd, target);
         if (r < 0)

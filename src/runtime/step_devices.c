@@ -68,7 +68,11 @@ static int make_node(struct rt_launch *l, int dir, const char *name, const struc
     bool in_userns = rt_spec_has_ns(l->spec, OS_NS_USER);
 
     if (!in_userns || S_ISFIFO(n->mode)) {
-        if (mknodat(dir, name, n->mode, n->rdev) == 0) {
+        mode_t old = umask(0);
+        int r = mknodat(dir, name, n->mode, n->rdev);
+
+        umask(old);
+        if (r == 0) {
             if ((n->uid != 0 || n->gid != 0) &&
                 fchownat(dir, name, n->uid, n->gid, AT_SYMLINK_NOFOLLOW) < 0)
                 return jl_fail_sys(e, "fchownat", n->path, "give the device its owner");

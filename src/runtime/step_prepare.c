@@ -37,8 +37,20 @@ int rt_step_cgroup_make(struct rt_launch *l, size_t i, struct jl_err *e)
 
 int rt_step_cgroup_limits(struct rt_launch *l, size_t i, struct jl_err *e)
 {
+    struct os_cgroup_limits limits = l->spec->limits;
+
     (void) i;
-    return os_cgroup_apply(l->cg, &l->spec->limits, e);
+    if (limits.pids == 0) /* comes later: rt_step_pids_limit */
+        limits.has_pids = false;
+    return os_cgroup_apply(l->cg, &limits, e);
+}
+
+int rt_step_pids_limit(struct rt_launch *l, size_t i, struct jl_err *e)
+{
+    struct os_cgroup_limits limits = { .has_pids = true, .pids = 0 };
+
+    (void) i;
+    return os_cgroup_apply(l->cg, &limits, e);
 }
 
 static int action_from_name(const char *name, bool has_errno, uint32_t errno_ret,
@@ -168,6 +180,42 @@ int rt_step_seccomp_build(struct rt_launch *l, size_t i, struct jl_err *e)
     return rt_seccomp_build(l->spec->oci->linux->seccomp, &l->seccomp, e);
 }
 
+/* Whether the path leads to the namespace that we are in ourselves. */
+static bool is_ours(int fd, enum os_ns ns)
+{
+    char path[64];
+    _close_ int own = -1;
+
+    snprintf(path, sizeof path, "/proc/self/ns/%s", os_ns_proc_name(ns));
+    own = open(path, O_RDONLY | O_CLOEXEC);
+    return own >= 0 && os_ns_same(fd, own) == 1;
+}
+
+/* A namespace by path may be the host's: what sets something in it would change the host. */
+static int refuse_changes(const struct rt_spec *s, enum os_ns ns, struct jl_err *e)
+{
+    const struct oci_linux *cfg = s->oci->linux;
+    const char *what = NULL;
+
+    if (ns == OS_NS_UTS && s->oci->hostname && *s->oci->hostname)
+        what = "hostname";
+    else if (ns == OS_NS_UTS && s->oci->domainname && *s->oci->domainname)
+        what = "domainname";
+    for (size_t k = 0; k < cfg->n_sysctl && !what; k++) {
+        char path[512];
+        enum os_ns needs;
+
+        if (rt_sysctl_path(cfg->sysctl[k].key, path, sizeof path) == 0 &&
+            rt_sysctl_ns(path, &needs) == 0 && needs == ns)
+            what = cfg->sysctl[k].key;
+    }
+    if (!what)
+        return 0;
+    jl_refuse(e, EINVAL, "%s%s: would change the host: '%s' is the namespace that joblet-run is in",
+              cfg->n_sysctl > 0 && ns != OS_NS_UTS ? "linux.sysctl." : "", what, s->ns_path[ns]);
+    return jl_hint(e, "give the container a %s namespace of its own", os_ns_name(ns));
+}
+
 int rt_step_ns_open(struct rt_launch *l, size_t i, struct jl_err *e)
 {
     int fd = os_ns_open(l->spec->ns_path[i], (enum os_ns) i, e);
@@ -175,7 +223,7 @@ int rt_step_ns_open(struct rt_launch *l, size_t i, struct jl_err *e)
     if (fd < 0)
         return jl_wrap(e, "linux.namespaces");
     l->ns_fds[i] = fd;
-    return 0;
+    return is_ours(fd, (enum os_ns) i) ? refuse_changes(l->spec, (enum os_ns) i, e) : 0;
 }
 
 /* sun_path holds 108 bytes; engines' temporary directories can be deeper, so the directory is

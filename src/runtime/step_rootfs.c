@@ -24,7 +24,7 @@ int rt_step_rootfs_attach(struct rt_launch *l, size_t i, struct jl_err *e)
     int r;
 
     (void) i;
-    umask(0);
+    umask(022);
     if (host < 0)
         return jl_fail_sys(e, "open", "/", "open the host's root");
     /* Nothing that we mount may show up outside. */

@@ -13,7 +13,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -73,7 +72,8 @@ static int become_ids(const struct oci_user *u, struct jl_err *e)
     return 0;
 }
 
-/* So that /dev/stdout can be opened again by the new user. What we may not give away stays. */
+/* So that /dev/stdout can be opened again by the new user. Only pipes: a terminal or a file is the
+ * caller's and stays his. */
 static void own_stdio(const struct oci_user *u)
 {
     struct stat st;
@@ -81,8 +81,8 @@ static void own_stdio(const struct oci_user *u)
     for (int fd = 0; fd < 3; fd++) {
         if (fstat(fd, &st) < 0 || st.st_uid == (u ? u->uid : 0))
             continue;
-        if (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3))
-            continue; /* a /dev/null may be the host's own node */
+        if (!S_ISFIFO(st.st_mode))
+            continue;
         if (fchown(fd, u ? u->uid : 0, (gid_t) -1) < 0)
             continue;
     }
