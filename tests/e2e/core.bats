@@ -130,3 +130,7 @@ verdict() {
 @test "core: core leaves the group of its jobs" {
     verdict core_leaves_the_group_of_its_jobs
 }
+
+@test "core: without the init the command is process 1" {
+    verdict without_the_init_the_command_is_process_1
+}

@@ -773,6 +773,16 @@ def an_io_limit_names_the_disks_or_fails():
 
 
 @case
+def without_the_init_the_command_is_process_1():
+    with Core(job__init=False, filesystem__workspaceDir="/data") as c:
+        u = c.run("sh", "-c", "echo $$ $PWD; echo x > y; ls /run")
+        equal((c.wait(u).status, text_of(c.output(u))), ("COMPLETED", b"1 /data\n"))
+        s = c.wait(c.run("nosuchcommand"))
+        equal((s.status, s.exit_code), ("FAILED", 127), s.reason)
+        check("nosuchcommand" in s.reason and s.result.start_error, s.reason)
+
+
+@case
 def core_leaves_the_group_of_its_jobs():
     """A service manager starts us in the very group that is to hold the jobs."""
     if not os.path.exists("/sys/fs/cgroup/cgroup.controllers"):

@@ -88,6 +88,10 @@ static void what_is_wrong_is_named_with_its_line(void **state)
     refused("filesystem:\n  allowedMounts: /usr\n", "f.yml:2");
     refused("filesystem:\n  allowedMounts: [usr]\n", "absolute");
     refused("filesystem:\n  allowedMounts: [/usr/../etc]\n", "absolute");
+    refused("filesystem:\n  allowedMounts: [/usr, /proc]\n", "/proc");
+    refused("filesystem:\n  allowedMounts: [/]\n", "below /");
+    refused("filesystem: {workspaceDir: //sys/x}\n", "workspaceDir");
+    refused("filesystem: {workspaceDir: /}\n", "workspaceDir");
     refused("logging: {level: LOUD}\n", "DEBUG");
     refused("logging: {output: nowhere}\n", "absolute");
     refused("server: {nodeId: me}\n", "UUID");

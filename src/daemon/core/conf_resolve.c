@@ -128,6 +128,21 @@ static int check_words(const struct jd_conf *c, struct jl_err *e)
     return 0;
 }
 
+/* What the job has of its own there must not be covered, nor the host's shown. */
+static bool is_reserved(const char *path)
+{
+    static const char *const names[] = { "/proc", "/sys", "/dev" };
+
+    path += strspn(path, "/") - 1;
+    for (size_t i = 0; i < JL_COUNT(names); i++) {
+        size_t len = strlen(names[i]);
+
+        if (strncmp(path, names[i], len) == 0 && (path[len] == '/' || path[len] == '\0'))
+            return true;
+    }
+    return path[1] == '\0';
+}
+
 static int check_paths(const struct jd_conf *c, struct jl_err *e)
 {
     const struct {
@@ -148,11 +163,16 @@ static int check_paths(const struct jd_conf *c, struct jl_err *e)
             return jl_refuse(e, EINVAL, "%s '%s' must be an absolute path without '..'",
                              paths[i].key, v);
     }
+    if (is_reserved(c->workspace))
+        return jl_refuse(e, EINVAL,
+                         "filesystem.workspaceDir '%s': not / and not below /proc, /sys, /dev",
+                         c->workspace);
     for (size_t i = 0; i < c->allowed_mounts.len; i++)
-        if (c->allowed_mounts.items[i][0] != '/' || c->allowed_mounts.items[i][1] == '\0' ||
-            strstr(c->allowed_mounts.items[i], ".."))
+        if (c->allowed_mounts.items[i][0] != '/' || strstr(c->allowed_mounts.items[i], "..") ||
+            is_reserved(c->allowed_mounts.items[i]))
             return jl_refuse(e, EINVAL,
-                             "filesystem.allowedMounts: '%s' must be an absolute path below /",
+                             "filesystem.allowedMounts: '%s' must be an absolute path below /, not "
+                             "/proc, /sys or /dev",
                              c->allowed_mounts.items[i]);
     return 0;
 }

@@ -86,12 +86,6 @@ static uint64_t grace_ms(const struct jd_job *j)
                                           : j->core->conf.stop_grace_ns / JL_NS_PER_MS;
 }
 
-void jd_shim_stop(struct jd_job *j)
-{
-    if (j->shim && j->shim->control >= 0)
-        send_control(j->shim, IPC_SHIM_STOP, grace_ms(j));
-}
-
 static void event(struct jd_job *j, enum jd_event ev, enum jd_state outcome, const char *reason)
 {
     struct jl_err e = JL_ERR_INIT;
@@ -196,6 +190,22 @@ static int connect_control(struct jd_shim *s)
     if (s->job->state == JD_STOPPING)
         jd_shim_stop(s->job);
     return 0;
+}
+
+void jd_shim_stop(struct jd_job *j)
+{
+    struct jd_shim *s = j->shim;
+    int r;
+
+    if (!s)
+        return;
+    if (s->control >= 0) {
+        send_control(s, IPC_SHIM_STOP, grace_ms(j));
+        return;
+    }
+    r = connect_control(s); /* says it, as the job is STOPPING */
+    if (r < 0 && s->up)
+        jl_log_warn("shim.control", "job=%s: not reached: %s", j->rec.id, strerror(-r));
 }
 
 static int on_sync(struct jl_source *src, uint32_t ready)
