@@ -49,6 +49,16 @@ case $dir in
 esac
 mark=$dir/.joblet-quickstart
 
+# What we run as root from DIR must be ours: anybody may make a directory in /var/tmp first.
+if [ -e "$dir" ] || [ -L "$dir" ]; then
+    [ ! -L "$dir" ] && [ -d "$dir" ] || die "$dir is not a directory; choose another with --dir"
+    owner=$(stat -c '%u %A' "$dir")
+    case $owner in
+    "0 d"????-??-?) ;; # neither group nor others may write
+    *) die "$dir belongs to another user or can be written by others ($owner); choose another with --dir" ;;
+    esac
+fi
+
 # The keeper is the process that starts joblet again when it was killed; its pid and start time
 # are written down, so that a recycled pid is never taken for it.
 keeper_pid() {
@@ -101,8 +111,12 @@ fi
 if [ -e "$dir" ] && [ ! -f "$mark" ] && [ -n "$(ls -A "$dir")" ]; then
     die "$dir exists and is not an instance of quickstart.sh; choose another with --dir"
 fi
-mkdir -p "$dir/build" "$dir/run" "$dir/logs" "$dir/config"
+if [ ! -d "$dir" ]; then
+    mkdir -p "$(dirname "$dir")"
+    mkdir -m 0755 "$dir" # fails when somebody else was quicker
+fi
 chmod 0755 "$dir"
+mkdir -p "$dir/build" "$dir/run" "$dir/logs" "$dir/config"
 : >"$mark"
 
 say "1/4  Packages and build"

@@ -125,6 +125,7 @@ mkdir -p "$build/logs"
 rm -f "$build"/logs/*
 tests/lib/leaks snapshot "$build/logs/before"
 TMPDIR=$(mktemp -d /tmp/jlt.XXXXXX) # short: unix sockets have paths of at most 107 bytes
+chmod 0711 "$TMPDIR" # joblet-front, which is not root, must get through
 export TMPDIR
 trap 'rm -rf "$TMPDIR"' EXIT
 

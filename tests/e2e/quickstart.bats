@@ -71,6 +71,16 @@ setup() {
     [ -e "$BATS_TEST_TMPDIR/mine/file" ]
     run "$script" --dir /var/tmp --down
     [ "$status" -ne 0 ]
+    touch "$BATS_TEST_TMPDIR/mine/.joblet-quickstart"
+    chown 12345 "$BATS_TEST_TMPDIR/mine"
+    run "$script" --dir "$BATS_TEST_TMPDIR/mine" --down
+    [ "$status" -ne 0 ]
+    [[ $output == *"belongs to another user"* ]]
+    chown 0 "$BATS_TEST_TMPDIR/mine"
+    chmod 0777 "$BATS_TEST_TMPDIR/mine"
+    run "$script" --dir "$BATS_TEST_TMPDIR/mine" --down
+    [ "$status" -ne 0 ]
+    [ -e "$BATS_TEST_TMPDIR/mine/file" ]
 }
 
 @test "--down removes all of it, with a job still running" {
