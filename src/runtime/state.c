@@ -205,35 +205,43 @@ static void read_init(struct rt_state *s, const char *text, size_t len)
     s->pid = (pid_t) pid;
 }
 
+int rt_record_parse(struct rt_state *s, const char *text, size_t len, struct jl_err *e)
+{
+    const char *end = len > 0 ? memchr(text, '\n', len) : NULL;
+    size_t head;
+    int r;
+
+    if (!end) /* killed while it was written, so before the first side effect */
+        return 0;
+    head = (size_t) (end - text) + 1;
+    r = read_head(s, text, head, e);
+    if (r < 0)
+        return jl_wrap(e, "record of container '%s'", s->id ? s->id : "");
+    if (len - head < s->config_len) {
+        s->config_len = 0;
+        return 0; /* likewise */
+    }
+    s->config = malloc(s->config_len + 1);
+    if (!s->config)
+        return no_memory(e);
+    memcpy(s->config, text + head, s->config_len); /* not strndup: a NUL would shorten it */
+    s->config[s->config_len] = '\0';
+    head += s->config_len;
+    read_init(s, text + head, len - head);
+    return 0;
+}
+
 static int read_record(struct rt_state *s, struct jl_err *e)
 {
     _buf_ struct jl_buf text = JL_BUF_INIT(RECORD_MAX);
     struct jl_err ignored = JL_ERR_INIT;
-    const char *end;
-    size_t head;
     int r = jl_read_file_at(s->dirfd, "record", &text, &ignored);
 
     if (r == -ENOENT)
         return 0; /* killed before it was written: there is nothing but the directory */
     if (r < 0)
         return jl_fail(e, -r, "read the record of container '%s'", s->id);
-    end = text.len > 0 ? memchr(text.data, '\n', text.len) : NULL;
-    if (!end) /* killed while it was written, so before the first side effect */
-        return 0;
-    head = (size_t) (end - text.data) + 1;
-    r = read_head(s, text.data, head, e);
-    if (r < 0)
-        return jl_wrap(e, "record of container '%s'", s->id);
-    if (text.len - head < s->config_len) {
-        s->config_len = 0;
-        return 0; /* likewise */
-    }
-    s->config = strndup(text.data + head, s->config_len);
-    if (!s->config)
-        return no_memory(e);
-    head += s->config_len;
-    read_init(s, text.data + head, text.len - head);
-    return 0;
+    return rt_record_parse(s, text.data ? text.data : "", text.len, e);
 }
 
 int rt_state_open(int root_fd, const char *id, struct rt_state *s, struct jl_err *e)

@@ -66,6 +66,9 @@ int rt_state_create(int root_fd, struct rt_state *s, struct jl_err *e);
  * record (a create that was killed at once) opens with only id and dirfd set. */
 int rt_state_open(int root_fd, const char *id, struct rt_state *s, struct jl_err *e);
 
+/* What a record says; any prefix of one is good. 0, or -errno with e filled. */
+int rt_record_parse(struct rt_state *s, const char *text, size_t len, struct jl_err *e);
+
 /* Takes the lock; waits up to `ms` for it. 0, or -errno with e filled (-EBUSY). */
 int rt_state_lock(const struct rt_state *s, unsigned ms, struct jl_err *e);
 void rt_state_unlock(const struct rt_state *s);

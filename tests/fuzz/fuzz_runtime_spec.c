@@ -1,0 +1,47 @@
+/* joblet-run's configuration: what is refused has a sentence; what is accepted has a plan that
+ * begins with the record and ends with the program, and prints one line a step. */
+#include <assert.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "runtime/plan.h"
+#include "runtime/spec.h"
+
+static void check_plan(const struct rt_spec *s, const struct rt_plan_opts *opts)
+{
+    _buf_ struct jl_buf out = JL_BUF_INIT((size_t) 64 << 20);
+    struct jl_err e = JL_ERR_INIT;
+    struct rt_plan plan;
+    size_t lines = 0;
+
+    assert(rt_plan_build(s, opts, &plan, &e) == 0);
+    assert(plan.n > 2 && plan.steps[0].op == RT_OP_RECORD);
+    assert(plan.steps[plan.n - 1].op == RT_OP_EXEC);
+    assert(rt_plan_print(&plan, s, opts, &out) == 0);
+    for (size_t i = 0; i < out.len; i++)
+        lines += out.data[i] == '\n';
+    assert(lines >= plan.n); /* a path may hold a newline */
+    rt_plan_clear(&plan);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    struct rt_plan_opts run = { .cgroup = "g" },
+                        create = { .wait_for_start = true, .open_inside = true };
+    struct jl_err e = JL_ERR_INIT;
+    struct rt_spec *s = NULL;
+    int r = rt_spec_from_text("/bundle", (const char *) data, len, &s, &e);
+
+    if (r < 0) {
+        assert(e.code == -r && strstr(e.text, "config.json") == e.text);
+        return 0;
+    }
+    check_plan(s, &run);
+    check_plan(s, &create);
+    rt_spec_free(s);
+    return 0;
+}
