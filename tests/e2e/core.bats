@@ -134,3 +134,7 @@ verdict() {
 @test "core: without the init the command is process 1" {
     verdict without_the_init_the_command_is_process_1
 }
+
+@test "core: a waiting job keeps its uploads and secrets" {
+    verdict a_waiting_job_keeps_its_uploads_and_secrets
+}

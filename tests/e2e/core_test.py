@@ -783,6 +783,28 @@ def without_the_init_the_command_is_process_1():
 
 
 @case
+def a_waiting_job_keeps_its_uploads_and_secrets():
+    with Core(joblet__maxConcurrentJobs=1) as c:
+        first = c.run("sleep", "600")
+        session, fd = c.stage()
+        f = os.open("in", os.O_CREAT | os.O_WRONLY, 0o644, dir_fd=fd)
+        os.write(f, b"payload ")
+        os.fchown(f, 65534, 65534)
+        os.close(f)
+        os.close(fd)
+        u = c.run("sh", "-c", "cat in; echo $SECRET", uploads=[pb.FileUpload(path="in")],
+                  upload_session=session, secret_environment={"SECRET": "hush"})
+        c.wait(first, ("RUNNING",))
+        c.restart()
+        equal(c.status(u).status, "PENDING")
+        equal(dict(c.status(u).secret_environment), {"SECRET": "***"})
+        c.stop(first)
+        equal((c.wait(u).status, text_of(c.output(u))), ("COMPLETED", b"payload hush\n"))
+        with sqlite3.connect(c.prefix + "/state/joblet.db") as db:
+            equal(db.execute("SELECT count(*) FROM job_secrets").fetchone(), (0,), "secrets kept")
+
+
+@case
 def core_leaves_the_group_of_its_jobs():
     """A service manager starts us in the very group that is to hold the jobs."""
     if not os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
