@@ -281,6 +281,13 @@ class Core:
 
         return wait_for(there, f"{uuid} in {states}", seconds)
 
+    def sleeper(self, text="exec sleep 600"):
+        """A job that has said that it is up, so that a signal finds it."""
+        u = self.run("sh", "-c", "echo up; " + text)
+        self.wait(u, ("RUNNING",))
+        wait_for(lambda: os.path.getsize(f"{self.prefix}/logs/{u}/output.0.log"), "its first output")
+        return u
+
     def output(self, uuid):
         """(stream, bytes) of the stored log; it must have its end."""
         r = self.link.ask("GET_JOB_LOGS", pb.GetJobLogsRequest(uuid=uuid).SerializeToString())
@@ -453,8 +460,7 @@ def ids_may_be_short_but_not_ambiguous():
 @case
 def stop_answers_when_the_job_has_ended():
     with Core(joblet__maxConcurrentJobs=1) as c:
-        running, waiting = c.run("sleep", "600"), c.run("true")
-        c.wait(running, ("RUNNING",))
+        running, waiting = c.sleeper(), c.run("true")
         equal(c.status(waiting).status, "PENDING")
         equal(c.stop(waiting).status, "CANCELED")
         answer = c.stop(running)
@@ -472,7 +478,7 @@ def stop_answers_when_the_job_has_ended():
 @case
 def waiting_jobs_go_by_priority_and_age():
     with Core(joblet__maxConcurrentJobs=1) as c:
-        first = c.run("sleep", "600")
+        first = c.sleeper()
         jobs = [c.run("true"), c.run("true", priority=5), c.run("true")]
         equal({c.status(j).status for j in jobs}, {"PENDING"})
         c.stop(first)
@@ -635,8 +641,7 @@ def a_job_that_ends_while_core_is_away_is_not_lost():
 @case
 def a_clean_stop_leaves_jobs_running():
     with Core() as c:
-        u = c.run("sleep", "600")
-        c.wait(u, ("RUNNING",))
+        u = c.sleeper()
         equal(c.term(), 0, "exit status")
         check(c.shim_pid(u), "the shim lives")
         c.start()
@@ -785,7 +790,7 @@ def without_the_init_the_command_is_process_1():
 @case
 def a_waiting_job_keeps_its_uploads_and_secrets():
     with Core(joblet__maxConcurrentJobs=1) as c:
-        first = c.run("sleep", "600")
+        first = c.sleeper()
         session, fd = c.stage()
         f = os.open("in", os.O_CREAT | os.O_WRONLY, 0o644, dir_fd=fd)
         os.write(f, b"payload ")
@@ -794,7 +799,6 @@ def a_waiting_job_keeps_its_uploads_and_secrets():
         os.close(fd)
         u = c.run("sh", "-c", "cat in; echo $SECRET", uploads=[pb.FileUpload(path="in")],
                   upload_session=session, secret_environment={"SECRET": "hush"})
-        c.wait(first, ("RUNNING",))
         c.restart()
         equal(c.status(u).status, "PENDING")
         equal(dict(c.status(u).secret_environment), {"SECRET": "***"})
