@@ -11,7 +11,9 @@
  * memcpy (an indirect function that is not resolved), no errno. Whatever fails here is left to
  * main(), which looks again and reports.
  */
+#include <elf.h>
 #include <fcntl.h>
+#include <link.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -74,9 +76,11 @@ EARLY static inline long call(long n, long a, long b, long c, long d, long e)
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 #define MFD_WITH_EXEC 0x0010 /* MFD_EXEC, Linux 6.3 */
-#define CHUNK 0x7ffff000     /* the most that one sendfile moves */
 
 void rt_entry_seal(const long *stack);
+
+/* The linker's: our own ELF header in memory. */
+extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
 
 EARLY static int same(const char *a, const char *b)
 {
@@ -97,11 +101,25 @@ EARLY static int wants_copy(long argc, char **argv)
     return 0;
 }
 
+/* Where the last loadable segment ends in the file: symbols and debug information behind it, as
+ * much again in a build that is not stripped, need no copy. */
+EARLY static long loadable_bytes(void)
+{
+    const ElfW(Ehdr) *head = &__ehdr_start;
+    const ElfW(Phdr) *seg = (const ElfW(Phdr) *) ((const char *) head + head->e_phoff);
+    uint64_t end = 0;
+
+    for (int i = 0; i < head->e_phnum; i++)
+        if (seg[i].p_type == PT_LOAD && seg[i].p_offset + seg[i].p_filesz > end)
+            end = seg[i].p_offset + seg[i].p_filesz;
+    return (long) end;
+}
+
 EARLY void rt_entry_seal(const long *stack)
 {
     long argc = stack[0];
     char **argv = (char **) (stack + 1), **envp = argv + argc + 1;
-    long self, copy, seals, n;
+    long self, copy, seals, left, n;
 
     if (!wants_copy(argc, argv))
         return;
@@ -115,10 +133,11 @@ EARLY void rt_entry_seal(const long *stack)
         if (copy < 0)
             copy = call(SYS_memfd_create, (long) "joblet-run", MFD_CLOEXEC | MFD_ALLOW_SEALING, 0,
                         0, 0);
+        left = loadable_bytes();
         do
-            n = call(SYS_sendfile, copy, self, 0, CHUNK, 0);
-        while (n > 0);
-        if (copy >= 0 && n == 0 && call(SYS_fcntl, copy, F_ADD_SEALS, SEALS, 0, 0) == 0)
+            n = call(SYS_sendfile, copy, self, 0, left, 0);
+        while (n > 0 && (left -= n) > 0);
+        if (copy >= 0 && left == 0 && call(SYS_fcntl, copy, F_ADD_SEALS, SEALS, 0, 0) == 0)
             call(SYS_execveat, copy, (long) "", (long) argv, (long) envp, AT_EMPTY_PATH);
         if (copy >= 0)
             call(SYS_close, copy, 0, 0, 0, 0);
