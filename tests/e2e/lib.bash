@@ -175,7 +175,7 @@ job_pid() {
 client() {
     local code=$1
     shift
-    PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1 GRPC_VERBOSITY=NONE $py -c "
+    TMPDIR=$BATS_TEST_TMPDIR PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1 GRPC_VERBOSITY=NONE $py -c "
 import os, sys, time, grpc
 from grpc_client import Client, code_of, pb
 I, args = os.environ['I'], sys.argv[1:]

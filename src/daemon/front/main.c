@@ -248,8 +248,7 @@ static int start(struct jd_front *front, struct jl_err *e)
         return r;
     if (staging_root() < 0)
         jl_log_warn("front.sandbox",
-                    "core passed no staging root (descriptor %d); Landlock leaves "
-                    "the right to make files",
+                    "core passed no staging root (descriptor %d): uploads will fail",
                     IPC_LINK_STAGING_FD);
     if (landlock == 0)
         jl_log_warn("front.sandbox", "this kernel has no Landlock; seccomp and the unprivileged "

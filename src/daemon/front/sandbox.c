@@ -81,8 +81,6 @@ static int landlock(int staging_fd, uint16_t port, int *ret_abi, struct jl_err *
     if (abi <= 0)
         return 0; /* not in this kernel, or switched off: the caller says so */
     attr.fs = all_of_files((int) abi);
-    if (staging_fd < 0)
-        attr.fs &= ~FS_STAGING;
     if (abi >= 4) {
         attr.net = NET_BIND_TCP | NET_CONNECT_TCP;
         size = offsetof(struct ruleset_attr, scoped);

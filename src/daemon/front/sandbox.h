@@ -19,9 +19,8 @@
 
 #include "base/err.h"
 
-/* staging_fd: the parent of all staging directories; -1: not known, then Landlock leaves the right
- * to make files and directories alone. ret_landlock: the ABI in force, 0 none. 0 or -errno with e
- * filled. */
+/* staging_fd: the parent of all staging directories; -1: none, uploads will fail. ret_landlock: the
+ * ABI in force, 0 none. 0 or -errno with e filled. */
 int jd_sandbox_files(int staging_fd, uint16_t port, int *ret_landlock, struct jl_err *e);
 
 /* 0 or -errno with e filled. */
