@@ -10,8 +10,9 @@
  * JD_OP_STAGE request: text "bytes=N files=N", what is to come. Reply: body empty, descriptor: a
  *   new directory for the uploads, below IPC_LINK_STAGING_FD; text: its session.
  * JD_OP_UNSTAGE request: text: the session.
- * JD_OP_GET_JOB_LOGS reply: body empty; descriptors: [0] the log directory's inotify descriptor
- *   (IN_MODIFY|IN_CREATE|IN_MOVED_TO), [1] output.<segment>.idx, [2] output.<segment>.log, read-only;
+ * JD_OP_GET_JOB_LOGS reply: body empty; text: the job's whole id; descriptors: the log directory's
+ *   inotify descriptor (IN_MODIFY|IN_CREATE|IN_MOVED_TO; left out when the job has ended or there is
+ *   none to be had), output.<segment>.idx, output.<segment>.log, read-only;
  *   a job that has not started yet: status IPC_LINK_WAIT, front asks again when told (EVENT) or
  *   after a second. For the next segment front asks again with `segment` set.
  * IPC_LINK_EVENT (no request): body empty. Core to front, text: a job's id whose state changed.

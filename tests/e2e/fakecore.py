@@ -102,6 +102,7 @@ class Log:
         self.dir = os.path.join(directory, job)
         os.makedirs(self.dir)
         self.job = job
+        self.unwatched = False  # as when the kernel has no more inotify descriptors
         self.sequence = 0
         self.began = time.time_ns()
         self.segment = -1
@@ -150,10 +151,12 @@ class Log:
         self._record(6, 0)
 
     def open(self, segment):
-        inotify = _libc.inotify_init1(os.O_CLOEXEC)  # blocking on purpose: front must not mind
-        fds = [inotify]
-        if _libc.inotify_add_watch(inotify, self.dir.encode(), 0x2 | 0x100 | 0x80) < 0:
-            raise OSError(ctypes.get_errno(), "inotify_add_watch")
+        fds = []
+        inotify = -1 if self.unwatched else _libc.inotify_init1(os.O_CLOEXEC)
+        if inotify >= 0:  # blocking on purpose: front must not mind
+            fds = [inotify]
+            if _libc.inotify_add_watch(inotify, self.dir.encode(), 0x2 | 0x100 | 0x80) < 0:
+                raise OSError(ctypes.get_errno(), "inotify_add_watch")
         for ext in ("idx", "log"):
             fds.append(os.open(f"{self.dir}/output.{segment}.{ext}", os.O_RDONLY | os.O_CLOEXEC))
         return fds

@@ -119,6 +119,10 @@ verdict() {
     verdict history_and_then_what_comes_live
 }
 
+@test "front: without inotify live lines come all the same" {
+    verdict without_inotify_live_lines_come_all_the_same
+}
+
 @test "front: a hundred thousand lines come once in order and fast" {
     verdict a_hundred_thousand_lines_come_once_in_order_and_fast
 }

@@ -578,6 +578,19 @@ def history_and_then_what_comes_live():
 
 
 @case
+def without_inotify_live_lines_come_all_the_same():
+    with Running() as front, Client(front.core.address) as c:
+        log = front.new_log(JOB)
+        log.unwatched = True
+        stream = c.log()
+        for i in range(4):
+            log.add(b"live %d\n" % i)
+            equal(next(stream).payload, b"live %d\n" % i)
+        log.end()
+        equal(list(stream), [])
+
+
+@case
 def a_hundred_thousand_lines_come_once_in_order_and_fast():
     with Running() as front, Client(front.core.address) as c:
         log = front.new_log(JOB)
@@ -736,7 +749,7 @@ def a_damaged_log_says_so():
 
 @case
 def two_hundred_streams_and_a_slow_reader():
-    with Running() as front:
+    with Running(timeout_ms=60000) as front:
         log = front.new_log(JOB)
         clients = [Client(front.core.address) for _ in range(8)]
         idle = front.open_fds()

@@ -36,21 +36,30 @@ static int open_file(int dirfd, const char *name, int flags)
     return openat(dirfd, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 }
 
-/* inotify, index, data of one segment. 0, -ENOENT not there (yet), or -errno. */
-static int open_segment(const struct jd_core *c, const char *id, unsigned segment, int fds[3])
+/* Tells of changes in the directory; -1 when the kernel gives no more of these (a user has 128 on
+ * many hosts): front looks by itself then. */
+static int watch_dir(int dirfd)
 {
-    char name[32], path[64];
+    _close_ int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    char path[64];
+
+    snprintf(path, sizeof path, "/proc/self/fd/%d", dirfd);
+    if (watch < 0 || inotify_add_watch(watch, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0)
+        return -1;
+    return jl_take_fd(&watch);
+}
+
+/* inotify (-1: none), index, data of one segment. 0, -ENOENT not there (yet), or -errno. */
+static int open_segment(const struct jd_core *c, const char *id, unsigned segment, bool grows,
+                        int fds[3])
+{
+    char name[32];
     _close_ int dirfd = open_dir(c, id), watch = -1, idx = -1, data = -1;
 
     if (dirfd < 0)
         return -errno;
-    watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    if (watch < 0)
-        return -errno;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", dirfd);
-    /* before the files are opened: what is written from here on is told */
-    if (inotify_add_watch(watch, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0)
-        return -errno;
+    if (grows) /* before the files are opened: what is written from here on is told */
+        watch = watch_dir(dirfd);
     idx = open_file(dirfd, ipc_log_index_name(segment, name, sizeof name), O_RDONLY);
     if (idx < 0)
         return -errno;
@@ -69,6 +78,7 @@ void jd_op_logs(struct jd_call *call, const struct ipc_frame *f)
     struct jl_err e = JL_ERR_INIT;
     struct jd_job *j = NULL;
     int fds[3], r;
+    size_t first;
 
     if (api_unpack_request(&joblet__get_job_logs_request__descriptor, f->body, f->body_len, &in,
                            &e) == 0)
@@ -77,7 +87,7 @@ void jd_op_logs(struct jd_call *call, const struct ipc_frame *f)
         jd_reply_error(call, &e);
         return;
     }
-    r = open_segment(call->core, j->rec.id, f->segment, fds);
+    r = open_segment(call->core, j->rec.id, f->segment, !jd_state_is_ended(j->state), fds);
     if (r == -ENOENT && !jd_state_is_ended(j->state)) {
         jd_reply_status(call, IPC_LINK_WAIT, j->rec.id);
         return;
@@ -91,7 +101,8 @@ void jd_op_logs(struct jd_call *call, const struct ipc_frame *f)
         jd_reply_error(call, &e);
         return;
     }
-    jd_reply_fds(call, j->rec.id, fds, 3);
+    first = fds[0] < 0;
+    jd_reply_fds(call, j->rec.id, fds + first, JL_COUNT(fds) - first);
     for (size_t i = 0; i < JL_COUNT(fds); i++)
         jl_close(fds[i]);
 }
