@@ -292,10 +292,11 @@ class Core:
         """(stream, bytes) of the stored log; it must have its end."""
         r = self.link.ask("GET_JOB_LOGS", pb.GetJobLogsRequest(uuid=uuid).SerializeToString())
         equal(r.status, OK, r.text)
-        os.close(r.fds[0])
-        with os.fdopen(r.fds[1], "rb") as f:
+        for fd in r.fds[:-2]:  # inotify, while the job runs
+            os.close(fd)
+        with os.fdopen(r.fds[-2], "rb") as f:
             idx = f.read()
-        with os.fdopen(r.fds[2], "rb") as f:
+        with os.fdopen(r.fds[-1], "rb") as f:
             data = f.read()
         pieces, expected = [], 1
         for at in range(0, len(idx), 40):

@@ -102,6 +102,7 @@ class Log:
         self.dir = os.path.join(directory, job)
         os.makedirs(self.dir)
         self.job = job
+        self.ended = False
         self.unwatched = False  # as when the kernel has no more inotify descriptors
         self.sequence = 0
         self.began = time.time_ns()
@@ -148,6 +149,7 @@ class Log:
         self._record(4, n)
 
     def end(self):
+        self.ended = True
         self._record(6, 0)
 
     def open(self, segment):
@@ -248,7 +250,9 @@ class Core:
 
     def on_GET_JOB(self, f):
         job = _uuid_of(f.body)
-        state = self.states.get(job, "RUNNING")
+        log = self.logs.get(job)
+        ended = isinstance(log, Log) and log.ended
+        state = self.states.get(job, "COMPLETED" if ended else "RUNNING")
         if state is None:
             return self.error(f, 5, f"job not found: {job}")
         return self.ok(f, body=b"\x0a" + bytes([len(job)]) + job.encode() +

@@ -151,6 +151,10 @@ verdict() {
     verdict the_end_comes_although_the_shim_died
 }
 
+@test "front: a log does not end before its job" {
+    verdict a_log_does_not_end_before_its_job
+}
+
 @test "front: an unknown job has no log" {
     verdict an_unknown_job_has_no_log
 }

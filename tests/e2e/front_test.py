@@ -720,6 +720,31 @@ def the_end_comes_although_the_shim_died():
 
 
 @case
+def a_log_does_not_end_before_its_job():
+    with Running() as front, Client(front.core.address) as c:
+        log = front.new_log(JOB)
+        log.add(b"last\n")
+        front.core.states[JOB] = "RUNNING"  # the exit code is not known yet
+        log.end()
+        ended_at = []
+        stream = c.log()
+        stream.add_done_callback(lambda _: ended_at.append(time.monotonic()))
+        equal(next(stream).payload, b"last\n")
+        wait_for(lambda: front.core.count("GET_JOB") >= 1, "the state was asked for")
+        time.sleep(0.2)
+        equal(ended_at, [], "the stream ended")
+        front.core.states[JOB] = "FAILED"
+        front.core.event(JOB)
+        equal(list(stream), [])
+        front.core.states[JOB] = "RUNNING"  # and when core's word was lost
+        stream = c.log()
+        next(stream)
+        wait_for(lambda: front.core.count("GET_JOB") >= 3, "the state was asked for")
+        front.core.states[JOB] = "FAILED"
+        equal(list(stream), [])
+
+
+@case
 def an_unknown_job_has_no_log():
     with Running() as front, Client(front.core.address) as c:
         try:

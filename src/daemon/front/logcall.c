@@ -8,9 +8,10 @@
  * misses nothing. A line of joblet's own (NOTE) and the marker of a gap go to stream 2, standard
  * error.
  *
- * The end: the log's END record; or, when the job has ended and none came (its shim died), the last
- * record. To know the latter, core is asked for the job's state at the end of what is stored, and
- * again at each event about the job.
+ * The end: everything is sent and core says that the job has ended. To know that, core is asked at
+ * the end of what is stored, and again at each event about the job. The log's END record alone is
+ * not enough, as it comes before the exit code does and a client asks for that next; and it need
+ * not be there, as the shim that writes it may have died.
  *
  * One message is on its way per call and nothing is kept, so a slow reader costs three
  * descriptors. Calls that follow the same job share one inotify descriptor.
@@ -71,6 +72,7 @@ struct logcall {
     bool polled;      /* no inotify descriptor was to be had */
     bool state_known; /* asked since the last event */
     bool job_ended;
+    bool complete;     /* END was met: the job is about to end */
     bool tailing;      /* looking for where the last lines begin, first */
     bool tail_forward; /* for the last segment */
     bool tail_begun;
@@ -301,8 +303,11 @@ static void at_the_end(struct logcall *lc)
     }
     if (!lc->state_known && lc->req.id == 0)
         ask_state(lc);
-    jl_loop_arm(loop_of(lc), &lc->timer, jl_now_ns() + (lc->polled ? POLL_NS : DOUBT_NS),
-                lc->polled ? poll_again : doubt);
+    if (lc->polled && !lc->complete)
+        jl_loop_arm(loop_of(lc), &lc->timer, jl_now_ns() + POLL_NS, poll_again);
+    else
+        jl_loop_arm(loop_of(lc), &lc->timer, jl_now_ns() + (lc->complete ? RETRY_NS : DOUBT_NS),
+                    doubt);
 }
 
 /* Sends the next chunk, if the client is ready for one. */
@@ -336,9 +341,8 @@ static void pump(struct logcall *lc)
         ask_segment(lc, lc->reader.segment + 1);
         break;
     case JD_LOG_END:
-        finish(lc);
-        break;
     case JD_LOG_WAIT:
+        lc->complete = chunk.what == JD_LOG_END;
         at_the_end(lc);
         break;
     }
