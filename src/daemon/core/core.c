@@ -241,7 +241,7 @@ static int leave_base_group(struct jd_core *c, struct jl_err *e)
         return 0;
     jl_log_warn("cgroup.base",
                 "joblet was started in the group of its jobs, /%s: systemd before 254 "
-                "can't start it again while jobs run; see docs/adr/0006",
+                "can't start it again while jobs run; see docs/adr/0009",
                 c->conf.cgroup_path);
     snprintf(path, sizeof path, "%s/daemon", c->conf.cgroup_path);
     r = os_cgroup_create(&c->cg_host, path, 0, &leaf, e);
