@@ -160,8 +160,8 @@ process() {
     not_runc "1.1 leaks one of its own"
     running
     echo three >"$BATS_TEST_TMPDIR/3"
-    run "$runtime" --root "$root" exec --preserve-fds 1 "$id" sh -c 'cat <&3; ls /proc/$$/fd | xargs' 3<"$BATS_TEST_TMPDIR/3"
-    equals "$output" $'three\n0 1 2 3'
+    run "$runtime" --root "$root" exec --preserve-fds 1 "$id" sh -c 'cat <&3; ls /proc/$$/fd; :' 3<"$BATS_TEST_TMPDIR/3"
+    equals "$(xargs <<<"$output")" "three 0 1 2 3"
 }
 
 @test "exec --detach returns while the process goes on, its pid in --pid-file" {

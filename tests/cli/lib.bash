@@ -19,6 +19,7 @@ py=/usr/bin/python3
 file_setup() {
     [ "$(id -u)" = 0 ] || skip "needs root"
     [ -x "$runtime" ] || { echo "no joblet-run: set JOBLET_BUILD or JOBLET_RUN" >&2; return 1; }
+    [[ $("$runtime" --version) == *" version "* ]] || { echo "$runtime is no OCI runtime" >&2; return 1; }
     image=$BATS_FILE_TMPDIR/image
     mkdir -p "$image"/{bin,dev,etc,mnt,proc,root,sys,tmp,work}
     chmod 1777 "$image/tmp"
@@ -138,8 +139,8 @@ try() { run --separate-stderr run_bundle; }
 
 # What a container that goes on would hold open must not be bats' own descriptors.
 detached() { "$@" </dev/null >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err"; }
-create() { detached rt create --bundle "$bundle" "$@" "$id"; }
-detach() { detached rt run --detach --bundle "$bundle" "$@" "$id"; }
+create() { detached rt create --bundle "$bundle" "$@" "$id" && [ -d "$root/$id" ]; }
+detach() { detached rt run --detach --bundle "$bundle" "$@" "$id" && [ -d "$root/$id" ]; }
 
 # The same in the background: its pid in $run_pid, its output in out and err of the test's directory.
 run_behind() {

@@ -320,6 +320,7 @@ teardown() { job_teardown; }
         nothing_left
         until_true nobody_with "MARK=$mark"
     done
+    create
 }
 nobody_with() { ! grep -lsz -- "^$1$" /proc/[0-9]*/environ >/dev/null; }
 

@@ -228,13 +228,11 @@ v2_only() { on_v2 || skip "this host has cgroup v1"; }
 }
 
 @test "dots in the path of the group lead nowhere else" {
-    bundle '.linux.cgroupsPath = "/../../" + .linux.cgroupsPath' true
+    bundle '.linux.cgroupsPath = "/../../" + .linux.cgroupsPath' echo ran
     try
     nothing_left
-    [ "$status" = 0 ] || contains "$stderr" cgroup
-    is_known_runtime
+    [ "$output" = ran ] || contains "$stderr" cgroup
 }
-is_known_runtime() { "$runtime" --version | grep -qE '^(joblet-run|runc) version'; }
 
 @test "groups below the container's go with it" {
     limited '{pids: {limit: 33}}'
@@ -273,9 +271,9 @@ is_known_runtime() { "$runtime" --version | grep -qE '^(joblet-run|runc) version
 }
 
 @test "groups are removed when run ends" {
-    bundle '.linux.resources += {memory: {limit: 67108864}, pids: {limit: 33}}' true
+    bundle '.linux.resources += {memory: {limit: 67108864}, pids: {limit: 33}}' echo ran
     try
-    equals "$status" 0
+    equals "$output" ran
     nothing_left
 }
 

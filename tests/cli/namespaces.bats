@@ -240,7 +240,7 @@ other_userns() {
 @test "in a cgroup namespace the own group is the root" {
     bundle '.linux.namespaces += [{type: "cgroup"}]' cat /proc/self/cgroup
     try
-    equals "$status" 0
+    contains "$output" :/
     [ -z "$(grep -v ':/$' <<<"$output")" ]
 }
 

@@ -309,13 +309,10 @@ seccomp() {
     bundle . /work/me --version
     run_bundle || true
     equals "$(sha256sum <"$(readlink -f "$runtime")")" "$before"
-    [ -x "$(readlink -f "$runtime")" ]
-    bundle . true
+    bundle . echo well
     try
-    equals "$status" 0
-    is_joblet_or_runc
+    equals "$output" well
 }
-is_joblet_or_runc() { "$runtime" --version | grep -qE '^(joblet-run|runc) version'; }
 
 # hostile_link DIR: the image's DIR is a symlink to a directory of the host.
 hostile_link() {
@@ -357,24 +354,25 @@ hostile_link() {
 @test "an image whose /etc is a symlink reaches nothing of the host by a file bind" {
     mkdir -p "$BATS_TEST_TMPDIR/host"
     echo mine >"$BATS_TEST_TMPDIR/mine"
-    bundle '.mounts += [mount("/etc/made"; "bind"; $tmp + "/mine"; ["bind"])]' true
+    bundle '.mounts += [mount("/etc/made"; "bind"; $tmp + "/mine"; ["bind"])]' echo ran
     rm -r "$bundle/rootfs/etc"
     ln -s "../../host" "$bundle/rootfs/etc"
     try
     equals "$(ls -A "$BATS_TEST_TMPDIR/host")" ""
+    [ "$output" = ran ] || [ "$status" -ne 0 ]
     nothing_left
 }
 
 @test "masked and read-only paths through symlinks change nothing of the host" {
     mkdir -p "$BATS_TEST_TMPDIR/host"
-    bundle '.linux.maskedPaths = ["/etc/link"] | .linux.readonlyPaths = ["/etc/link2"]' true
+    bundle '.linux.maskedPaths = ["/etc/link"] | .linux.readonlyPaths = ["/etc/link2"]' echo ran
     ln -s "$BATS_TEST_TMPDIR/host" "$bundle/rootfs/etc/link"
     ln -s "../../../../../../../../$BATS_TEST_TMPDIR/host" "$bundle/rootfs/etc/link2"
     try
     touch "$BATS_TEST_TMPDIR/host/file" # still to be written, still to be seen
     equals "$(ls "$BATS_TEST_TMPDIR/host")" file
+    [ "$output" = ran ] || [ "$status" -ne 0 ]
     nothing_left
-    is_joblet_or_runc
 }
 
 @test "a device that the list does not allow cannot be opened" {

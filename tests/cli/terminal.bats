@@ -168,12 +168,12 @@ on_terminal() { run $py "$here/ontty.py" 33x77 "$@"; }
 }
 
 @test "run in the foreground leaves its terminal as it was" {
-    bundle "$terminal" true
+    bundle "$terminal" echo ran
     on_terminal sh -c 'stty -a >"$0.1"; "$@"; stty -a >"$0.2"' "$BATS_TEST_TMPDIR/stty" \
         "$runtime" --root "$root" run --bundle "$bundle" "$id"
     [ -s "$BATS_TEST_TMPDIR/stty.1" ]
     equals "$(cat "$BATS_TEST_TMPDIR/stty.2")" "$(cat "$BATS_TEST_TMPDIR/stty.1")"
-    equals "$status" 0
+    equals "$output" ran
 }
 
 @test "all of a long output comes through a foreground terminal" {
