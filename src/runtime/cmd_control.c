@@ -150,8 +150,12 @@ static int signal_all(const struct rt_state *s, int sig, struct jl_err *e)
 {
     struct os_cgroup_host host;
     struct os_cgroup *cg = NULL;
-    int r = os_cgroup_host_read(&host, e);
+    int r;
 
+    /* all of its processes ended with the first; by now the group may be another container's */
+    if (!s->cgroup_made || rt_state_all_ended(s))
+        return 0;
+    r = os_cgroup_host_read(&host, e);
     if (r == 0)
         r = os_cgroup_open(&host, s->cgroup, &cg, e);
     if (r == -ENOENT) {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "os/pidfd.h"
 #include "runtime/hooks.h"
@@ -213,6 +214,10 @@ static void undo(struct rt_launch *l, bool recorded)
     }
     os_cgroup_free(l->cg);
     l->cg = NULL;
+    if (!l->state->cgroup_made) { /* refused, or not come to: somebody else's at most */
+        free(l->state->cgroup);
+        l->state->cgroup = NULL;
+    }
     if (recorded)
         rt_destroy(l->state_root_fd, l->state, &l->host, &ignored);
 }
@@ -286,19 +291,54 @@ static void run_poststop(struct rt_state *s, struct jl_err *e)
     oci_spec_free(oci);
 }
 
-/* In the common case everybody is dead: with its pid namespace's init all others died as well, so
- * the groups can go without a look inside. */
+/* Whether somebody is in the group or below it. */
+static bool is_occupied(const struct rt_state *s, const struct os_cgroup_host *host,
+                        unsigned wait_ms)
+{
+    struct jl_err ignored = JL_ERR_INIT;
+    struct os_cgroup *cg = NULL;
+    int r = 0;
+
+    if (os_cgroup_open(host, s->cgroup, &cg, &ignored) == 0)
+        r = os_cgroup_wait_empty(cg, wait_ms ? jl_now_ns() + wait_ms * JL_NS_PER_MS : 0, &ignored);
+    os_cgroup_free(cg);
+    return r != 0;
+}
+
+/* The group was never this container's, or not to anybody's knowledge (its maker was killed between
+ * making it and writing so; then nobody is inside). Somebody inside is a stranger. */
+static void leave_group(const struct rt_state *s, const struct os_cgroup_host *host)
+{
+    struct jl_err ignored = JL_ERR_INIT;
+
+    if (!is_occupied(s, host, 0))
+        os_cgroup_remove(host, s->cgroup, 0, &ignored);
+}
+
+/*
+ * In the common case everybody is dead: with its pid namespace's init all others died as well, so
+ * the groups can go without a look inside. Who is inside nevertheless came from elsewhere, such as
+ * another container that found the group empty: he is not ours to kill.
+ */
 static int remove_group(const struct rt_state *s, const struct os_cgroup_host *host,
                         struct jl_err *e)
 {
-    bool ended = s->own_pid_ns && rt_state_has_ended(s);
+    bool ended = rt_state_all_ended(s);
     int r;
 
-    if (ended && s->cgroup && os_cgroup_remove(host, s->cgroup, 0, e) == 0)
+    if (!s->cgroup || host->mode == OS_CGROUP_NONE)
+        return kill_rest(s, host, e);
+    if (!s->cgroup_made) {
+        leave_group(s, host);
+        return 0;
+    }
+    if (ended && os_cgroup_remove(host, s->cgroup, 0, e) == 0)
         return 0;
     jl_err_clear(e);
+    if (ended && is_occupied(s, host, REMOVE_WAIT_MS))
+        return 0;
     r = kill_rest(s, host, e);
-    if (r == 0 && s->cgroup && host->mode != OS_CGROUP_NONE)
+    if (r == 0)
         r = os_cgroup_remove(host, s->cgroup, REMOVE_WAIT_MS, e);
     return r;
 }

@@ -190,19 +190,37 @@ static int read_head(struct rt_state *s, const char *text, size_t len, struct jl
     return take_annotations(s, jl_json_get(doc, "annotations"), e);
 }
 
-/* The line about the first process. A half one means that its writer died in it: as if there were
- * none. */
-static void read_init(struct rt_state *s, const char *text, size_t len)
+/* A line about the group or the first process. A half one means that its writer died in it: as if
+ * there were none. */
+static void read_addition(struct rt_state *s, const char *text, size_t len)
 {
     _json_ struct jl_json *doc = NULL;
     struct jl_err ignored = JL_ERR_INIT;
+    uint64_t ticks;
     int64_t pid;
+    bool made;
 
-    if (jl_json_parse(text, len, NULL, &doc, &ignored) < 0 ||
-        jl_json_i64(jl_json_get(doc, "pid"), 1, INT32_MAX, &pid) < 0 ||
-        jl_json_u64(jl_json_get(doc, "startTicks"), UINT64_MAX, &s->start_ticks) < 0)
+    if (jl_json_parse(text, len, NULL, &doc, &ignored) < 0)
+        return;
+    if (jl_json_bool(jl_json_get(doc, "cgroupMade"), &made) == 0)
+        s->cgroup_made = made;
+    if (jl_json_i64(jl_json_get(doc, "pid"), 1, INT32_MAX, &pid) < 0 ||
+        jl_json_u64(jl_json_get(doc, "startTicks"), UINT64_MAX, &ticks) < 0)
         return;
     s->pid = (pid_t) pid;
+    s->start_ticks = ticks;
+}
+
+static void read_additions(struct rt_state *s, const char *text, size_t len)
+{
+    while (len > 0) {
+        const char *end = memchr(text, '\n', len);
+        size_t line = end ? (size_t) (end - text) + 1 : len;
+
+        read_addition(s, text, line);
+        text += line;
+        len -= line;
+    }
 }
 
 int rt_record_parse(struct rt_state *s, const char *text, size_t len, struct jl_err *e)
@@ -227,7 +245,7 @@ int rt_record_parse(struct rt_state *s, const char *text, size_t len, struct jl_
     memcpy(s->config, text + head, s->config_len); /* not strndup: a NUL would shorten it */
     s->config[s->config_len] = '\0';
     head += s->config_len;
-    read_init(s, text + head, len - head);
+    read_additions(s, text + head, len - head);
     return 0;
 }
 
@@ -285,9 +303,25 @@ void rt_state_unlock(const struct rt_state *s)
     flock(s->dirfd, LOCK_UN);
 }
 
-int rt_state_set_pid(struct rt_state *s, pid_t pid, struct jl_err *e)
+static int append(const struct rt_state *s, const char *line, size_t len)
 {
     _close_ int fd = openat(s->dirfd, "record", O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+
+    return fd < 0 ? -errno : jl_write_all(fd, line, len);
+}
+
+int rt_state_set_cgroup_made(struct rt_state *s, struct jl_err *e)
+{
+    static const char line[] = "{\"cgroupMade\":true}\n";
+    int r;
+
+    s->cgroup_made = true;
+    r = append(s, line, sizeof line - 1);
+    return r < 0 ? jl_fail(e, -r, "add control group '%s' to the record", s->cgroup) : 0;
+}
+
+int rt_state_set_pid(struct rt_state *s, pid_t pid, struct jl_err *e)
+{
     char line[80];
     int len, r;
 
@@ -297,7 +331,7 @@ int rt_state_set_pid(struct rt_state *s, pid_t pid, struct jl_err *e)
     s->pid = pid;
     len = snprintf(line, sizeof line, "{\"pid\":%d,\"startTicks\":%llu}\n", (int) pid,
                    (unsigned long long) s->start_ticks);
-    r = fd < 0 ? -errno : jl_write_all(fd, line, (size_t) len);
+    r = append(s, line, (size_t) len);
     return r < 0 ? jl_fail(e, -r, "add process %d to the record", (int) pid) : 0;
 }
 
@@ -313,6 +347,17 @@ int rt_state_pidfd(const struct rt_state *s)
     if (s->pid <= 0)
         return -ESRCH;
     return os_pidfd_open_checked(s->pid, s->start_ticks);
+}
+
+bool rt_state_all_ended(const struct rt_state *s)
+{
+    _close_ int pidfd = -1;
+
+    if (!s->own_pid_ns || s->pid <= 0)
+        return false;
+    pidfd = rt_state_pidfd(s);
+    /* a pidfd tells of the end of the last thread, and an init's comes after everybody else's */
+    return pidfd == -ESRCH || (pidfd >= 0 && os_pidfd_wait_end(pidfd, 0) == 1);
 }
 
 /*

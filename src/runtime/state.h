@@ -3,7 +3,8 @@
  * state root, made before anything else and removed last. docs/formats/runtime-state.md.
  *
  *   record   the intent (one line of JSON), then config.json as it was read, both written at once
- *            before the first side effect; a second line of JSON once the first process exists
+ *            before the first side effect; a line of JSON once its control group is made, and
+ *            another once the first process exists
  *   start    the socket on which a created container waits; gone once it was started
  *
  * The directory is locked (flock) by whoever changes the container.
@@ -29,7 +30,8 @@ struct rt_state {
     char *id;  /* own, as all strings here */
     char *bundle;
     char *rootfs;
-    char *cgroup; /* path in the hierarchies; NULL: it has none */
+    char *cgroup;     /* path in the hierarchies; NULL: it has none */
+    bool cgroup_made; /* the group there is this container's; else it may be anybody's */
     char *oci_version;
     char *created;   /* RFC 3339 */
     uint32_t owner;  /* uid that made it */
@@ -73,6 +75,10 @@ int rt_record_parse(struct rt_state *s, const char *text, size_t len, struct jl_
 int rt_state_lock(const struct rt_state *s, unsigned ms, struct jl_err *e);
 void rt_state_unlock(const struct rt_state *s);
 
+/* Adds to the record that the control group is this container's own: only from then on is anybody
+ * in it signalled. 0, or -errno with e filled. */
+int rt_state_set_cgroup_made(struct rt_state *s, struct jl_err *e);
+
 /* Adds the first process to the record. 0, or -errno with e filled. */
 int rt_state_set_pid(struct rt_state *s, pid_t pid, struct jl_err *e);
 
@@ -81,6 +87,10 @@ enum rt_status rt_state_status(const struct rt_state *s, const struct os_cgroup_
 
 /* Whether the first process has ended and was waited for (or there never was one). */
 bool rt_state_has_ended(const struct rt_state *s);
+
+/* Whether every process of the container has ended, its zombies aside: the end of a pid
+ * namespace's init is the end of all. false also means: not known. */
+bool rt_state_all_ended(const struct rt_state *s);
 
 /* A pidfd of the first process; -ESRCH when it has ended. */
 int rt_state_pidfd(const struct rt_state *s);

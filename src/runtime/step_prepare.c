@@ -30,6 +30,8 @@ int rt_step_cgroup_make(struct rt_launch *l, size_t i, struct jl_err *e)
 
     (void) i;
     r = os_cgroup_create(&l->host, l->opts.cgroup, need, &l->cg, e);
+    if (r == 0)
+        r = rt_state_set_cgroup_made(l->state, e);
     if (r < 0)
         return r;
     return os_cgroup_open_join_fds(l->cg, false, l->join_fds, &l->n_join, e);

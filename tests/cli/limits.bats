@@ -291,3 +291,47 @@ v2_only() { on_v2 || skip "this host has cgroup v1"; }
     equals "$(cgroup_file pids pids.max)" 33
     contains "$(cgroup_file pids cgroup.procs)" "$(container_pid)"
 }
+
+@test "a container that is refused the group of another leaves that one alive" {
+    not_runc "1.1 only warns"
+    bundle . sleep 1000
+    detach
+    run --separate-stderr rt run --bundle "$bundle" second
+    [ "$status" -ne 0 ]
+    contains "$stderr" "$cgroup"
+    is_status running
+    kill -0 "$(container_pid)"
+    [ ! -e "$root/second" ]
+    rt delete --force "$id"
+    nothing_left
+}
+
+@test "delete of an ended container spares who took its empty group" {
+    not_runc "kills whoever is in the group"
+    bundle . true
+    detach
+    until_true is_status stopped
+    bundle . sleep 1000
+    detached rt run --detach --bundle "$bundle" second
+    rt kill --all "$id" KILL
+    rt delete "$id"
+    rt state second | jq -e '.status == "running"'
+    rt delete --force second
+    nothing_left
+}
+
+@test "delete after a run that was killed at the group of another spares that one" {
+    not_runc "has other records"
+    mkdir -p "$(cgroup_dir pids)"
+    sleep 1000 &
+    pids+=($!)
+    echo $! >"$(cgroup_dir pids)/cgroup.procs"
+    bundle . true
+    mkdir -p "$root/$id" # the record as it is before the group is made
+    printf '{"version":1,"id":"%s","bundle":"%s","cgroup":"%s","ownPidNamespace":true,"configBytes":0}\n' \
+        "$id" "$bundle" "${cgroup#/}" >"$root/$id/record"
+    rt delete --force "$id"
+    [ ! -e "$root/$id" ]
+    kill -0 "${pids[0]}"
+    [ -d "$(cgroup_dir pids)" ]
+}
