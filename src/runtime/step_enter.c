@@ -39,6 +39,10 @@ int rt_step_ns_join(struct rt_launch *l, size_t i, struct jl_err *e)
         return jl_fail_sys(e, "setns", l->spec->ns_path[i], "join the %s namespace",
                            os_ns_name((enum os_ns) i));
     l->ns_fds[i] = jl_close(l->ns_fds[i]);
+    /* Others are in a mount namespace that is joined, the host's own perhaps: what we mount and
+     * pivot is done in a copy of it. */
+    if (i == OS_NS_MOUNT && unshare(CLONE_NEWNS) < 0)
+        return jl_fail_sys(e, "unshare", l->spec->ns_path[i], "copy the mount namespace");
     return 0;
 }
 

@@ -270,3 +270,24 @@ other_userns() {
     detach
     equals "$(cat /proc/self/mountinfo)" "$before"
 }
+
+@test "a mount namespace that is joined keeps its mounts and its root" {
+    not_runc "1.1 pivots there"
+    unshare -m --propagation private sleep 1000 3>&- 4>&- &
+    local other=$!
+    pids+=($other)
+    until_true other_mounts $other
+    local before
+    before=$(cat /proc/$other/mountinfo)
+    bundle 'ns("mount") | .linux.namespaces += [{type: "mount", path: "/proc/'$other'/ns/mnt"}]' \
+        sh -c 'echo well; ls /'
+    try
+    equals "${lines[0]}" well
+    contains "$output" work
+    equals "$(cat /proc/$other/mountinfo)" "$before"
+    [ "$(readlink "/proc/$other/root")" = / ]
+    nothing_left
+}
+other_mounts() {
+    [ "$(cat "/proc/$1/comm")" = sleep ] && [ "$(readlink "/proc/$1/ns/mnt")" != "$(readlink /proc/self/ns/mnt)" ]
+}
