@@ -32,10 +32,25 @@ static bool is_overridden(const struct oci_process *p, size_t i)
     return false;
 }
 
+/* The image's, so it may be anything: a FIFO that nobody writes to, a terminal, a device. */
+static FILE *open_passwd(void)
+{
+    struct stat st;
+    _close_ int fd = open("/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    FILE *f;
+
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return NULL;
+    f = fdopen(fd, "r");
+    if (f)
+        fd = -1;
+    return f;
+}
+
 /* "HOME=<sixth field>" of the first line whose third field is uid; "/" when there is none. */
 static char *find_home(uid_t uid)
 {
-    _fclose_ FILE *f = fopen("/etc/passwd", "re");
+    _fclose_ FILE *f = open_passwd();
     _free_ char *line = NULL;
     char *home = NULL;
     size_t size = 0, total = 0;

@@ -25,6 +25,22 @@ struct node {
     gid_t gid;
 };
 
+/* What the image has there is never opened: a FIFO would block us, a device take it for use. */
+static int open_mount_point(int dir, const char *name, struct jl_err *e)
+{
+    struct stat st;
+    _close_ int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    if (fd < 0 && errno == EEXIST)
+        fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return jl_fail_sys(e, "openat", name, "make the mount point of a device");
+    if (S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode))
+        return jl_refuse(e, EEXIST, "'%s' of the rootfs is a %s: no device can be put there", name,
+                         S_ISDIR(st.st_mode) ? "directory" : "symlink");
+    return jl_take_fd(&fd);
+}
+
 /* Binds the host's node over an empty file of that name. */
 static int bind_node(int dir, const char *name, const struct node *n, struct jl_err *e)
 {
@@ -44,9 +60,9 @@ static int bind_node(int dir, const char *name, const struct node *n, struct jl_
     clone = os_mount_clone(host, "", false);
     if (clone < 0)
         return jl_fail(e, -clone, "bind the host's device '%s'", n->path);
-    file = openat(dir, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    file = open_mount_point(dir, name, e);
     if (file < 0)
-        return jl_fail_sys(e, "openat", name, "make the mount point of a device");
+        return file;
     r = os_mount_attach(clone, file);
     return r < 0 ? jl_fail(e, -r, "attach the device '%s'", n->path) : 0;
 }

@@ -396,3 +396,33 @@ hostile_link() {
     [ "$status" -ne 0 ]
     contains "$stderr" "Operation not permitted"
 }
+
+@test "an image whose /dev/null or /etc/passwd is a FIFO does not stop the start" {
+    not_runc "hangs"
+    bundle 'userns | .mounts |= map(select(.destination | startswith("/dev") | not)) | del(.process.env)' echo well
+    mkfifo "$bundle/rootfs/dev/null"
+    rm "$bundle/rootfs/etc/passwd"
+    mkfifo "$bundle/rootfs/etc/passwd"
+    chmod 777 "$bundle/rootfs/dev"
+    run --separate-stderr timeout -k 1 10 "$runtime" --root "$root" run --bundle "$bundle" "$id"
+    equals "$stderr" ""
+    equals "$output" well
+    equals "$status" 0
+    nothing_left
+}
+
+@test "a directory or symlink in the place of a device is refused by name" {
+    not_runc "says it otherwise"
+    bundle 'userns | .mounts |= map(select(.destination | startswith("/dev") | not))' echo well
+    chmod 777 "$bundle/rootfs/dev"
+    ln -s /etc/passwd "$bundle/rootfs/dev/null"
+    try
+    [ "$status" -ne 0 ]
+    contains "$stderr" "'null' of the rootfs is a symlink"
+    rm "$bundle/rootfs/dev/null"
+    mkdir "$bundle/rootfs/dev/null"
+    try
+    [ "$status" -ne 0 ]
+    contains "$stderr" "'null' of the rootfs is a directory"
+    nothing_left
+}
