@@ -166,7 +166,7 @@ static int add_upload(struct jd_uploads *u, const struct field *f, struct jl_err
 
 int jd_uploads_split(const uint8_t *msg, size_t len, struct jd_uploads *u, struct jl_err *e)
 {
-    struct cursor c = { msg, msg + len };
+    struct cursor c = { msg, len > 0 ? msg + len : msg }; /* an empty message may be NULL */
     struct field f;
     int r;
 
