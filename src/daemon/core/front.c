@@ -244,9 +244,15 @@ static int spawn(struct jd_front *f, int link, int conf, struct jl_err *e)
                                  { link, IPC_LINK_FD },
                                  { conf, IPC_LINK_CONF_FD },
                                  { f->core->stages.dirfd, IPC_LINK_STAGING_FD } };
+    /* By descriptor: the directories above it may be closed to front's user (a tree below /root). */
+    _close_ int exec_fd = open(f->core->front_path, O_PATH | O_CLOEXEC);
     struct jl_spawn s = JL_SPAWN_INIT;
+    int r;
 
+    if (exec_fd < 0)
+        return jl_fail_sys(e, "open", f->core->front_path, "start joblet-front");
     s.path = f->core->front_path;
+    s.exec_fd = exec_fd;
     s.argv = argv;
     s.envp = envp;
     s.fds = fds;
@@ -255,6 +261,10 @@ static int spawn(struct jd_front *f, int link, int conf, struct jl_err *e)
     s.uid = f->uid;
     s.gid = f->gid;
     s.drop = geteuid() == 0;
+    r = jl_spawn(&s, &f->pid, &f->pidfd, e);
+    if (r != -ENOENT)
+        return r;
+    s.exec_fd = -1; /* a script: its interpreter needs a name */
     return jl_spawn(&s, &f->pid, &f->pidfd, e);
 }
 
