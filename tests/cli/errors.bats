@@ -69,6 +69,12 @@ refused() {
     nothing_left
 }
 
+@test "arguments that are too long for the kernel are told as such" {
+    bundle '.process.args += ["x" * 140000]' true
+    refused true
+    contains "${stderr,,}" "argument list too long"
+}
+
 @test "a missing cwd is made, as runc does, or refused by name" {
     bundle '.process.cwd = "/no/such/dir"' pwd
     try

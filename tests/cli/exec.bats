@@ -103,6 +103,17 @@ process() {
     equals "$output" /tmp
 }
 
+@test "exec's cwd through a descriptor of the caller is refused" {
+    not_runc "1.1.5 is vulnerable"
+    running
+    local fd
+    for fd in 3 4 5 6 7 8 9; do
+        in_it --cwd /proc/self/fd/$fd "$id" pwd 7</
+        equals "$status" 255
+        equals "$output" ""
+    done
+}
+
 @test "exec is the user of --user" {
     running
     in_it --user 1000:2000 "$id" sh -c 'id -u; id -g'

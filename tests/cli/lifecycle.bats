@@ -241,6 +241,18 @@ teardown() { job_teardown; }
     nothing_left
 }
 
+@test "a container whose run was killed can be seen and deleted" {
+    bundle . sleep 1000
+    run_behind
+    until_true is_status running
+    until_true pgrep -P "$run_pid" sleep
+    kill -KILL "$run_pid"
+    ended "$run_pid"
+    [[ $(container_state status) == @(running|stopped) ]]
+    rt delete --force "$id"
+    nothing_left
+}
+
 @test "state, kill and delete need neither bundle nor environment" {
     bundle . sleep 1000
     detach

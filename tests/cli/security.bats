@@ -363,6 +363,15 @@ hostile_link() {
     nothing_left
 }
 
+@test "an image whose /etc/passwd is a pipe does not hang anybody" {
+    bundle . echo ran
+    rm "$bundle/rootfs/etc/passwd"
+    mkfifo "$bundle/rootfs/etc/passwd"
+    not_runc "waits for a writer"
+    run timeout $((10 * slow)) "$runtime" --root "$root" run --bundle "$bundle" "$id"
+    equals "$output" ran
+}
+
 @test "masked and read-only paths through symlinks change nothing of the host" {
     mkdir -p "$BATS_TEST_TMPDIR/host"
     bundle '.linux.maskedPaths = ["/etc/link"] | .linux.readonlyPaths = ["/etc/link2"]' echo ran
