@@ -271,6 +271,9 @@ int main(int argc, char **argv, char **envp)
         say("usage: joblet-init -- COMMAND [ARGUMENT]...", "", "", "");
         return USAGE;
     }
+    /* The command has our uid: without this it could trace us, or write our memory, and so end
+     * with a code of its choice or never. Its exec makes it dumpable again, itself alone. */
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     if (getpid() != 1) /* a job without a pid namespace: orphans come here all the same */

@@ -132,6 +132,16 @@ outcome() { echo "$(record value) $(job_log)"; }
     job_log stdout | grep -qE '^SigBlk:0{16}SigIgn:0{16}([0-9]+) \1$' # a group of its own
 }
 
+@test "the job can neither trace PID 1 nor write its memory" {
+    # the same check of the kernel guards ptrace, /proc/PID/mem and the links below /proc/PID
+    bundle sh -c 'for p in 1 $$; do
+            (: <>/proc/$p/mem) 2>/dev/null && echo mem || echo no
+            readlink /proc/$p/exe >/dev/null && echo exe || echo no
+        done'
+    run_job
+    [ "$(job_log stdout | tr '\n' ' ')" = "no no mem exe " ] # of itself it can
+}
+
 @test "in a terminal the command has the foreground" {
     JQ='.process.terminal = true' bundle sh -c 'cut -d" " -f5,8 /proc/$$/stat; stty size >/dev/null && echo ok'
     run_job --terminal
