@@ -183,11 +183,11 @@ int os_cgroup_freeze(struct os_cgroup *cg, bool frozen, struct jl_err *e);
 /* 1 frozen, 0 not, <0 -errno. */
 int os_cgroup_is_frozen(const struct os_cgroup *cg);
 
-/* SIGKILLs every process inside, also below, frozen or not: cgroup.kill, else freeze, kill each,
- * thaw. Does not wait for their end. */
+/* SIGKILLs every process inside, also below, frozen or not. Does not wait for their end. */
 int os_cgroup_kill_all(struct os_cgroup *cg, struct jl_err *e);
-/* Sends sig to every process inside (best effort against forks). 0 or -errno. */
+/* Sends sig to all inside (best effort against forks). _but: but one, *n were reached. 0, -errno. */
 int os_cgroup_signal_all(struct os_cgroup *cg, int sig, struct jl_err *e);
+int os_cgroup_signal_but(struct os_cgroup *cg, int sig, pid_t but, size_t *n, struct jl_err *e);
 
 /* Processes inside, groups below included. ret_pids may be NULL; else own_ array for free(). */
 int os_cgroup_pids(const struct os_cgroup *cg, pid_t **ret_pids, size_t *ret_n, struct jl_err *e);

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -12,9 +13,11 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "os/cgroup_internal.h"
+#include "os/pidfd.h"
 
 #define PROCS_MAX (64u << 20)         /* bytes of one cgroup.procs: 4 million processes */
 #define FREEZE_WAIT (2 * JL_NS_PER_S) /* contract of os_cgroup_freeze */
+#define SIGNAL_BATCH 64               /* descriptors at a time */
 #define KILL_ROUNDS 100               /* passes over a group without cgroup.kill */
 
 struct pid_list {
@@ -122,28 +125,80 @@ int os_cgroup_pids(const struct os_cgroup *cg, pid_t **ret_pids, size_t *ret_n, 
     return 0;
 }
 
-static int signal_pids(const struct os_cgroup *cg, int sig, size_t *ret_n, struct jl_err *e)
+/* Are we sure of this process? Whoever is in the group after its pidfd was opened is the one that
+ * the pidfd means, or that one has ended: a number that was given to a stranger in between is not
+ * in the group. */
+static bool is_listed(const struct pid_list *l, pid_t pid)
+{
+    return l->n > 0 && bsearch(&pid, l->pids, l->n, sizeof pid, by_number);
+}
+
+/* sig to up to SIGNAL_BATCH processes; adds to *sent those that it reached. */
+static int signal_batch(const struct os_cgroup *cg, const pid_t *pids, size_t n, int sig,
+                        size_t *sent, struct jl_err *e)
+{
+    struct pid_list now = { 0 };
+    int fds[SIGNAL_BATCH], r;
+
+    for (size_t i = 0; i < n; i++)
+        fds[i] = (int) syscall(SYS_pidfd_open, pids[i], 0);
+    r = list_pids(cg, &now);
+    if (r < 0)
+        jl_fail(e, -r, "list the processes of cgroup %s", cg->path);
+    for (size_t i = 0; i < n; i++) {
+        bool sure = fds[i] >= 0 && is_listed(&now, pids[i]);
+        int s = sure ? os_pidfd_signal(fds[i], sig) : -ESRCH;
+
+        *sent += s == 0;
+        if (s == 0)
+            continue;
+        if (s != -ESRCH)
+            r = jl_fail(e, -s, "signal %d to process %d of cgroup %s", sig, (int) pids[i],
+                        cg->path);
+    }
+    for (size_t i = 0; i < n; i++)
+        jl_close(fds[i]);
+    free(now.pids);
+    return r;
+}
+
+/* *ret_n: who was inside; *ret_sent: whom it reached. */
+static int signal_pids(const struct os_cgroup *cg, int sig, pid_t except, size_t *ret_n,
+                       size_t *ret_sent, struct jl_err *e)
 {
     _free_ pid_t *pids = NULL;
-    size_t n = 0;
-    int r = os_cgroup_pids(cg, &pids, &n, e);
+    size_t n = 0, kept = 0;
+    int r = os_cgroup_pids(cg, &pids, &n, e), r2;
 
     *ret_n = n;
+    *ret_sent = 0;
     if (r < 0)
         return r;
-    for (size_t i = 0; i < n; i++) {
-        if (kill(pids[i], sig) == 0 || errno == ESRCH)
-            continue;
-        r = jl_fail(e, errno, "signal %d to process %d of cgroup %s", sig, (int) pids[i], cg->path);
+    for (size_t i = 0; i < n; i++)
+        if (pids[i] != except)
+            pids[kept++] = pids[i];
+    for (size_t at = 0; at < kept; at += SIGNAL_BATCH) {
+        size_t left = kept - at;
+
+        r2 = signal_batch(cg, pids + at, left < SIGNAL_BATCH ? left : SIGNAL_BATCH, sig, ret_sent,
+                          e);
+        r = r2 < 0 ? r2 : r;
     }
     return r < 0 ? jl_phase(e, "cgroup") : 0;
 }
 
 int os_cgroup_signal_all(struct os_cgroup *cg, int sig, struct jl_err *e)
 {
-    size_t n;
+    size_t n, sent;
 
-    return signal_pids(cg, sig, &n, e);
+    return signal_pids(cg, sig, 0, &n, &sent, e);
+}
+
+int os_cgroup_signal_but(struct os_cgroup *cg, int sig, pid_t but, size_t *n, struct jl_err *e)
+{
+    size_t inside;
+
+    return signal_pids(cg, sig, but, &inside, n, e);
 }
 
 /* ---- freezing ---- */
@@ -259,7 +314,7 @@ int os_cgroup_freeze(struct os_cgroup *cg, bool frozen, struct jl_err *e)
 static int kill_each(struct os_cgroup *cg, struct jl_err *e)
 {
     bool can_freeze = true;
-    size_t n = 0;
+    size_t n = 0, sent;
     int r = 0;
 
     for (int round = 0; round < KILL_ROUNDS; round++) {
@@ -267,7 +322,7 @@ static int kill_each(struct os_cgroup *cg, struct jl_err *e)
         bool frozen = can_freeze && os_cgroup_freeze(cg, true, &ignored) == 0;
 
         can_freeze = frozen; /* a process in state D makes each try last 2 s */
-        r = signal_pids(cg, SIGKILL, &n, e);
+        r = signal_pids(cg, SIGKILL, 0, &n, &sent, e);
         if (frozen)
             os_cgroup_freeze(cg, false, &ignored);
         if (r < 0 || n == 0 || frozen)
@@ -282,7 +337,7 @@ static int kill_each(struct os_cgroup *cg, struct jl_err *e)
 int os_cgroup_kill_all(struct os_cgroup *cg, struct jl_err *e)
 {
     int r = -ENOENT;
-    size_t n = 0;
+    size_t n = 0, sent;
 
     if (cg->fd[CG_UNIFIED] >= 0)
         r = jl_write_kernel_file_at(cg->fd[CG_UNIFIED], "cgroup.kill", "1");
@@ -294,7 +349,7 @@ int os_cgroup_kill_all(struct os_cgroup *cg, struct jl_err *e)
         return kill_each(cg, e);
     if (some_v1_fd(cg) < 0)
         return 0;
-    r = signal_pids(cg, SIGKILL, &n, e); /* who is inside in v1 only */
+    r = signal_pids(cg, SIGKILL, 0, &n, &sent, e); /* who is inside in v1 only */
     if (cg->fd[OS_CG_FREEZER] >= 0)
         write_freeze(cg, false, false); /* a frozen process does not die of it */
     return r;

@@ -167,6 +167,7 @@ static int begin(struct sh_shim *sh)
 {
     jl_loop_disarm(sh->loop, &sh->limit_timer);
     jl_loop_disarm(sh->loop, &sh->stop_timer);
+    jl_loop_disarm(sh->loop, &sh->again_timer);
     sh->rec.ended_wall_ns = jl_wall_ns();
     sh->end_deadline_ns = jl_now_ns() + EMPTY_WITHIN_NS;
     sh->init_pid = 0;

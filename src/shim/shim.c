@@ -26,7 +26,6 @@
 #include "shim/settle.h"
 
 #define KILL_AGAIN_NS JL_NS_PER_S
-#define INIT_NAME "joblet-init"
 
 struct ipc_shim_msg sh_shim_state(const struct sh_shim *sh)
 {
@@ -84,39 +83,6 @@ void sh_shim_kill(struct sh_shim *sh)
         kill(sh->init_pid, SIGKILL); /* with a pid namespace that is all of the job */
 }
 
-/* Whether PID 1 is our init, which passes on what it gets. Asked by name: a job that takes this
- * name spares only itself a SIGTERM, not the SIGKILL that follows. */
-static bool has_our_init(pid_t pid)
-{
-    char path[32], name[sizeof INIT_NAME + 1];
-    _close_ int fd = -1;
-    ssize_t n;
-
-    snprintf(path, sizeof path, "/proc/%d/comm", (int) pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    n = fd < 0 ? -1 : read(fd, name, sizeof name);
-    return n == sizeof INIT_NAME && memcmp(name, INIT_NAME "\n", (size_t) n) == 0;
-}
-
-/* sig to every process of the job, once: what joblet-init would pass on is not sent to it. */
-static void signal_job(struct sh_shim *sh, int sig)
-{
-    _free_ pid_t *pids = NULL;
-    bool spare_init = has_our_init(sh->init_pid);
-    size_t n = 0, sent = 0;
-    struct jl_err e;
-
-    if (sh->cg && os_cgroup_pids(sh->cg, &pids, &n, &e) < 0) {
-        sh_shim_warn(sh, &e, "job.signal");
-        n = 0;
-    }
-    for (size_t i = 0; i < n; i++)
-        if (pids[i] != sh->init_pid)
-            sent += kill(pids[i], sig) == 0;
-    if (sh->init_pid > 0 && !(spare_init && sent > 0))
-        kill(sh->init_pid, sig);
-}
-
 /* The grace is over. */
 static int on_stop_due(struct jl_timer *timer)
 {
@@ -139,7 +105,7 @@ void sh_shim_stop(struct sh_shim *sh, uint64_t grace_ms)
     if (grace_ms > (UINT64_MAX - now) / JL_NS_PER_MS)
         due = UINT64_MAX;
     if (!sh->stopping && sh->phase == IPC_SHIM_RUNNING && grace_ms > 0)
-        signal_job(sh, SIGTERM);
+        sh_signal_stop(sh);
     sh->stopping = true;
     if (!sh->stop_timer.armed || due < sh->stop_timer.due_ns)
         jl_loop_arm(sh->loop, &sh->stop_timer, due, on_stop_due);
@@ -175,7 +141,7 @@ static void on_request(void *arg, const struct ipc_shim_msg *request, struct ipc
         if (alive && sig == SIGKILL)
             sh_shim_stop(sh, 0);
         else if (sh->phase == IPC_SHIM_RUNNING)
-            signal_job(sh, sig);
+            sh_signal_job(sh, sig);
         break;
     case IPC_SHIM_GET_STATE:
     case IPC_SHIM_STATE: /* control.c lets none through */
@@ -229,7 +195,7 @@ static int on_started(struct sh_shim *sh)
         jl_loop_arm(sh->loop, &sh->limit_timer, jl_now_ns() + sh->opt->time_limit_ms * JL_NS_PER_MS,
                     on_time_limit);
     if (sh->stopping)
-        signal_job(sh, SIGTERM);
+        sh_signal_stop(sh);
     sh_settle();
     return 0;
 }

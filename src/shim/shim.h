@@ -5,8 +5,9 @@
  *   STARTING -> RUNNING -> ENDING -> DONE
  *       \-> FAILED
  *
- * shim.c has the start and what comes in while the job runs, ending.c all that follows. One
- * process, one thread, one loop; while the job runs and prints nothing, nothing wakes up.
+ * shim.c has the start and what comes in while the job runs, signals.c what goes out to it,
+ * ending.c all that follows. One process, one thread, one loop; while the job runs and prints
+ * nothing, nothing wakes up.
  */
 #pragma once
 
@@ -46,6 +47,9 @@ struct sh_shim {
     struct jl_timer limit_timer; /* run-time limit */
     struct jl_timer stop_timer;  /* end of the grace: kill */
     struct jl_timer end_timer;   /* is the cgroup empty?  then: does the delete take too long? */
+    struct jl_timer again_timer; /* does PID 1 take the SIGTERM of a stop by now? */
+    uint64_t again_until_ns;
+    unsigned init_takes; /* how it did when it was last asked */
     uint64_t end_deadline_ns;
     unsigned end_tries;
     bool stopping; /* SIGTERM was sent, or will be as soon as the job runs */
@@ -72,6 +76,14 @@ struct ipc_shim_msg sh_shim_state(const struct sh_shim *sh);
 
 /* A line in `shim.log` in the state directory, for what went wrong and is carried on past. */
 void sh_shim_warn(const struct sh_shim *sh, const struct jl_err *e, const char *event);
+
+/* signals.c */
+
+/* sig to every process of the job, once: what joblet-init would pass on is not sent to it. */
+void sh_signal_job(struct sh_shim *sh, int sig);
+
+/* SIGTERM to the job, and again to a PID 1 that was too young to take it. */
+void sh_signal_stop(struct sh_shim *sh);
 
 /* ending.c */
 

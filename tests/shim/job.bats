@@ -154,6 +154,35 @@ teardown() { job_teardown; }
     [ "$(job_log stdout | grep -c TERM)" = 1 ]
 }
 
+@test "stop: PID 1 gets the SIGTERM that it was too young for" {
+    # a loop of builtins, so that nobody else is there to be ended
+    JQ='.process.args = ["/bin/sh", "-c", "i=0; while [ $i -lt 150000 ]; do i=$((i+1)); done
+        trap \"echo TERM; exit 5\" TERM; while :; do sleep 0.05; done"]' bundle
+    start
+    ctl stop "$dir/state/control" 15000
+    ended
+    [ "$(record value) $(job_log stdout)" = "5 TERM" ]
+}
+
+@test "stop: while the job starts it is not lost" {
+    local i began took
+    [ "${runtime##*/}" = joblet-run ] || skip "a container of $runtime may take its SIGTERM while it starts"
+    for i in {1..20}; do
+        bundle sleep 600
+        began=$(date +%s%N)
+        "$shim" --id "$id" --bundle "$dir/bundle" --state-dir "$dir/state" --log-dir "$dir/log" \
+            --runtime-root "$dir/root" --runtime "$runtime" --cgroup "$cgroup_parent/$id" \
+            3>&- 2>"$dir/stderr" &
+        shim_pid=$!
+        until_true test -S "$dir/state/control"
+        ctl stop "$dir/state/control" 20000 >/dev/null
+        ended
+        [ "$(record stop_requested)" = 1 ]
+        took=$((($(date +%s%N) - began) / 1000000))
+        [ $took -lt $((5000 * patience)) ] || { echo "turn $i: $took ms, $(record value)"; false; }
+    done
+}
+
 # bats test_tags=smoke
 @test "stop: what ignores SIGTERM is killed after the grace" {
     bundle sh -c 'trap "" TERM; echo ready; while :; do sleep 600; done'
