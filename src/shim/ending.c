@@ -11,6 +11,7 @@
 #include "shim/shim.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -125,6 +126,16 @@ static void read_counters(struct sh_shim *sh)
         sh_log_append(&sh->log, IPC_LOG_NOTE, oom_note, sizeof oom_note - 1);
 }
 
+/* Instead of the output that there is none of; what the runtime printed is not the job's. */
+static void note_failure(struct sh_shim *sh)
+{
+    char note[sizeof sh->rec.error.text + 64];
+    int n = snprintf(note, sizeof note, "joblet: could not start: %s\n", sh->rec.error.text);
+
+    if (n > 0 && (size_t) n < sizeof note)
+        sh_log_append(&sh->log, IPC_LOG_NOTE, note, (size_t) n);
+}
+
 static int when_empty(struct jl_timer *timer);
 
 /*
@@ -154,6 +165,8 @@ static int end_when_quiet(struct sh_shim *sh)
         sh->io.discard = true;
     sh_stdio_drain(&sh->io);
     read_counters(sh);
+    if (sh->rec.kind == IPC_EXIT_START_ERROR)
+        note_failure(sh);
     return conclude(sh);
 }
 

@@ -30,7 +30,8 @@ field() { awk -v name="$1:" '$1 == name { print $2 }' "$2"; }
     [[ $(record error_text) == *no-such-command* ]]
     [ "$(record error_phase)" != "" ]
     [ "$(record started_wall_ns)" = 0 ]
-    [ "$(ctl records "$dir/log")" = "1 end 0 0" ] # the runtime's words are not the job's output
+    [[ $(job_log) == "joblet: could not start: "*no-such-command* ]] # and no word of the runtime's
+    [ "$(ctl records "$dir/log" | cut -d' ' -f1,2 | tr '\n' ' ')" = "1 note 2 end " ]
     nothing_left
 }
 
@@ -48,6 +49,7 @@ field() { awk -v name="$1:" '$1 == name { print $2 }' "$2"; }
     run_job
     [ "$(record kind) $(record value)" = "start-error 1" ]
     [ "$(record error_text | wc -c)" -gt 10 ]
+    [ "$(job_log note)" = "joblet: could not start: $(record error_text)" ]
     rm "$dir/bundle/config.json"
     rm -r "$dir"/state/* "$dir"/log/* "$dir/sync"
     run_job
@@ -63,7 +65,7 @@ field() { awk -v name="$1:" '$1 == name { print $2 }' "$2"; }
     runtime=$dir/runtime run_job
     [ "$(record error_text)" = "the runtime ended with code 9: first no luck today" ]
     [ "$(record value)" = 1 ]
-    [ "$(record log_bytes)" = 0 ]
+    [ "$(job_log)" = "joblet: could not start: the runtime ended with code 9: first no luck today" ]
 }
 
 @test "a runtime that dies by a signal, is not there, or leaves a foreign pid" {
