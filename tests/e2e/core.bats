@@ -67,6 +67,22 @@ verdict() {
     verdict a_staged_tree_that_is_not_plain_is_refused
 }
 
+@test "core: what front holds open adds nothing to a job" {
+    verdict what_front_holds_open_adds_nothing_to_a_job
+}
+
+@test "core: others on the host find no job" {
+    verdict others_on_the_host_find_no_job
+}
+
+@test "core: a refused job does not run later" {
+    verdict a_refused_job_does_not_run_later
+}
+
+@test "core: waiting jobs have a ceiling" {
+    verdict waiting_jobs_have_a_ceiling
+}
+
 @test "core: a session belongs to its client" {
     verdict a_session_belongs_to_its_client
 }

@@ -556,6 +556,73 @@ def a_staged_tree_that_is_not_plain_is_refused():
 
 
 @case
+def what_front_holds_open_adds_nothing_to_a_job():
+    """The modes that a client asked for leave nobody but the job a write bit."""
+    with Core(joblet__maxConcurrentJobs=1) as c:
+        first = c.sleeper()
+        session, fd = c.stage()
+        os.fchmod(fd, 0o777)
+        os.mkdir("dir", dir_fd=fd)
+        below = os.open("dir", os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd)
+        os.fchmod(below, 0o777)
+        f = os.open("dir/f", os.O_CREAT | os.O_WRONLY, dir_fd=fd)
+        os.fchmod(f, 0o666)
+        for d in (below, f):
+            os.fchown(d, 65534, 65534)
+        u = c.run("true", upload_session=session, uploads=[pb.FileUpload(path="dir/f")])
+        work = f"{c.prefix}/jobs/{u}/work"
+        modes = [oct(stat.S_IMODE(os.stat(work + p).st_mode)) for p in ("", "/dir", "/dir/f")]
+        equal(modes, ["0o755", "0o755", "0o644"])
+        for d in (fd, below, f):
+            os.close(d)
+        c.stop(first)
+        equal(c.wait(u).status, "COMPLETED")
+
+
+@case
+def others_on_the_host_find_no_job():
+    with Core() as c:
+        u = c.sleeper()
+        for path in (f"{c.prefix}/jobs", f"{c.prefix}/logs"):
+            os.listdir(path)
+            equal(stat.S_IMODE(os.stat(path).st_mode) & 0o066, 0, path)
+        st = os.stat(f"{c.prefix}/jobs/{u}")
+        equal((st.st_uid, oct(stat.S_IMODE(st.st_mode))), (0, "0o710"))
+        check(st.st_gid == 0 or st.st_gid >= 0x70000000, st.st_gid)
+        check(not subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "stat",
+                                  f"{c.prefix}/jobs/{u}/rootfs"], capture_output=True,
+                                 check=False).returncode == 0, "nobody gets to the bundle")
+        c.stop(u)
+
+
+@case
+def a_refused_job_does_not_run_later():
+    with Core() as c:
+        # As many fields as a request may have, of a kind that is kept; with the defaults that the
+        # server fills in they are too many to be read again.
+        body = pb.RunJobRequest(command="true").SerializeToString() + b"\xc0\x3e\x00" * 262143
+        r = c.link.ask("RUN_JOB", body)
+        check("fields" in r.text, f"refused for its fields: {r.text} {r.status}")
+        equal(c.list(), [])
+        with sqlite3.connect(f"file:{c.prefix}/state/joblet.db?mode=ro", uri=True) as db:
+            equal(db.execute("SELECT count(*) FROM jobs").fetchone()[0], 0, "rows")
+        c.restart()
+        equal(c.list(), [])
+
+
+@case
+def waiting_jobs_have_a_ceiling():
+    with Core(joblet__maxConcurrentJobs=1, joblet__maxWaitingJobs=2) as c:
+        first = c.sleeper()
+        jobs = [c.run("true"), c.run("true")]
+        check("wait already" in c.run("true", want=EXHAUSTED), "one too many")
+        c.stop(first)
+        for u in jobs:
+            equal(c.wait(u).status, "COMPLETED")
+        c.wait(c.run("true"))
+
+
+@case
 def a_session_belongs_to_its_client():
     with Core() as c:
         session, fd = c.stage()

@@ -98,7 +98,7 @@ static int open_dirs(struct jd_core *c, struct jl_err *e)
     if (r == 0)
         r = open_dir(c->conf.jobs_dir, 0711, &c->jobs_dirfd, e);
     if (r == 0)
-        r = open_dir(c->conf.logs_dir, 0755, &c->logs_dirfd, e);
+        r = open_dir(c->conf.logs_dir, 0711, &c->logs_dirfd, e);
     return r;
 }
 

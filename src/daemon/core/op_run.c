@@ -93,6 +93,16 @@ static int fill_record(const struct submit *s, struct jd_record *rec, enum jd_st
     return pack_both(s->req, rec, e);
 }
 
+static int store(struct jd_job *j, struct jl_err *e)
+{
+    int r = jd_store_add(j->core->store, &j->rec, e);
+
+    if (r == 0 || e->code == ENOMEM)
+        return r;
+    jl_log_fail(e, "job.store", "job=%s", j->rec.id);
+    return jl_refuse(e, EAGAIN, "the server can't store jobs at the moment");
+}
+
 /* Stored, answered, started. */
 static int commit(struct submit *s, bool has_uploads, uint64_t bytes, struct jl_err *e)
 {
@@ -100,9 +110,12 @@ static int commit(struct submit *s, bool has_uploads, uint64_t bytes, struct jl_
     bool slot = c->conf.max_jobs == 0 || c->jobs.n_active < c->conf.max_jobs;
     Joblet__RunJobResponse m = JOBLET__RUN_JOB_RESPONSE__INIT;
     struct jd_record rec;
-    struct jd_job *j;
+    struct jd_job *j = NULL;
     int r;
 
+    if (!slot && c->jobs.n - c->jobs.n_ended - c->jobs.n_active >= c->conf.max_waiting)
+        return jl_refuse(e, EMFILE, "too many jobs wait already (%lld, joblet.maxWaitingJobs)",
+                         (long long) c->conf.max_waiting);
     for (const struct jd_job *other = c->jobs.first; slot && other; other = other->next)
         slot = other->state != JD_PENDING; /* nobody overtakes by luck */
     if (jd_record_init(&rec) < 0)
@@ -116,19 +129,18 @@ static int commit(struct submit *s, bool has_uploads, uint64_t bytes, struct jl_
         slot = rec.host_id_base != 0; /* all in use: it waits */
     }
     r = fill_record(s, &rec, slot ? JD_INITIALIZING : JD_PENDING, e);
-    if (r == 0)
-        r = jd_store_add(c->store, &rec, e);
     if (r < 0) {
         jd_record_done(&rec);
-        if (e->code != ENOMEM) { /* the store is down: nobody's request is wrong */
-            jl_log_fail(e, "job.store", "job=%s", s->id);
-            return jl_refuse(e, EAGAIN, "the server can't store jobs at the moment");
-        }
         return r;
     }
-    j = jd_job_new(c, &rec, e);
+    j = jd_job_new(c, &rec, e); /* before it is stored: what is refused must not run later */
     if (!j)
         return -e->code;
+    r = store(j, e);
+    if (r < 0) {
+        jd_job_free(j);
+        return r;
+    }
     jd_jobs_add(c, j);
     jl_log_info("job.submit", "job=%s client=%s command=%.64s", j->rec.id, s->call.who.common_name,
                 j->req->command);
@@ -156,7 +168,7 @@ static int move_uploads(struct submit *s, struct jd_stage *stage, struct jl_err 
     struct jd_core *c = s->call.core;
     _close_ int dirfd = -1;
 
-    if (mkdirat(c->jobs_dirfd, s->id, 0711) < 0)
+    if (mkdirat(c->jobs_dirfd, s->id, 0700) < 0)
         return jl_fail_sys(e, "mkdir", s->id, "make the job's directory");
     dirfd = openat(c->jobs_dirfd, s->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dirfd < 0)

@@ -410,11 +410,14 @@ static int write_bundle(struct jd_job *j, struct jl_err *e)
         .nofile_max = c->nofile_max,
     };
 
-    if (mkdirat(c->jobs_dirfd, j->rec.id, 0711) < 0 && errno != EEXIST)
+    if (mkdirat(c->jobs_dirfd, j->rec.id, 0700) < 0 && errno != EEXIST)
         return jl_fail_sys(e, "mkdir", j->rec.id, "make the bundle");
     dirfd = openat(c->jobs_dirfd, j->rec.id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dirfd < 0)
         return jl_fail_sys(e, "open", j->rec.id, "make the bundle");
+    /* a runtime that has become root of the user namespace still has to get to its bundle */
+    if (fchown(dirfd, 0, j->rec.host_id_base) < 0 || fchmod(dirfd, 0710) < 0)
+        return jl_fail_sys(e, "fchown", j->rec.id, "make the bundle");
     if (j->rec.has_uploads && asprintf(&work, "%s/%s/work", c->conf.jobs_dir, j->rec.id) < 0)
         return jl_fail(e, ENOMEM, "make the bundle");
     in.work_source = work;

@@ -17,7 +17,8 @@
 #include "daemon/core/bundle.h"
 #include "daemon/core/core.h"
 
-#define SLICE 256 /* entries looked at before others get their turn */
+#define KEPT_BITS 0755 /* of a mode that front gave: nobody but the job writes */
+#define SLICE 256      /* entries looked at before others get their turn */
 
 static int on_expiry(struct jl_timer *t);
 
@@ -173,8 +174,9 @@ struct jd_stage *jd_stage_find(struct jd_core *c, const char *session,
     return NULL;
 }
 
-static void push(struct jd_take *t, DIR *dir)
+static void push(struct jd_take *t, DIR *dir, mode_t mode)
 {
+    t->mode[t->depth] = mode & KEPT_BITS;
     t->stack[t->depth++] = dir;
 }
 
@@ -193,7 +195,7 @@ static int enter(struct jd_take *t, int own_fd, const char *name, struct jl_err 
     if (t->depth == JD_STAGE_DEPTH_MAX)
         return jl_refuse(e, EINVAL, "uploads are nested deeper than %d directories",
                          JD_STAGE_DEPTH_MAX);
-    if (fstat(fd, &st) < 0 || fchown(fd, 0, 0) < 0)
+    if (fstat(fd, &st) < 0 || fchown(fd, 0, 0) < 0 || fchmod(fd, 0700) < 0)
         return jl_fail(e, EIO, "take over the upload '%.60s'", name);
     if (st.st_mode & 07000)
         return jl_refuse(e, EINVAL, "upload '%.60s' has special permission bits", name);
@@ -201,13 +203,14 @@ static int enter(struct jd_take *t, int own_fd, const char *name, struct jl_err 
     if (!dir)
         return jl_fail(e, ENOMEM, "take over the upload '%.60s'", name);
     jl_take_fd(&fd);
-    push(t, dir);
+    push(t, dir, st.st_mode);
     return 0;
 }
 
 static int check_file(struct jd_take *t, int fd, const char *name, struct jl_err *e)
 {
     struct stat st;
+    char path[32];
 
     if (fstat(fd, &st) < 0)
         return jl_fail(e, EIO, "look at the upload '%.60s'", name);
@@ -215,7 +218,9 @@ static int check_file(struct jd_take *t, int fd, const char *name, struct jl_err
         st.st_uid != t->core->front.uid)
         return jl_refuse(e, EINVAL, "upload '%.60s' is no plain file with one name", name);
     t->bytes += (uint64_t) st.st_size;
-    if (fchownat(fd, "", JD_JOB_UID, JD_JOB_UID, AT_EMPTY_PATH) < 0)
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd); /* fchmod wants no O_PATH */
+    if (fchownat(fd, "", JD_JOB_UID, JD_JOB_UID, AT_EMPTY_PATH) < 0 ||
+        chmod(path, st.st_mode & KEPT_BITS) < 0)
         return jl_fail(e, EIO, "give the upload '%.60s' to its job", name);
     return 0;
 }
@@ -248,7 +253,8 @@ static int take_slice(struct jd_take *t, struct jl_err *e)
         int r;
 
         if (!d) {
-            if (fchown(dirfd(dir), JD_JOB_UID, JD_JOB_UID) < 0)
+            if (fchmod(dirfd(dir), t->mode[t->depth - 1]) < 0 ||
+                fchown(dirfd(dir), JD_JOB_UID, JD_JOB_UID) < 0)
                 return jl_fail(e, EIO, "give a directory to its job");
             pop(t);
             continue;

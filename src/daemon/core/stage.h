@@ -4,7 +4,9 @@
  * session. It belongs to the client certificate that asked for it and is removed after ten minutes.
  *
  * Taking one over: jd_take walks the tree by descriptor, a slice at a time. Each directory becomes
- * root's before it is read, so that nothing can be added behind us; only directories and regular
+ * root's alone (0700) before it is read, so that nothing can be added behind us by a descriptor that
+ * front has still open; the job gets it without write bits for others. What a file holds can still
+ * be changed through such a descriptor; only directories and regular
  * files with one name, front's as owner and no special bits are accepted.
  */
 #pragma once
@@ -69,6 +71,7 @@ struct jd_take {
     unsigned entries;
     unsigned depth;                  /* directories open */
     void *stack[JD_STAGE_DEPTH_MAX]; /* DIR * */
+    mode_t mode[JD_STAGE_DEPTH_MAX]; /* what each of them gets back */
     struct jl_timer timer;
 };
 
