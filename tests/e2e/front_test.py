@@ -905,7 +905,7 @@ def it_has_given_everything_up():
 
 
 def main():
-    global pb, CA
+    global pb, CA, PROGRAM
     words = sys.argv[1:]
     cases = [c for c in CASES if not words or any(w in c.__name__ for w in words)]
     scratch = tempfile.mkdtemp(prefix="jlfp.")
@@ -913,6 +913,9 @@ def main():
     try:
         fakecore.read_ops(os.path.join(TOP, "src", "ipc", "ops.def"))
         pb = load_messages(scratch)
+        # It is started here as nobody, who may not get to where it was built (below /root, say).
+        os.chmod(scratch, 0o711)
+        PROGRAM = shutil.copy(PROGRAM, scratch)
         CA = pki.Authority(os.path.join(scratch, "ca"))
         print(f"1..{len(cases)}", flush=True)
         for number, fn in enumerate(cases, 1):
