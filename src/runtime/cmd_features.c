@@ -1,10 +1,11 @@
 /* cmd_features.c - features: what is supported, in the form of runtime-spec features.md. */
-#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "base/json.h"
 #include "os/caps.h"
 #include "os/cgroup.h"
@@ -130,6 +131,8 @@ int rt_cmd_features(const struct rt_ctx *ctx, int argc, char **argv, struct jl_e
     r = jl_json_finish(&w);
     if (r < 0)
         return jl_fail(e, -r, "write the features");
-    printf("%s\n", out.data);
-    return fflush(stdout) == 0 ? 0 : jl_fail_sys(e, "write", NULL, "write to standard output");
+    r = jl_buf_putc(&out, '\n');
+    if (r == 0)
+        r = jl_write_all(STDOUT_FILENO, out.data, out.len);
+    return r == 0 ? 0 : jl_fail(e, -r, "write to standard output");
 }
