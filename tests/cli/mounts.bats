@@ -178,7 +178,7 @@ sees_later() {
     local before
     before=$(cat /proc/self/mountinfo)
     detach
-    until_true said done
+    until_true said "done"
     equals "$(cat /proc/self/mountinfo)" "$before"
     rt delete --force "$id"
 }
