@@ -123,6 +123,10 @@ verdict() {
     verdict what_belongs_to_no_job_is_swept_away
 }
 
+@test "core: a group that does not die holds up nobody" {
+    verdict a_group_that_does_not_die_holds_up_nobody
+}
+
 @test "core: a second core on one prefix is refused" {
     verdict a_second_core_on_one_prefix_is_refused
 }

@@ -775,6 +775,39 @@ def what_belongs_to_no_job_is_swept_away():
 
 
 @case
+def a_group_that_does_not_die_holds_up_nobody():
+    ghost = "00000000-2222-4222-8333-444444444444"
+    freezer = "/sys/fs/cgroup/freezer"
+    if not os.path.exists(freezer + "/cgroup.procs"):
+        return  # v2 kills with one write
+    with Core() as c:
+        c.wait(c.run("true"))
+        c.kill()
+        parent = freezer + c.cgroup
+        group = f"{parent}/job-{ghost}"
+        os.makedirs(group, exist_ok=True)
+        sleeper = subprocess.Popen(["sleep", "600"])
+        try:
+            for path, value in ((group + "/cgroup.procs", str(sleeper.pid)),
+                                (parent + "/freezer.state", "FROZEN")):
+                with open(path, "w", encoding="ascii") as f:
+                    f.write(value)
+            began = time.monotonic()
+            c.start()
+            c.list()
+            took = time.monotonic() - began
+            check(took < 1.5, f"the start took {took:.1f} s")
+        finally:
+            with open(parent + "/freezer.state", "w", encoding="ascii") as f:
+                f.write("THAWED")
+            try:
+                equal(sleeper.wait(10), -signal.SIGKILL)
+            finally:
+                sleeper.kill()
+        wait_for(lambda: not c.left(ghost), "swept")
+
+
+@case
 def a_second_core_on_one_prefix_is_refused():
     with Core() as c:
         done = subprocess.run([c.bin + "/joblet", "--prefix-dir", c.prefix], capture_output=True,

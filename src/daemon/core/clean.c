@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/id.h"
@@ -21,9 +23,9 @@
 #include "daemon/core/sweep.h"
 
 #define RUNTIME_FD 8
-#define CGROUP_WAIT_MS 0 /* never on the loop; the sweep comes again */
+#define CGROUP_WAIT_MS 5000 /* for those who were killed to be gone */
 
-/* `RUNTIME delete --force ID` on its way. */
+/* A process that clears away on its way: `RUNTIME delete --force ID`, or a cgroup's end. */
 struct deletion {
     struct jd_core *core;
     struct jl_source src;
@@ -32,20 +34,70 @@ struct deletion {
     char id[40];
 };
 
-static void remove_cgroup(struct jd_core *c, const char *id)
+/* Kills who is inside and removes the group, in a process of its own: freezing, and waiting for
+ * those who die, may take seconds. It outlives us if need be, with nothing of ours open. */
+_Noreturn static void clear_cgroup(const struct os_cgroup_host *host, const char *path)
 {
     struct os_cgroup *cg = NULL;
     struct jl_err e = JL_ERR_INIT;
+    int r;
+
+    close_range(3, ~0U, 0);
+    if (os_cgroup_open(host, path, &cg, &e) == 0)
+        os_cgroup_kill_all(cg, &e); /* what it could not kill keeps the group from going */
+    jl_err_clear(&e);
+    r = os_cgroup_remove(host, path, CGROUP_WAIT_MS, &e);
+    _exit(r < 0 ? 1 : 0);
+}
+
+static int on_cleared(struct jl_source *src, uint32_t ready)
+{
+    struct deletion *d = JL_CONTAINER(src, struct deletion, src);
+    int status = 0;
+
+    (void) ready;
+    if (waitpid(d->pid, &status, WNOHANG) == d->pid && status != 0)
+        jl_log_warn("job.clean",
+                    "job=%s: its cgroup could not be removed; the next start tries again", d->id);
+    jl_loop_del(d->core->loop, src);
+    jl_close(d->pidfd);
+    free(d);
+    return 0;
+}
+
+static int start_clearing(struct deletion *d, const char *path)
+{
+    d->pid = fork();
+    if (d->pid == 0)
+        clear_cgroup(&d->core->cg_host, path);
+    d->pidfd = d->pid < 0 ? -1 : (int) syscall(SYS_pidfd_open, d->pid, 0);
+    if (d->pidfd < 0)
+        return -errno;
+    return jl_loop_add(d->core->loop, &d->src, d->pidfd, EPOLLIN, on_cleared);
+}
+
+static void remove_cgroup(struct jd_core *c, const char *id)
+{
+    struct jl_err e = JL_ERR_INIT;
+    struct deletion *d;
     char path[512];
+    int r;
 
     snprintf(path, sizeof path, "%s/job-%s", c->conf.cgroup_path, id);
-    if (os_cgroup_open(&c->cg_host, path, &cg, &e) < 0)
-        return; /* the usual case: the runtime has removed it */
-    os_cgroup_kill_all(cg, &e);
-    os_cgroup_free(cg);
-    jl_err_clear(&e);
-    if (os_cgroup_remove(&c->cg_host, path, CGROUP_WAIT_MS, &e) < 0)
-        jl_log_debug("job.clean", "job=%s: %s", id, e.text);
+    if (os_cgroup_remove(&c->cg_host, path, 0, &e) == 0)
+        return; /* the usual case: the runtime has removed it, or nobody is inside */
+    d = calloc(1, sizeof *d);
+    if (!d)
+        return; /* the next start sweeps */
+    d->core = c;
+    d->pidfd = -1;
+    snprintf(d->id, sizeof d->id, "%s", id);
+    r = start_clearing(d, path);
+    if (r == 0)
+        return;
+    jl_log_warn("job.clean", "job=%s: clear its cgroup: %s", id, strerror(-r));
+    jl_close(d->pidfd);
+    free(d);
 }
 
 static void remove_files(struct jd_core *c, const char *id)
