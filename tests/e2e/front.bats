@@ -27,6 +27,10 @@ verdict() {
     verdict a_role_decides_what_is_called
 }
 
+@test "front: who may not call is refused before his message" {
+    verdict who_may_not_call_is_refused_before_his_message
+}
+
 @test "front: a certificate without a role may do nothing" {
     verdict a_certificate_without_a_role_may_do_nothing
 }

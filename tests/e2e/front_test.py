@@ -167,6 +167,24 @@ def a_role_decides_what_is_called():
 
 
 @case
+def who_may_not_call_is_refused_before_his_message():
+    enough = threading.Event()
+
+    def never():
+        enough.wait(30)
+        yield from ()
+
+    with Running() as front, Client(front.core.address, "viewer") as c:
+        try:
+            c.channel.stream_unary("/joblet.JobService/RunJob")(never(), timeout=5)
+            raise AssertionError("RunJob was not refused")
+        except grpc.RpcError as e:
+            equal(e.code(), Code.PERMISSION_DENIED)
+        finally:
+            enough.set()
+
+
+@case
 def a_certificate_without_a_role_may_do_nothing():
     with Running() as front:
         for subject in ("/CN=x", "/CN=x/OU=root", "/CN=x/OU=administrator", "/CN=admin/O=admin"):

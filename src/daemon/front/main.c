@@ -145,7 +145,8 @@ static int staging_root(void)
 
 static int serve(struct jd_front *front, struct jl_err *e)
 {
-    static const struct rpc_handlers handlers = { .on_call = jd_calls_on_call,
+    static const struct rpc_handlers handlers = { .on_head = jd_calls_on_head,
+                                                  .on_call = jd_calls_on_call,
                                                   .on_writable = jd_calls_on_writable,
                                                   .on_gone = jd_calls_on_gone };
     const struct jd_conf *c = &front->conf;
