@@ -14,13 +14,29 @@
 #include "runtime/step.h"
 
 /*
- * Puts the rootfs on top of the host's root, which needs no path of the host. Lookups from our
- * own root still start below it, so the host's files stay reachable until pivot_root.
+ * Where the rootfs is put: on top of the host's root, which needs no path of the host. Lookups from
+ * our own root still start below it, so the host's files stay reachable until pivot_root.
+ * createContainer hooks, though, mount what they bring at <root.path>/..., so for them it is there.
  */
+static int open_place(struct rt_launch *l, struct jl_err *e)
+{
+    const struct oci_hooks *h = l->spec->oci->hooks;
+    const char *path = h && h->n_create_container > 0 ? l->spec->rootfs : "/";
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd >= 0)
+        return fd;
+    jl_fail_sys(e, "open", path, "root.path: open it for the createContainer hooks");
+    if (e->code == EACCES)
+        jl_hint(e, "the container's root must be allowed to walk there");
+    return -e->code;
+}
+
 int rt_step_rootfs_attach(struct rt_launch *l, size_t i, struct jl_err *e)
 {
     struct os_mount_change slave = { .propagation = MS_SLAVE };
     _close_ int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    _close_ int place = -1;
     int r;
 
     (void) i;
@@ -31,7 +47,10 @@ int rt_step_rootfs_attach(struct rt_launch *l, size_t i, struct jl_err *e)
     r = os_mount_change(host, true, &slave);
     if (r < 0)
         return jl_fail(e, -r, "keep our mounts from the host");
-    r = os_mount_attach(l->rootfs_fd, host);
+    place = open_place(l, e);
+    if (place < 0)
+        return place;
+    r = os_mount_attach(l->rootfs_fd, place);
     if (r < 0)
         return jl_fail(e, -r, "root.path: attach '%s'", l->spec->rootfs);
     l->null_fd = open("/dev/null", O_PATH | O_CLOEXEC);
