@@ -39,6 +39,7 @@ _Noreturn void rt_child_main(struct rt_launch *l, int sync)
     l->sync = sync;
     /* The state directory's lock is ours too as long as we hold the descriptor. */
     l->state->dirfd = jl_close(l->state->dirfd);
+    l->state->record = jl_close(l->state->record);
     l->state_root_fd = jl_close(l->state_root_fd);
     l->pidfd = jl_close(l->pidfd);
     rt_signals_reset();

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -108,6 +109,7 @@ static int after_start(struct rt_launch *l, const struct making *m, struct jl_er
     const struct oci_hooks *h = l->spec->oci->hooks;
     int r = 0;
 
+    rt_state_made(l->state);
     if (m->pid_file)
         r = rt_pidfile_write(m->pid_file, l->pid, e);
     if (r == 0 && h && h->n_poststart > 0 && !l->opts.wait_for_start)
@@ -139,6 +141,20 @@ static int wait_and_clean(struct rt_launch *l, const struct making *m, struct jl
     return r < 0 ? r : status;
 }
 
+/* They are blocked; any that comes once the program runs is passed on to it. */
+static int open_interrupts(struct rt_launch *l, struct jl_err *e)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGQUIT);
+    sigaddset(&set, SIGHUP);
+    l->interrupts = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return l->interrupts < 0 ? jl_fail_sys(e, "signalfd", NULL, "wait for signals") : 0;
+}
+
 static int make(const struct rt_ctx *ctx, const struct rt_spec *spec, const struct making *m,
                 const char *id, struct jl_err *e)
 {
@@ -165,9 +181,16 @@ static int make(const struct rt_ctx *ctx, const struct rt_spec *spec, const stru
     r = fill_state(&st, spec, id, e);
     if (r == 0)
         r = decide_cgroup(&l, &st, e);
+    if (r == 0 && m->foreground)
+        r = open_interrupts(&l, e);
     if (r == 0)
         r = rt_launch_start(&l, e);
-    if (r == 0) {
+    if (r < 0 && m->foreground && l.ended_by > 0) {
+        /* for who waits for us the same as a little later */
+        rt_report(ctx, e);
+        jl_err_clear(e);
+        r = 128 + l.ended_by;
+    } else if (r == 0) {
         r = after_start(&l, m, e);
         if (r < 0)
             kill_container(&l);
@@ -265,7 +288,8 @@ int rt_cmd_run(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e
         return r < 0 ? r : 0;
     m.foreground = !m.detach;
     if (m.foreground) {
-        /* A signal that comes while the container is made is the container's later on. */
+        /* A signal that comes while the container is made is the container's later on, or ends
+         * the making (open_interrupts). */
         sigfillset(&all);
         sigprocmask(SIG_BLOCK, &all, NULL);
         if (!m.no_subreaper && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)

@@ -2,9 +2,11 @@
 #include "runtime/launch.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,6 +29,7 @@ void rt_launch_init(struct rt_launch *l)
                              .console_fd = -1,
                              .start_fd = -1,
                              .sync = -1,
+                             .interrupts = -1,
                              .pidfd = -1,
                              .tty_master = -1,
                              .null_fd = -1,
@@ -97,6 +100,7 @@ static int died(struct rt_launch *l, struct jl_err *e)
 
     if (waitid(P_PIDFD, (id_t) l->pidfd, &info, WEXITED | WNOWAIT) == 0 &&
         info.si_code != CLD_EXITED) {
+        l->ended_by = info.si_status;
         jl_refuse(e, ECHILD,
                   "the container's first process was killed by signal %d while it was "
                   "set up",
@@ -108,13 +112,33 @@ static int died(struct rt_launch *l, struct jl_err *e)
     return jl_refuse(e, ECHILD, "the container's first process ended while it was set up");
 }
 
+/* Until there is a message on sock; or the user does not want to wait any longer. */
+static int wait_message(struct rt_launch *l, int sock, struct jl_err *e)
+{
+    struct pollfd p[] = { { .fd = sock, .events = POLLIN },
+                          { .fd = l->interrupts, .events = POLLIN } };
+    struct signalfd_siginfo si;
+
+    if (l->interrupts < 0)
+        return 0;
+    while (poll(p, JL_COUNT(p), -1) < 0)
+        if (errno != EINTR)
+            return jl_fail_sys(e, "poll", NULL, "wait for the container's first process");
+    if (p[0].revents || read(l->interrupts, &si, sizeof si) != sizeof si)
+        return 0;
+    l->ended_by = (int) si.ssi_signo;
+    return jl_refuse(e, EINTR, "ended by signal %d while the container was made", l->ended_by);
+}
+
 int rt_launch_expect(struct rt_launch *l, unsigned type, struct jl_err *e)
 {
     for (;;) {
         struct jl_err theirs = JL_ERR_INIT;
-        int fd = -1;
-        int got = rt_sync_recv(l->sync, &fd, &theirs);
+        int fd = -1, got;
 
+        if (wait_message(l, l->sync, e) < 0)
+            return -e->code;
+        got = rt_sync_recv(l->sync, &fd, &theirs);
         if (got == RT_MSG_ERROR) {
             *e = theirs;
             return -e->code;
@@ -248,6 +272,7 @@ void rt_launch_done(struct rt_launch *l)
     jl_close(l->sync);
     jl_close(l->pidfd);
     jl_close(l->tty_master);
+    jl_close(l->interrupts);
     os_cgroup_free(l->cg);
     free(l->bind_fds);
     free(l->seccomp.insns);

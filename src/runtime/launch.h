@@ -44,6 +44,8 @@ struct rt_launch {
     int pidfd;
     int tty_master; /* foreground terminal */
     bool executed;  /* RT_MSG_EXEC has come */
+    int interrupts; /* signalfd of what ends the making; -1: nothing does */
+    int ended_by;   /* the signal that ended the making, or the child while it was made; or 0 */
 
     /* used by the child alone */
     int null_fd;   /* the host's /dev/null */

@@ -101,16 +101,19 @@ static int record_json(const struct rt_state *s, struct jl_buf *out)
 }
 
 /* One new file and as good as always one write: on a disk each inode more would cost. */
-static int write_record(const struct rt_state *s, const struct jl_buf *head, struct jl_err *e)
+static int write_record(struct rt_state *s, const struct jl_buf *head, struct jl_err *e)
 {
-    _close_ int fd =
-        openat(s->dirfd, "record", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    struct flock lock = { .l_type = F_WRLCK };
+    int fd = s->record = openat(s->dirfd, "record", flags, 0600);
     struct iovec iov[] = { { head->data, head->len }, { s->config, s->config_len } };
     ssize_t n;
     int r;
 
     if (fd < 0)
         return jl_fail_sys(e, "openat", "record", "write the record of container '%s'", s->id);
+    if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
+        return jl_fail_sys(e, "fcntl", "record", "lock the record of container '%s'", s->id);
     n = writev(fd, iov, JL_COUNT(iov));
     if (n < 0 || (size_t) n < head->len)
         return jl_fail(e, n < 0 ? errno : EIO, "write the record of container '%s'", s->id);
@@ -305,9 +308,25 @@ void rt_state_unlock(const struct rt_state *s)
 
 static int append(const struct rt_state *s, const char *line, size_t len)
 {
-    _close_ int fd = openat(s->dirfd, "record", O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+    return s->record < 0 ? -EBADF : jl_write_all(s->record, line, len);
+}
 
-    return fd < 0 ? -errno : jl_write_all(fd, line, len);
+void rt_state_made(struct rt_state *s)
+{
+    struct flock lock = { .l_type = F_UNLCK };
+
+    if (s->record >= 0)
+        fcntl(s->record, F_OFD_SETLK, &lock); /* not only closed: a child may have a copy */
+    s->record = jl_close(s->record);
+}
+
+/* Somebody makes the container right now: the lock goes with him, however he ends. */
+static bool is_being_made(const struct rt_state *s)
+{
+    _close_ int fd = openat(s->dirfd, "record", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    struct flock lock = { .l_type = F_RDLCK };
+
+    return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
 int rt_state_set_cgroup_made(struct rt_state *s, struct jl_err *e)
@@ -399,6 +418,8 @@ enum rt_status rt_state_status(const struct rt_state *s, const struct os_cgroup_
     if (os_pid_stat(s->pid, &ticks, &letter) < 0 || ticks != s->start_ticks || letter == 'Z' ||
         letter == 'X')
         return RT_STOPPED;
+    if (is_being_made(s))
+        return RT_CREATING;
     if (is_waiting(s))
         return RT_CREATED;
     if (!host || !s->cgroup || os_cgroup_open(host, s->cgroup, &cg, &ignored) < 0)
@@ -489,6 +510,7 @@ int rt_state_list(int root_fd, struct jl_strv *ret_ids, struct jl_err *e)
 void rt_state_clear(struct rt_state *s)
 {
     s->dirfd = jl_close(s->dirfd);
+    s->record = jl_close(s->record);
     free(s->id);
     free(s->bundle);
     free(s->rootfs);

@@ -26,8 +26,9 @@ struct os_cgroup_host;
 enum rt_status { RT_CREATING, RT_CREATED, RT_RUNNING, RT_PAUSED, RT_STOPPED };
 
 struct rt_state {
-    int dirfd; /* of the container's directory; -1: not open */
-    char *id;  /* own, as all strings here */
+    int dirfd;  /* of the container's directory; -1: not open */
+    int record; /* open and locked while we make the container, which others see; else -1 */
+    char *id;   /* own, as all strings here */
     char *bundle;
     char *rootfs;
     char *cgroup;     /* path in the hierarchies; NULL: it has none */
@@ -46,7 +47,7 @@ struct rt_state {
 
 #define RT_STATE_INIT                                                                              \
     {                                                                                              \
-        .dirfd = -1                                                                                \
+        .dirfd = -1, .record = -1                                                                  \
     }
 
 /* "running" */
@@ -74,6 +75,9 @@ int rt_record_parse(struct rt_state *s, const char *text, size_t len, struct jl_
 /* Takes the lock; waits up to `ms` for it. 0, or -errno with e filled (-EBUSY). */
 int rt_state_lock(const struct rt_state *s, unsigned ms, struct jl_err *e);
 void rt_state_unlock(const struct rt_state *s);
+
+/* The container is made: from now on it is `created` or `running` and no more `creating`. */
+void rt_state_made(struct rt_state *s);
 
 /* Adds to the record that the control group is this container's own: only from then on is anybody
  * in it signalled. 0, or -errno with e filled. */

@@ -225,3 +225,37 @@ teardown() { job_teardown; }
     [ "$status" -ne 0 ]
     contains "$output" fly
 }
+
+# slow_start: a container whose making waits for a hook that does not end.
+slow_start() {
+    bundle '.hooks.createContainer = [{path: "/bin/sh", args: ["sh", "-c", "touch \($tmp)/b/in; exec sleep 1000"]}]' echo never
+}
+hook_runs() { [ -e "$bundle/in" ]; }
+
+@test "a container is creating until its program runs" {
+    not_runc "has no state yet"
+    slow_start
+    run_behind
+    until_true hook_runs
+    equals "$(container_state status)" creating
+    rt kill "$id" KILL
+    ended "$run_pid"
+    equals "$status" 137
+    nothing_left
+}
+
+@test "run ends by a signal while the container is made" {
+    not_runc "waits for the hook"
+    local signal
+    for signal in TERM INT; do
+        slow_start
+        rm -f "$bundle/in"
+        run_behind
+        until_true hook_runs
+        kill -"$signal" "$run_pid"
+        ended "$run_pid"
+        equals "$status" $((128 + $(kill -l "$signal")))
+        contains "$(err)" "while the container was made"
+        nothing_left
+    done
+}
