@@ -26,9 +26,10 @@
 static int open_container(const struct rt_ctx *ctx, const char *id, int *ret_root,
                           struct rt_state *s, struct jl_err *e)
 {
-    *ret_root = open(ctx->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (*ret_root < 0 && errno != ENOENT)
-        return jl_fail_sys(e, "open", ctx->root, "open the state root");
+    *ret_root = rt_state_root_open(ctx->root, false, e);
+    if (*ret_root < 0 && *ret_root != -ENOENT)
+        return *ret_root;
+    jl_err_clear(e);
     return rt_state_open(*ret_root, id, s, e);
 }
 
@@ -201,9 +202,20 @@ int rt_cmd_kill(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *
     return r < 0 ? jl_fail(e, -r, "send signal %d to container '%s'", sig, s.id) : 0;
 }
 
+/* Leaves only the directory, which can be removed still. */
+static void forget_record(struct rt_state *s)
+{
+    free(s->cgroup);
+    free(s->config);
+    s->cgroup = s->config = NULL;
+    s->config_len = 0;
+    s->pid = 0;
+}
+
 int rt_cmd_delete(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e)
 {
     _rt_state_ struct rt_state s = RT_STATE_INIT;
+    struct jl_err broken = JL_ERR_INIT;
     bool force = false;
     const struct rt_opt opts[] = {
         { "force", 'f', RT_OPT_FLAG, &force, NULL, "kill it first when it still runs" },
@@ -220,6 +232,13 @@ int rt_cmd_delete(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err
         jl_err_clear(e);
         return 0; /* engines call this at every end */
     }
+    if (r < 0 && force && s.dirfd >= 0) {
+        /* An unreadable record: nothing it says is acted on, and the failure is told at the end. */
+        broken = *e;
+        jl_err_clear(e);
+        forget_record(&s);
+        r = 0;
+    }
     if (r == 0)
         r = rt_state_lock(&s, LOCK_WAIT_MS, e);
     if (r < 0)
@@ -231,5 +250,8 @@ int rt_cmd_delete(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err
         return jl_hint(e, "kill it first, or use --force");
     }
     /* A created one is killed and deleted, as by runc: its process is nobody's yet. */
-    return rt_destroy(root, &s, NULL, e);
+    r = rt_destroy(root, &s, NULL, e);
+    if (r == 0 && broken.code != 0)
+        *e = broken;
+    return r;
 }

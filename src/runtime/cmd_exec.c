@@ -293,7 +293,10 @@ static int run(const struct rt_ctx *ctx, const struct asking *a, struct jl_err *
 
     if (r < 0)
         return r;
-    root = open(ctx->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    root = rt_state_root_open(ctx->root, false, e);
+    if (root < 0 && root != -ENOENT)
+        return root;
+    jl_err_clear(e);
     r = rt_state_open(root, a->args->items[0], &s, e);
     if (r < 0)
         return r;

@@ -48,7 +48,10 @@ int rt_cmd_state(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err 
 
     if (r != 0)
         return r < 0 ? r : 0;
-    root = open(ctx->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    root = rt_state_root_open(ctx->root, false, e);
+    if (root < 0 && root != -ENOENT)
+        return root;
+    jl_err_clear(e);
     r = rt_state_open(root, args.items[0], &s, e);
     if (r == 0)
         r = rt_state_json(&s, rt_state_status(&s, read_host(&host)), true, &out, e);
@@ -163,9 +166,10 @@ int rt_cmd_list(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *
         return r < 0 ? r : 0;
     if (strcmp(format, "table") != 0 && strcmp(format, "json") != 0)
         return jl_refuse(e, EINVAL, "--format: '%s', allowed are table and json", format);
-    root = open(ctx->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (root < 0 && errno != ENOENT)
-        return jl_fail_sys(e, "open", ctx->root, "open the state root");
+    root = rt_state_root_open(ctx->root, false, e);
+    if (root < 0 && root != -ENOENT)
+        return root;
+    jl_err_clear(e);
     /* no root: nothing was ever made here */
     r = list(root, format, quiet, &out, e);
     return r < 0 ? r : print(&out, e);

@@ -58,20 +58,52 @@ int rt_id_check(const char *id, struct jl_err *e)
     return 0;
 }
 
+/* A symlink is fine if nobody but root or we ourselves can have made it. fd, or -1 with errno. */
+static int open_root(const char *root)
+{
+    const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+    int fd = open(root, flags | O_NOFOLLOW);
+    struct stat st;
+
+    if (fd >= 0 || (errno != ELOOP && errno != ENOTDIR) || lstat(root, &st) < 0)
+        return fd;
+    if (S_ISLNK(st.st_mode) && (st.st_uid == 0 || st.st_uid == geteuid()))
+        return open(root, flags);
+    errno = S_ISLNK(st.st_mode) ? ELOOP : ENOTDIR;
+    return -1;
+}
+
+static int check_root(int fd, const char *root, struct jl_err *e)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return jl_fail_sys(e, "fstat", root, "look at the state root");
+    if (st.st_uid != 0 && st.st_uid != geteuid())
+        jl_refuse(e, EPERM, "state root '%s': belongs to user %u", root, (unsigned) st.st_uid);
+    else if (st.st_mode & (S_IWGRP | S_IWOTH))
+        jl_refuse(e, EPERM, "state root '%s': others may write there (mode %04o)", root,
+                  (unsigned) st.st_mode & 07777);
+    else
+        return 0;
+    return jl_hint(e, "give a directory of your own with --root, or set XDG_RUNTIME_DIR");
+}
+
 int rt_state_root_open(const char *root, bool make, struct jl_err *e)
 {
-    int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _close_ int fd = open_root(root);
+    int r;
 
     if (fd < 0 && errno == ENOENT && make) {
-        int r = jl_mkdir_p(root, 0700, e);
-
+        r = jl_mkdir_p(root, 0700, e);
         if (r < 0)
             return r;
-        fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        fd = open_root(root);
     }
     if (fd < 0)
         return jl_fail_sys(e, "open", root, "open the state root");
-    return fd;
+    r = check_root(fd, root, e);
+    return r < 0 ? r : jl_take_fd(&fd);
 }
 
 static int record_json(const struct rt_state *s, struct jl_buf *out)

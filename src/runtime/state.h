@@ -56,7 +56,9 @@ const char *rt_status_name(enum rt_status s);
 /* 0, or -EINVAL with e filled. */
 int rt_id_check(const char *id, struct jl_err *e);
 
-/* Opens the state root; with `make` it is made (0700) when missing. fd, or -errno with e. */
+/* Opens the state root; with `make` it is made (0700) when missing. One that somebody else could
+ * change is refused: hooks are run and processes killed as it says. fd, or -errno with e filled
+ * (-ENOENT: not there). */
 int rt_state_root_open(const char *root, bool make, struct jl_err *e);
 
 /*

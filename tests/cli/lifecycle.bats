@@ -346,3 +346,48 @@ nobody_with() { ! grep -lsz -- "^$1$" /proc/[0-9]*/environ >/dev/null; }
     run_bundle
     nothing_left
 }
+
+@test "a state root that others could have made or can write is refused" {
+    not_runc "takes any"
+    bundle . true
+    mkdir "$root"
+    chmod 777 "$root"
+    try
+    [ "$status" -ne 0 ]
+    contains "$stderr" "others may write there"
+    local verb
+    for verb in "state $id" "list" "delete --force $id" "kill $id" "start $id" "exec $id true"; do
+        run --separate-stderr rt $verb
+        [ "$status" -ne 0 ]
+        contains "$stderr" "others may write there"
+    done
+    chmod 700 "$root"
+    chown 1234 "$root"
+    try
+    [ "$status" -ne 0 ]
+    contains "$stderr" "belongs to user 1234"
+    chown 0 "$root"
+    mv "$root" "$root.real"
+    ln -s "$root.real" "$root"
+    chown -h 1234 "$root"
+    try
+    [ "$status" -ne 0 ]
+    contains "$stderr" "Too many levels of symbolic links"
+    chown -h 0 "$root"
+    try
+    equals "$status" 0
+}
+
+@test "delete --force removes a container whose record cannot be read" {
+    not_runc "has other records"
+    bundle . true
+    mkdir -p "$root/$id"
+    printf 'no json\n' >"$root/$id/record"
+    run --separate-stderr rt delete "$id"
+    [ "$status" -ne 0 ]
+    [ -d "$root/$id" ]
+    run --separate-stderr rt delete --force "$id"
+    equals "$status" 0
+    contains "$stderr" "record of container"
+    [ ! -e "$root/$id" ]
+}
