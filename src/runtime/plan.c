@@ -98,14 +98,29 @@ static bool has_runtime_hooks(const struct oci_hooks *h)
     return h && h->n_prestart + h->n_create_runtime > 0;
 }
 
+/* "/dev", however it is written: "dev", "//dev/.", "/./dev/". What has ".." in it is no such
+ * spelling of an engine's. */
+static bool is_dev(const char *path)
+{
+    bool seen = false;
+
+    while (*path) {
+        size_t len = strcspn(path, "/");
+
+        if (len == 3 && !seen && strncmp(path, "dev", 3) == 0)
+            seen = true;
+        else if (len > 0 && !(len == 1 && *path == '.'))
+            return false;
+        path += len + strspn(path + len, "/");
+    }
+    return seen;
+}
+
 /* Engines that bring their own /dev (a bind of the host's, say) want nothing put into it. */
 static bool owns_dev(const struct rt_spec *s)
 {
     for (size_t i = 0; i < s->n_mounts; i++) {
-        const char *dest = s->mounts[i].oci->destination;
-
-        if (s->mounts[i].kind == RT_MOUNT_BIND &&
-            (strcmp(dest, "/dev") == 0 || strcmp(dest, "/dev/") == 0))
+        if (s->mounts[i].kind == RT_MOUNT_BIND && is_dev(s->mounts[i].oci->destination))
             return false;
     }
     return true;

@@ -28,14 +28,21 @@ static int open_target(struct rt_launch *l, const struct rt_mount *m, bool is_fi
     int fd;
 
     if (is_type(m, "proc") || is_type(m, "sysfs")) {
-        /* A symlink here would put the kernel's files where the image wants them
-         * (CVE-2019-19921). */
+        /* A symlink here would put the kernel's files where the image wants them (CVE-2019-19921).
+         * One that was just made is looked up again: another container that has the same rootfs
+         * may have swapped it. */
         fd = os_open_in_root_nolink(l->rootfs_fd, dest, O_PATH | O_DIRECTORY);
-        if (fd == -ELOOP || fd == -ENOTDIR)
+        if (fd == -ENOENT) {
+            fd = os_mkdir_in_root(l->rootfs_fd, dest, 0755, e);
+            if (fd < 0)
+                return fd;
+            jl_close(fd);
+            fd = os_open_in_root_nolink(l->rootfs_fd, dest, O_PATH | O_DIRECTORY);
+        }
+        if (fd < 0)
             return jl_refuse(e, -fd, "'%s' must be a directory, and no symlink leading to it",
                              dest);
-        if (fd >= 0)
-            return fd;
+        return fd;
     }
     return is_file ? os_mkfile_in_root(l->rootfs_fd, dest, 0644, e)
                    : os_mkdir_in_root(l->rootfs_fd, dest, 0755, e);

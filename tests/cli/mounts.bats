@@ -419,3 +419,14 @@ block special file 7:c8"
     try
     equals "$output" "of the host"
 }
+
+@test "a bind of the host's /dev stays as it is, however its destination is written" {
+    mkdir "$BATS_TEST_TMPDIR/dev"
+    local dest
+    for dest in /dev /dev/ //dev /dev/. /./dev//; do
+        bundle '.mounts |= map(select(.destination | startswith("/dev") | not))
+            | .mounts += [mount("'"$dest"'"; "bind"; $tmp + "/dev"; ["rbind"])]' ls /dev
+        try
+        equals "$(ls -A "$BATS_TEST_TMPDIR/dev")" ""
+    done
+}
