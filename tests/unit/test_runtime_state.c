@@ -82,8 +82,13 @@ static void what_was_recorded_is_read_again(void **state)
     (void) state;
     fill(&made, "c", "{\n  \"x\": 1\n}\n");
     assert_int_equal(rt_state_create(root, &made, &e), 0);
+    assert_int_equal(rt_state_open(root, "c", &read, &e), 0);
+    assert_false(read.cgroup_made);
+    rt_state_clear(&read);
+    assert_int_equal(rt_state_set_cgroup_made(&made, &e), 0);
     assert_int_equal(rt_state_set_pid(&made, getpid(), &e), 0);
     assert_int_equal(rt_state_open(root, "c", &read, &e), 0);
+    assert_true(read.cgroup_made);
     assert_string_equal(read.bundle, "/b");
     assert_string_equal(read.rootfs, "/b/rootfs");
     assert_string_equal(read.cgroup, "a/b");
@@ -180,6 +185,8 @@ static void a_reused_pid_is_not_the_container(void **state)
     fill(&s, "c", "{}");
     assert_int_equal(rt_state_create(root, &s, &e), 0);
     assert_int_equal(rt_state_set_pid(&s, getpid(), &e), 0);
+    assert_int_equal(rt_state_status(&s, NULL), RT_CREATING);
+    rt_state_made(&s);
     assert_int_equal(rt_state_status(&s, NULL), RT_RUNNING);
     assert_false(rt_state_has_ended(&s));
     fd = rt_state_pidfd(&s);
