@@ -435,3 +435,113 @@ hostile_link() {
     contains "$stderr" "'null' of the rootfs is a directory"
     nothing_left
 }
+
+@test "a masked path that is a symlink or swapped for one masks nothing of the host" {
+    not_runc "1.1.5 follows it (CVE-2025-31133)"
+    mkdir -p "$BATS_TEST_TMPDIR/host"
+    echo secret >"$BATS_TEST_TMPDIR/host/file"
+    bundle '.linux.maskedPaths = ["/etc/swap", "/dev/null/x", "/proc/kcore"] | .linux.readonlyPaths = ["/etc/swap"]' \
+        sh -c 'echo ran; cat /etc/swap/file 2>/dev/null; :'
+    swapping "$bundle/rootfs/etc/swap" "$BATS_TEST_TMPDIR/host"
+    local before
+    before=$(cat /proc/self/mountinfo)
+    for _ in {1..15}; do
+        try
+        [[ $output != *secret* ]]
+        [ "$(cat "$BATS_TEST_TMPDIR/host/file")" = secret ]
+        touch "$BATS_TEST_TMPDIR/host/written"
+        nothing_left
+    done
+    equals "$(cat /proc/self/mountinfo)" "$before"
+}
+
+# swapping PATH TARGET: PATH of the image is a directory and a symlink to TARGET, in turn, as fast
+# as it goes, as another container with the same rootfs could have it.
+swapping() {
+    mkdir -p "$1.dir"
+    ln -s "$2" "$1.link"
+    mkdir -p "$1"
+    $py - "$1" 3>&- 4>&- <<'PYTHON' &
+import ctypes, os, sys
+path = sys.argv[1].encode()
+libc = ctypes.CDLL(None)
+os.rmdir(path)
+os.rename(path + b".dir", path)
+while os.getppid() != 1:
+    libc.renameat2(-100, path, -100, path + b".link", 2)  # RENAME_EXCHANGE
+PYTHON
+    pids+=($!)
+}
+
+# swapped_mount MOUNT: a mount whose destination is swapped during the start stays in the container.
+swapped_mount() {
+    mkdir -p "$BATS_TEST_TMPDIR/host/sub" "$BATS_TEST_TMPDIR/source"
+    echo outside >"$BATS_TEST_TMPDIR/source/file"
+    bundle ".mounts += [$1]" true
+    swapping "$bundle/rootfs/swap" "$BATS_TEST_TMPDIR/host"
+    local before
+    before=$(cat /proc/self/mountinfo)
+    for _ in {1..15}; do
+        try
+        equals "$(cd "$BATS_TEST_TMPDIR/host" && find . | sort | xargs)" ". ./sub"
+        nothing_left
+    done
+    equals "$(cat /proc/self/mountinfo)" "$before"
+}
+
+@test "a mount whose destination is swapped for a symlink during the start stays inside" {
+    not_runc "1.0.0-rc95 and later hold by other means"
+    swapped_mount 'mount("/swap/sub/new"; "bind"; $tmp + "/source"; ["bind"])'
+}
+
+@test "a new file system whose destination is swapped for a symlink during the start stays inside" {
+    not_runc "1.0.0-rc95 and later hold by other means"
+    swapped_mount 'mount("/swap"; "tmpfs"; "tmpfs"; [])'
+}
+
+@test "proc whose destination is swapped for a symlink during the start is there or refused" {
+    not_runc "1.0.0-rc95 and later hold by other means"
+    swapped_mount 'mount("/swap/new"; "proc"; "proc"; [])'
+}
+
+@test "a mount's destination may go through symlinks of the image and stays inside" {
+    mkdir -p "$BATS_TEST_TMPDIR/source" "$BATS_TEST_TMPDIR/host"
+    echo inside >"$BATS_TEST_TMPDIR/source/file"
+    bundle '.mounts += [mount("/link/m"; "bind"; $tmp + "/source"; ["bind"]),
+                        mount("/up/m"; "bind"; $tmp + "/source"; ["bind"])]' cat /work/m/file /work/m/file
+    ln -s /work "$bundle/rootfs/link"
+    ln -s ../../../../../../work "$bundle/rootfs/up"
+    try
+    equals "$output" $'inside\ninside'
+    equals "$(ls -A "$BATS_TEST_TMPDIR/host")" ""
+    nothing_left
+}
+
+@test "a working directory through magic links of proc is refused" {
+    not_runc "1.1.5 follows them (CVE-2024-21626)"
+    local cwd
+    for cwd in /proc/self/fd/0 /proc/1/root/proc/self/fd/7 /proc/self/cwd/proc/self/fd/7 /proc/thread-self/fd/8 /link; do
+        bundle '.process.cwd = "'"$cwd"'"' sh -c 'ls; pwd'
+        ln -sfn /proc/self/fd/7 "$bundle/rootfs/link"
+        try 7</ 8</etc
+        [ "$status" -ne 0 ] || { echo "cwd $cwd: $output"; return 1; }
+    done
+    nothing_left
+}
+
+@test "an image whose /dev, /proc or /sys is a relative symlink upwards reaches nothing of the host" {
+    not_runc "1.1.5 writes there (CVE-2026-41579)"
+    local dir before
+    before=$(cat /proc/self/mountinfo)
+    for dir in dev proc sys; do
+        rm -rf "$bundle"
+        bundle . true
+        rmdir "$bundle/rootfs/$dir"
+        ln -s "../../host" "$bundle/rootfs/$dir"
+        mkdir -p "$BATS_TEST_TMPDIR/host"
+        try
+        equals "$(ls -A "$BATS_TEST_TMPDIR/host")" ""
+        equals "$(cat /proc/self/mountinfo)" "$before"
+        nothing_left
+    done
+}
