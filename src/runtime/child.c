@@ -31,10 +31,19 @@ void rt_signals_reset(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* In a session of its own, so that /dev/tty inside never is the caller's terminal, where a program
+ * could type commands for him (TIOCSTI) or read what he types. A signal typed there reaches us, and
+ * we pass it on. */
+void rt_session_leave(void)
+{
+    setsid(); /* EPERM: leads one already */
+}
+
 _Noreturn void rt_child_main(struct rt_launch *l, int sync)
 {
     struct jl_err e = JL_ERR_INIT;
 
+    rt_session_leave();
     jl_close(l->sync);
     l->sync = sync;
     /* The state directory's lock is ours too as long as we hold the descriptor. */

@@ -17,6 +17,9 @@ struct rt_launch;
 
 #define RT_EXIT_SETUP 1 /* nobody reads it: the message says more */
 
+/* Leaves the caller's session and its controlling terminal. In a child, never in the caller. */
+void rt_session_leave(void);
+
 /* The container's first process. */
 _Noreturn void rt_child_main(struct rt_launch *l, int sync);
 

@@ -95,6 +95,7 @@ static _Noreturn void child(struct rt_exec *x, int sync, uint64_t join)
 
     jl_close(x->l.sync);
     x->l.sync = sync;
+    rt_session_leave();
     rt_signals_reset();
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (join_namespaces(x, join, &e) == 0)
