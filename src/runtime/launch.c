@@ -15,7 +15,6 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "os/pidfd.h"
-#include "os/pty.h"
 #include "runtime/hooks.h"
 #include "runtime/step.h"
 #include "runtime/sync.h"
@@ -153,7 +152,6 @@ int rt_launch_expect(struct rt_launch *l, unsigned type, struct jl_err *e)
         if (got == RT_MSG_TTY) {
             jl_close(l->tty_master);
             l->tty_master = fd;
-            os_pty_copy_size(STDIN_FILENO, fd); /* before the program asks */
             continue;
         }
         jl_close(fd);

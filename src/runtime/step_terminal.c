@@ -46,6 +46,8 @@ int rt_terminal_hand_over(int devpts_fd, const struct rt_terminal *t, int *ret_s
     if (t->console_fd >= 0) {
         r = send_to_socket(t->console_fd, master, e);
     } else {
+        /* Our standard input still is the caller's; later the program might ask before that. */
+        os_pty_copy_size(STDIN_FILENO, slave);
         r = rt_sync_send(t->sync, RT_MSG_TTY, master);
         if (r < 0)
             jl_fail(e, -r, "hand the terminal over");
