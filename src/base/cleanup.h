@@ -55,9 +55,9 @@ static inline int jl_take_fd(int *fd)
 }
 
 /* Moves a pointer out of a variable that would free it. */
-#define jl_take_ptr(p)                \
-    __extension__({                   \
-        __typeof__(p) jl_taken = (p); \
-        (p) = NULL;                   \
-        jl_taken;                     \
+#define jl_take_ptr(p)                                                                             \
+    __extension__({                                                                                \
+        __typeof__(p) jl_taken = (p);                                                              \
+        (p) = NULL;                                                                                \
+        jl_taken;                                                                                  \
     })

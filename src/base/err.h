@@ -20,15 +20,17 @@
 #define JL_ERR_OBJECT_MAX 192
 
 struct jl_err {
-    int code;                        /* errno value, > 0 once set; 0 means no failure */
-    char phase[JL_ERR_WORD_MAX];     /* part of the work, "mounts"; may be empty */
-    char syscall[JL_ERR_WORD_MAX];   /* system call that refused, "move_mount"; may be empty */
-    char object[JL_ERR_OBJECT_MAX];  /* file, key or id it was about; may be empty */
-    char text[JL_ERR_TEXT_MAX];      /* the sentence */
-    char hint[JL_ERR_OBJECT_MAX];    /* what the user can do; may be empty */
+    int code;                       /* errno value, > 0 once set; 0 means no failure */
+    char phase[JL_ERR_WORD_MAX];    /* part of the work, "mounts"; may be empty */
+    char syscall[JL_ERR_WORD_MAX];  /* system call that refused, "move_mount"; may be empty */
+    char object[JL_ERR_OBJECT_MAX]; /* file, key or id it was about; may be empty */
+    char text[JL_ERR_TEXT_MAX];     /* the sentence */
+    char hint[JL_ERR_OBJECT_MAX];   /* what the user can do; may be empty */
 };
 
+/* clang-format off */
 #define JL_ERR_INIT { 0 }
+/* clang-format on */
 
 /*
  * Sets the sentence to the formatted text, then ": " and the system's words for `code`.

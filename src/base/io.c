@@ -313,10 +313,9 @@ ssize_t jl_recv_fds(int sock, void *data, size_t size, int *fds, size_t *n_fds)
 {
     char control[CMSG_SPACE(sizeof(int) * JL_FDS_MAX)];
     struct iovec iov = { .iov_base = data, .iov_len = size };
-    struct msghdr msg = { .msg_iov = &iov,
-                          .msg_iovlen = 1,
-                          .msg_control = control,
-                          .msg_controllen = sizeof control };
+    struct msghdr msg = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control
+    };
     size_t room = *n_fds, got = 0;
     bool cut = false;
     ssize_t n;

@@ -13,10 +13,10 @@ struct jl_err;
 enum jl_log_level { JL_LOG_DEBUG, JL_LOG_INFO, JL_LOG_WARN, JL_LOG_ERROR };
 
 struct jl_log {
-    int fd;                   /* borrowed; -1 logs nowhere */
-    enum jl_log_level level;  /* lines below it are dropped */
-    bool json;                /* one JSON object a line instead of text */
-    const char *program;      /* borrowed; stands in each line */
+    int fd;                  /* borrowed; -1 logs nowhere */
+    enum jl_log_level level; /* lines below it are dropped */
+    bool json;               /* one JSON object a line instead of text */
+    const char *program;     /* borrowed; stands in each line */
 };
 
 /* The process's log: standard error, INFO, text, until changed in main(). */

@@ -21,7 +21,7 @@ typedef int (*jl_source_fn)(struct jl_source *src, uint32_t ready);
 typedef int (*jl_timer_fn)(struct jl_timer *timer);
 
 struct jl_source {
-    int fd;          /* borrowed */
+    int fd; /* borrowed */
     jl_source_fn fn;
     bool added;
 };

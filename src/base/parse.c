@@ -91,8 +91,8 @@ int jl_parse_duration(const char *s, uint64_t *ret_ns)
         const char *unit;
         uint64_t ns;
     } table[] = {
-        { "ms", UINT64_C(1000000) },         { "s", UINT64_C(1000000000) },
-        { "m", UINT64_C(60000000000) },      { "h", UINT64_C(3600000000000) },
+        { "ms", UINT64_C(1000000) },       { "s", UINT64_C(1000000000) },
+        { "m", UINT64_C(60000000000) },    { "h", UINT64_C(3600000000000) },
         { "d", UINT64_C(86400000000000) },
     };
     uint64_t sum = 0;

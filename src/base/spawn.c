@@ -157,8 +157,8 @@ int jl_spawn(const struct jl_spawn *s, pid_t *ret_pid, int *ret_pidfd, struct jl
         return jl_fail_sys(e, "mmap", NULL, "start '%s'", s->argv[0]);
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &old); /* no handler of ours may run on the child's stack */
-    pid = clone(child, stack + STACK_BYTES,
-                CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &st, &pidfd);
+    pid = clone(child, stack + STACK_BYTES, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &st,
+                &pidfd);
     if (pid < 0)
         jl_fail_sys(e, "clone", NULL, "start '%s'", s->argv[0]);
     sigprocmask(SIG_SETMASK, &old, NULL);

@@ -19,21 +19,24 @@ struct jl_spawn_fd {
 };
 
 struct jl_spawn {
-    const char *path;             /* program; used when exec_fd < 0 */
-    int exec_fd;                  /* program as descriptor, or -1 */
+    const char *path; /* program; used when exec_fd < 0 */
+    int exec_fd;      /* program as descriptor, or -1 */
     char *const *argv;
     char *const *envp;
-    const struct jl_spawn_fd *fds; /* at most JL_SPAWN_FDS_MAX; 0, 1, 2 not named become /dev/null */
+    /* at most JL_SPAWN_FDS_MAX; 0, 1, 2 not named become /dev/null */
+    const struct jl_spawn_fd *fds;
     size_t n_fds;
-    bool new_session;             /* setsid in the child */
-    int cwd_fd;                   /* directory to start in, or -1 */
-    uid_t uid;                    /* with drop: become this user, no groups */
+    bool new_session; /* setsid in the child */
+    int cwd_fd;       /* directory to start in, or -1 */
+    uid_t uid;        /* with drop: become this user, no groups */
     gid_t gid;
     bool drop;
-    int parent_death_signal;      /* 0: none */
+    int parent_death_signal; /* 0: none */
 };
 
+/* clang-format off */
 #define JL_SPAWN_INIT { .exec_fd = -1, .cwd_fd = -1 }
+/* clang-format on */
 #define JL_SPAWN_FDS_MAX 32
 
 /*

@@ -11,7 +11,9 @@ struct jl_strv {
     size_t size;
 };
 
+/* clang-format off */
 #define JL_STRV_INIT { 0 }
+/* clang-format on */
 
 /* Appends a copy. 0 or -ENOMEM. */
 int jl_strv_add(struct jl_strv *v, const char *s);

@@ -25,14 +25,14 @@
 
 #include "base/err.h"
 
-#define IPC_LINK_FD 3               /* front's end in front */
-#define IPC_LINK_CONF_FD 4          /* in front: a sealed memfd with its configuration, JSON */
-#define IPC_LINK_STAGING_FD 5       /* in front: the parent of staging directories, for Landlock */
-#define IPC_LINK_INLINE_MAX 65536   /* bytes of body in the frame itself */
+#define IPC_LINK_FD 3             /* front's end in front */
+#define IPC_LINK_CONF_FD 4        /* in front: a sealed memfd with its configuration, JSON */
+#define IPC_LINK_STAGING_FD 5     /* in front: the parent of staging directories, for Landlock */
+#define IPC_LINK_INLINE_MAX 65536 /* bytes of body in the frame itself */
 #define IPC_LINK_BODY_MAX (128u << 20)
 #define IPC_LINK_FDS_MAX 4
 #define IPC_LINK_TEXT_MAX 512
-#define IPC_LINK_WAIT 64            /* reply status beside the gRPC codes: not yet, ask again */
+#define IPC_LINK_WAIT 64 /* reply status beside the gRPC codes: not yet, ask again */
 
 enum jd_role { JD_ROLE_NONE, JD_ROLE_READER, JD_ROLE_DEVELOPER, JD_ROLE_MAINTAINER, JD_ROLE_ADMIN };
 
@@ -49,22 +49,22 @@ enum ipc_link_type { IPC_LINK_REQUEST = 1, IPC_LINK_REPLY, IPC_LINK_EVENT };
 /* Who asks: from the verified client certificate. */
 struct ipc_identity {
     char common_name[128];
-    char unit[64];    /* organizational unit(s) as they stand in the certificate, "," between */
-    char serial[64];  /* hex */
-    char peer[64];    /* address, for the audit file */
+    char unit[64];   /* organizational unit(s) as they stand in the certificate, "," between */
+    char serial[64]; /* hex */
+    char peer[64];   /* address, for the audit file */
 };
 
 struct ipc_frame {
     enum ipc_link_type type;
     enum jd_op op;
-    uint64_t id;                 /* of the request */
-    uint32_t status;             /* reply: a gRPC status code (api/status.h); 0 OK */
-    uint32_t segment;            /* JD_OP_GET_JOB_LOGS: which segment */
-    struct ipc_identity who;     /* requests */
+    uint64_t id;                  /* of the request */
+    uint32_t status;              /* reply: a gRPC status code (api/status.h); 0 OK */
+    uint32_t segment;             /* JD_OP_GET_JOB_LOGS: which segment */
+    struct ipc_identity who;      /* requests */
     char text[IPC_LINK_TEXT_MAX]; /* reply: error sentence; STAGE: session; EVENT: job id */
-    const uint8_t *body;         /* borrowed: from the caller, or from the receive buffer */
+    const uint8_t *body;          /* borrowed: from the caller, or from the receive buffer */
     size_t body_len;
-    int fds[IPC_LINK_FDS_MAX];   /* without the memfd of a large body */
+    int fds[IPC_LINK_FDS_MAX]; /* without the memfd of a large body */
     size_t n_fds;
 };
 

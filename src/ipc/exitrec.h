@@ -27,14 +27,14 @@ struct ipc_exitrec {
     enum ipc_exit_kind kind;
     int32_t value;
     bool core_dumped;
-    uint64_t oom_kills;      /* OOM kills in the job's cgroup */
-    bool stop_requested;     /* a stop, or a signal that asks for the end, came before the end */
-    bool timed_out;          /* the shim's own run-time limit struck */
+    uint64_t oom_kills;  /* OOM kills in the job's cgroup */
+    bool stop_requested; /* a stop, or a signal that asks for the end, came before the end */
+    bool timed_out;      /* the shim's own run-time limit struck */
     uint64_t started_wall_ns, ended_wall_ns; /* CLOCK_REALTIME; started 0 if it never ran */
     uint64_t log_bytes, log_dropped_bytes;
     uint64_t cpu_user_us, cpu_system_us, memory_peak, io_read_bytes, io_write_bytes, pids_peak;
     uint64_t psi_cpu_some_us, psi_memory_some_us, psi_io_some_us;
-    struct jl_err error;     /* IPC_EXIT_START_ERROR: the runtime's words; else empty */
+    struct jl_err error; /* IPC_EXIT_START_ERROR: the runtime's words; else empty */
 };
 
 /* The shell's view: code, or 128 + signal. */

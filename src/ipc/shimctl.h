@@ -37,9 +37,9 @@ enum ipc_shim_phase {
 
 struct ipc_shim_msg {
     enum ipc_shim_type type;
-    uint64_t arg;               /* requests */
-    enum ipc_shim_phase phase;  /* STATE, with the rest */
-    int32_t pid;                /* the job's init on the host; 0 unknown */
+    uint64_t arg;              /* requests */
+    enum ipc_shim_phase phase; /* STATE, with the rest */
+    int32_t pid;               /* the job's init on the host; 0 unknown */
     uint64_t started_wall_ns;
     uint64_t log_dropped_bytes;
 };

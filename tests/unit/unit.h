@@ -11,15 +11,15 @@
 /* after the four above, as cmocka.h asks */
 #include <cmocka.h>
 
-#define UNIT_MAIN(...)                                                        \
-    int main(int argc, char **argv)                                           \
-    {                                                                         \
-        const struct CMUnitTest tests[] = { __VA_ARGS__ };                    \
-        char filter[128];                                                     \
-                                                                              \
-        if (argc > 1) {                                                       \
-            snprintf(filter, sizeof filter, "*%s*", argv[1]);                 \
-            cmocka_set_test_filter(filter);                                   \
-        }                                                                     \
-        return cmocka_run_group_tests(tests, NULL, NULL);                     \
+#define UNIT_MAIN(...)                                                                             \
+    int main(int argc, char **argv)                                                                \
+    {                                                                                              \
+        const struct CMUnitTest tests[] = { __VA_ARGS__ };                                         \
+        char filter[128];                                                                          \
+                                                                                                   \
+        if (argc > 1) {                                                                            \
+            snprintf(filter, sizeof filter, "*%s*", argv[1]);                                      \
+            cmocka_set_test_filter(filter);                                                        \
+        }                                                                                          \
+        return cmocka_run_group_tests(tests, NULL, NULL);                                          \
     }
