@@ -60,7 +60,7 @@ sys.exit(42)')
     until_true 20 logged "$id" ready
     pid=$(job_pid "$id" python3)
     shim=$(shim_of "$id")
-    kill -STOP "$(cat "$I/run/keeper")" # no new joblet for now
+    kill -STOP "$(cat "$I/run/keeper")" # no new joblet until CONT
     kill -KILL "$(joblet_pid)"
     kill -USR1 "$pid"
     until_true 20 is_gone "$pid"

@@ -2,25 +2,15 @@
 # joblet-front alone, between a python gRPC client and a core that does what the test says. The
 # cases are in front_test.py, which runs them all once; here each has its name and its verdict.
 
+load verdict
+
 setup_file() {
     [ "$(id -u)" -eq 0 ] || skip "needs root: joblet-front is started as another user"
-    /usr/bin/python3 "$BATS_TEST_DIRNAME/front_test.py" >"$BATS_FILE_TMPDIR/result" \
-        2>"$BATS_FILE_TMPDIR/errors" || true
-}
-
-# verdict CASE: what front_test.py said about it.
-verdict() {
-    grep -Eq "^ok [0-9]+ $1( |\$)" "$BATS_FILE_TMPDIR/result" && return 0
-    sed -n "/^not ok [0-9]* $1\$/,/^[a-z]/p" "$BATS_FILE_TMPDIR/result"
-    tail -n 40 "$BATS_FILE_TMPDIR/errors"
-    return 1
+    run_cases front_test.py
 }
 
 @test "front_test.py has no case without a line here" {
-    local missing
-    missing=$(sed -n 's/^\(not \)\{0,1\}ok [0-9]* \([a-z0-9_]*\).*/\2/p' "$BATS_FILE_TMPDIR/result" |
-        while read -r name; do grep -q "verdict $name\$" "$BATS_TEST_FILENAME" || echo "$name"; done)
-    [ -s "$BATS_FILE_TMPDIR/result" ] && [ -z "$missing" ] || { echo "$missing"; cat "$BATS_FILE_TMPDIR/errors"; false; }
+    no_case_is_missing
 }
 
 @test "front: a role decides what is called" {

@@ -351,7 +351,7 @@ void jd_calls_on_call(struct rpc_call *rpc, void *ctx)
         return;
     }
     if (op == JD_OP_NONE) {
-        refuse(rpc, API_UNIMPLEMENTED, "method %s is not implemented by this server", method);
+        refuse(rpc, API_UNIMPLEMENTED, "this server has no method %s", method);
         return;
     }
     if (front->ending) { /* the role was looked at in on_head */
