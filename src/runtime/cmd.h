@@ -10,6 +10,10 @@
 
 struct jl_err;
 struct jl_strv;
+struct os_cgroup;
+struct rt_state;
+
+#define RT_LOCK_WAIT_MS 5000 /* for whoever changes the container at the moment */
 
 /* Global options. */
 struct rt_ctx {
@@ -40,6 +44,9 @@ int rt_cmd_kill(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *
 int rt_cmd_delete(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
 int rt_cmd_exec(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
 int rt_cmd_list(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
+int rt_cmd_pause(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
+int rt_cmd_ps(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
+int rt_cmd_resume(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
 int rt_cmd_spec(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
 int rt_cmd_features(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
 int rt_cmd_plan(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
@@ -51,6 +58,19 @@ int rt_cmd_plan(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *
  */
 int rt_cmd_parse(const char *verb, const struct rt_opt *opts, size_t n_opts, int argc, char **argv,
                  size_t want, bool extra, struct rt_args *ret, struct jl_err *e);
+
+/*
+ * Opens the state root and the container's state; _lock: with its lock. Both are the caller's,
+ * also on failure. 0, or -errno with e filled (-ENOENT: "container does not exist").
+ */
+int rt_container_open(const struct rt_ctx *ctx, const char *id, int *ret_root, struct rt_state *s,
+                      struct jl_err *e);
+int rt_container_lock(const struct rt_ctx *ctx, const char *id, int *ret_root, struct rt_state *s,
+                      struct jl_err *e);
+
+/* Opens its control group, which is the container's own; refuses for `verb` where it has none. */
+int rt_container_group(const struct rt_state *s, const char *verb, struct os_cgroup **ret,
+                       struct jl_err *e);
 
 /* Warnings go to the log when it is text, else to standard error: a JSON log holds errors only. */
 void rt_warn_all(const struct rt_ctx *ctx, const struct jl_strv *warnings);

@@ -1,6 +1,7 @@
 /* cmd_control.c - start, kill, delete: verbs that change a container that is there. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,17 +21,47 @@
 #include "runtime/state.h"
 #include "runtime/sync.h"
 
-#define LOCK_WAIT_MS 5000
+#define LOOK_EVERY_MS 1000 /* whether a process that doesn't answer is frozen */
 
-/* Opens root and state; both are the caller's. */
-static int open_container(const struct rt_ctx *ctx, const char *id, int *ret_root,
-                          struct rt_state *s, struct jl_err *e)
+/* Without a root nothing was ever made here, so there is no such container. */
+static int open_root(const struct rt_ctx *ctx, int *ret_root, struct jl_err *e)
 {
     *ret_root = rt_state_root_open(ctx->root, false, e);
     if (*ret_root < 0 && *ret_root != -ENOENT)
         return *ret_root;
     jl_err_clear(e);
-    return rt_state_open(*ret_root, id, s, e);
+    return 0;
+}
+
+int rt_container_open(const struct rt_ctx *ctx, const char *id, int *ret_root, struct rt_state *s,
+                      struct jl_err *e)
+{
+    int r = open_root(ctx, ret_root, e);
+
+    return r < 0 ? r : rt_state_open(*ret_root, id, s, e);
+}
+
+int rt_container_lock(const struct rt_ctx *ctx, const char *id, int *ret_root, struct rt_state *s,
+                      struct jl_err *e)
+{
+    int r = open_root(ctx, ret_root, e);
+
+    return r < 0 ? r : rt_state_open_locked(*ret_root, id, RT_LOCK_WAIT_MS, s, e);
+}
+
+int rt_container_group(const struct rt_state *s, const char *verb, struct os_cgroup **ret,
+                       struct jl_err *e)
+{
+    struct os_cgroup_host host;
+    int r;
+
+    if (!s->cgroup || !s->cgroup_made) {
+        jl_refuse(e, ENOTSUP, "%s: container '%s' has no control group", verb, s->id);
+        return jl_hint(e, "it was made without one, as nothing asked for it and its maker could "
+                          "make none");
+    }
+    r = os_cgroup_host_read(&host, e);
+    return r < 0 ? r : os_cgroup_open(&host, s->cgroup, ret, e);
 }
 
 static int connect_start(const struct rt_state *s, struct jl_err *e)
@@ -46,16 +77,47 @@ static int connect_start(const struct rt_state *s, struct jl_err *e)
     return jl_take_fd(&sock);
 }
 
+/* A frozen process never answers. One that takes long has a hook to run, perhaps. */
+static int wait_answer(int sock, const struct rt_state *s, struct jl_err *e)
+{
+    struct pollfd p = { .fd = sock, .events = POLLIN };
+    struct os_cgroup_host host;
+    struct jl_err ignored = JL_ERR_INIT;
+    struct os_cgroup *cg = NULL;
+    bool frozen;
+    int r;
+
+    while ((r = poll(&p, 1, LOOK_EVERY_MS)) <= 0) {
+        if (r < 0 && errno != EINTR)
+            return jl_fail_sys(e, "poll", NULL, "start container '%s'", s->id);
+        if (r < 0 || !s->cgroup || os_cgroup_host_read(&host, &ignored) < 0 ||
+            os_cgroup_open(&host, s->cgroup, &cg, &ignored) < 0)
+            continue;
+        frozen = os_cgroup_is_frozen(cg) == 1;
+        os_cgroup_free(cg);
+        if (!frozen)
+            continue;
+        jl_refuse(e, EBUSY, "start container '%s': its control group %s is frozen", s->id,
+                  s->cgroup);
+        return jl_hint(e, "thaw it with resume; the program starts then");
+    }
+    return 0;
+}
+
 /* Says go, and waits until the program runs or the child says why not. */
-static int go(int sock, const char *id, struct jl_err *e)
+static int go(int sock, const struct rt_state *s, struct jl_err *e)
 {
     struct jl_err theirs = JL_ERR_INIT;
+    const char *id = s->id;
     bool executed = false;
     int r = rt_sync_send(sock, RT_MSG_GO, -1);
 
     if (r < 0)
         return jl_fail(e, -r, "start container '%s'", id);
     for (;;) {
+        r = wait_answer(sock, s, e);
+        if (r < 0)
+            return r;
         r = rt_sync_recv(sock, NULL, &theirs);
         if (r == RT_MSG_EXEC)
             executed = true;
@@ -95,9 +157,7 @@ int rt_cmd_start(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err 
 
     if (r != 0)
         return r < 0 ? r : 0;
-    r = open_container(ctx, args.items[0], &root, &s, e);
-    if (r == 0)
-        r = rt_state_lock(&s, LOCK_WAIT_MS, e);
+    r = rt_container_lock(ctx, args.items[0], &root, &s, e);
     if (r < 0)
         return r;
     status = rt_state_status(&s, NULL);
@@ -109,7 +169,7 @@ int rt_cmd_start(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err 
     sock = connect_start(&s, e);
     if (sock < 0)
         return sock;
-    r = go(sock, s.id, e);
+    r = go(sock, &s, e);
     if (r < 0)
         return r;
     unlinkat(s.dirfd, "start", 0);
@@ -169,6 +229,24 @@ static int signal_all(const struct rt_state *s, int sig, struct jl_err *e)
     return r;
 }
 
+/* What v1's freezer holds (in state D) dies only when it is let go; v2 lets it die. */
+static void thaw_killed(const struct rt_state *s)
+{
+    struct jl_err ignored = JL_ERR_INIT;
+    struct os_cgroup_host host;
+    struct os_cgroup *cg = NULL;
+    uint64_t ticks;
+    char letter;
+
+    if (!s->cgroup_made || os_pid_stat(s->pid, &ticks, &letter) < 0 || letter != 'D' ||
+        os_cgroup_host_read(&host, &ignored) < 0 ||
+        os_cgroup_open(&host, s->cgroup, &cg, &ignored) < 0)
+        return;
+    if (os_cgroup_is_frozen(cg) == 1)
+        os_cgroup_freeze(cg, false, &ignored);
+    os_cgroup_free(cg);
+}
+
 int rt_cmd_kill(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e)
 {
     _rt_state_ struct rt_state s = RT_STATE_INIT;
@@ -186,7 +264,7 @@ int rt_cmd_kill(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *
         return r < 0 ? r : 0;
     if (args.n > 1 && parse_signal(args.items[1], &sig) < 0)
         return jl_refuse(e, EINVAL, "kill: '%s' is no signal", args.items[1]);
-    r = open_container(ctx, args.items[0], &root, &s, e);
+    r = rt_container_open(ctx, args.items[0], &root, &s, e);
     if (r < 0)
         return r;
     if (all && s.cgroup)
@@ -199,6 +277,8 @@ int rt_cmd_kill(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *
     r = os_pidfd_signal(pidfd, sig);
     if (r == -ESRCH)
         return jl_refuse(e, ESRCH, "container not running: '%s'", s.id);
+    if (r == 0 && sig == SIGKILL)
+        thaw_killed(&s);
     return r < 0 ? jl_fail(e, -r, "send signal %d to container '%s'", sig, s.id) : 0;
 }
 
@@ -227,20 +307,18 @@ int rt_cmd_delete(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err
 
     if (r != 0)
         return r < 0 ? r : 0;
-    r = open_container(ctx, args.items[0], &root, &s, e);
+    r = rt_container_lock(ctx, args.items[0], &root, &s, e);
     if (r == -ENOENT && force) {
         jl_err_clear(e);
         return 0; /* engines call this at every end */
     }
-    if (r < 0 && force && s.dirfd >= 0) {
+    if (r < 0 && r != -EBUSY && force && s.dirfd >= 0) {
         /* An unreadable record: nothing it says is acted on, and the failure is told at the end. */
         broken = *e;
         jl_err_clear(e);
         forget_record(&s);
         r = 0;
     }
-    if (r == 0)
-        r = rt_state_lock(&s, LOCK_WAIT_MS, e);
     if (r < 0)
         return r;
     status = rt_state_status(&s, NULL);

@@ -173,6 +173,7 @@ int rt_state_create(int root_fd, struct rt_state *s, struct jl_err *e)
         return jl_fail_sys(e, "openat", s->id, "open the state directory");
     if (flock(s->dirfd, LOCK_EX | LOCK_NB) < 0)
         return jl_fail_sys(e, "flock", s->id, "lock the state directory");
+    s->locked = true;
     return write_record(s, &record, e);
 }
 
@@ -297,7 +298,7 @@ static int read_record(struct rt_state *s, struct jl_err *e)
     return rt_record_parse(s, text.data ? text.data : "", text.len, e);
 }
 
-int rt_state_open(int root_fd, const char *id, struct rt_state *s, struct jl_err *e)
+static int open_dir(int root_fd, const char *id, struct rt_state *s, struct jl_err *e)
 {
     int r = rt_id_check(id, e);
 
@@ -314,10 +315,32 @@ int rt_state_open(int root_fd, const char *id, struct rt_state *s, struct jl_err
             return jl_refuse(e, ENOENT, "container does not exist: '%s'", id);
         return jl_fail_sys(e, "openat", id, "open the state of the container");
     }
+    return 0;
+}
+
+int rt_state_open(int root_fd, const char *id, struct rt_state *s, struct jl_err *e)
+{
+    int r = open_dir(root_fd, id, s, e);
+
+    return r < 0 ? r : read_record(s, e);
+}
+
+int rt_state_open_locked(int root_fd, const char *id, unsigned ms, struct rt_state *s,
+                         struct jl_err *e)
+{
+    struct stat st;
+    int r = open_dir(root_fd, id, s, e);
+
+    if (r == 0)
+        r = rt_state_lock(s, ms, e);
+    if (r < 0)
+        return r;
+    if (fstat(s->dirfd, &st) == 0 && st.st_nlink == 0) /* removed while we waited */
+        return jl_refuse(e, ENOENT, "container does not exist: '%s'", id);
     return read_record(s, e);
 }
 
-int rt_state_lock(const struct rt_state *s, unsigned ms, struct jl_err *e)
+int rt_state_lock(struct rt_state *s, unsigned ms, struct jl_err *e)
 {
     uint64_t deadline = jl_now_ns() + ms * JL_NS_PER_MS;
 
@@ -330,12 +353,14 @@ int rt_state_lock(const struct rt_state *s, unsigned ms, struct jl_err *e)
             return jl_refuse(e, EBUSY, "container '%s' is in use by another joblet-run", s->id);
         jl_sleep_ns(2 * JL_NS_PER_MS);
     }
+    s->locked = true;
     return 0;
 }
 
-void rt_state_unlock(const struct rt_state *s)
+void rt_state_unlock(struct rt_state *s)
 {
     flock(s->dirfd, LOCK_UN);
+    s->locked = false;
 }
 
 static int append(const struct rt_state *s, const char *line, size_t len)
@@ -442,6 +467,8 @@ enum rt_status rt_state_status(const struct rt_state *s, const struct os_cgroup_
 
     if (s->pid <= 0) {
         /* Being made right now, by whoever holds the lock; or left behind by one who died. */
+        if (s->locked)
+            return RT_STOPPED;
         if (flock(s->dirfd, LOCK_EX | LOCK_NB) < 0)
             return RT_CREATING;
         flock(s->dirfd, LOCK_UN);

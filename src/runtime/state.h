@@ -27,6 +27,7 @@ enum rt_status { RT_CREATING, RT_CREATED, RT_RUNNING, RT_PAUSED, RT_STOPPED };
 
 struct rt_state {
     int dirfd;  /* of the container's directory; -1: not open */
+    bool locked; /* we hold the directory's lock */
     int record; /* open and locked while we make the container, which others see; else -1 */
     char *id;   /* own, as all strings here */
     char *bundle;
@@ -71,12 +72,20 @@ int rt_state_create(int root_fd, struct rt_state *s, struct jl_err *e);
  * record (a create that was killed at once) opens with only id and dirfd set. */
 int rt_state_open(int root_fd, const char *id, struct rt_state *s, struct jl_err *e);
 
+/*
+ * The same with the lock, which is waited for up to `ms`, and read only then: a record that was
+ * read before may lack the process that its maker added meanwhile. On failure s->dirfd may be set
+ * (the record is unreadable: with the lock; -EBUSY: without).
+ */
+int rt_state_open_locked(int root_fd, const char *id, unsigned ms, struct rt_state *s,
+                         struct jl_err *e);
+
 /* What a record says; any prefix of one is good. 0, or -errno with e filled. */
 int rt_record_parse(struct rt_state *s, const char *text, size_t len, struct jl_err *e);
 
 /* Takes the lock; waits up to `ms` for it. 0, or -errno with e filled (-EBUSY). */
-int rt_state_lock(const struct rt_state *s, unsigned ms, struct jl_err *e);
-void rt_state_unlock(const struct rt_state *s);
+int rt_state_lock(struct rt_state *s, unsigned ms, struct jl_err *e);
+void rt_state_unlock(struct rt_state *s);
 
 /* The container is made: from now on it is `created` or `running` and no more `creating`. */
 void rt_state_made(struct rt_state *s);
