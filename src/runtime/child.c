@@ -76,20 +76,51 @@ bool rt_become_ns_root(void)
     return true;
 }
 
+/*
+ * A namespace that the host's root owns can be joined only by somebody with rights on the host, so
+ * before any user namespace is entered. What may not be joined yet (an ordinary user's, who gets
+ * his rights from the user namespace) stays open for the child, which tries again.
+ */
+static int join_before_user(struct rt_launch *l, struct jl_err *e)
+{
+    for (int ns = 0; ns < OS_NS_N; ns++) {
+        if (ns == OS_NS_USER || ns == OS_NS_PID || l->ns_fds[ns] < 0)
+            continue;
+        if (setns(l->ns_fds[ns], (int) os_ns_flag((enum os_ns) ns)) == 0)
+            l->ns_fds[ns] = jl_close(l->ns_fds[ns]);
+        else if (errno != EPERM)
+            return jl_fail_sys(e, "setns", l->spec->ns_path[ns], "join the %s namespace",
+                               os_ns_name((enum os_ns) ns));
+    }
+    return 0;
+}
+
+/* The pid namespace comes last: it concerns the child alone, and may belong to the user namespace
+ * or to the host. */
+static int join_user_and_pid(struct rt_launch *l, struct jl_err *e)
+{
+    int user = l->ns_fds[OS_NS_USER], pid = l->ns_fds[OS_NS_PID];
+    bool joined = pid < 0 || setns(pid, CLONE_NEWPID) == 0;
+
+    if (user >= 0 && setns(user, CLONE_NEWUSER) < 0)
+        return jl_fail_sys(e, "setns", "user", "join the user namespace");
+    if (!joined && setns(pid, CLONE_NEWPID) < 0)
+        return jl_fail_sys(e, "setns", "pid", "join the pid namespace");
+    if (user >= 0 && !rt_become_ns_root())
+        return jl_fail_sys(e, "setresuid", NULL, "become root of the user namespace");
+    return 0;
+}
+
 _Noreturn void rt_child_middle(struct rt_launch *l, uint64_t flags, int sync, int report)
 {
     struct jl_err e = JL_ERR_INIT;
     int pidfd = -1;
     pid_t pid;
 
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    if (setns(l->ns_fds[OS_NS_USER], CLONE_NEWUSER) < 0) {
-        jl_fail_sys(&e, "setns", "user", "join the user namespace");
-    } else if (l->ns_fds[OS_NS_PID] >= 0 && setns(l->ns_fds[OS_NS_PID], CLONE_NEWPID) < 0) {
-        jl_fail_sys(&e, "setns", "pid", "join the pid namespace");
-    } else if (!rt_become_ns_root()) {
-        jl_fail_sys(&e, "setresuid", NULL, "become root of the user namespace");
-    } else {
+    if (l->ns_fds[OS_NS_USER] >=
+        0) /* a new one's maps are written by our parent, who must see us */
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (join_before_user(l, &e) == 0 && join_user_and_pid(l, &e) == 0) {
         /* inherits our control group */
         pid = os_clone3(flags | CLONE_PARENT, -1, &pidfd);
         if (pid == 0) {

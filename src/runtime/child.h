@@ -23,8 +23,8 @@ void rt_session_leave(void);
 /* The container's first process. */
 _Noreturn void rt_child_main(struct rt_launch *l, int sync);
 
-/* The one that joins an existing user (and pid) namespace and makes the first process from there;
- * sends its pidfd over `report`. */
+/* The one that joins existing namespaces where a user namespace, joined or new, is in play, and
+ * makes the first process from there; sends its pidfd over `report`. */
 _Noreturn void rt_child_middle(struct rt_launch *l, uint64_t flags, int sync, int report);
 
 /* In a user namespace just joined: becomes its root. false with errno set when it may not. */

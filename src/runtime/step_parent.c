@@ -24,8 +24,8 @@
 #include "runtime/step.h"
 #include "runtime/sync.h"
 
-/* A process between us and the container: it can join a user namespace, after which we could not
- * come back, and makes the child as our own. */
+/* A process between us and the container: it can join namespaces that we could not come back from,
+ * and makes the child as our own. */
 static int clone_through(struct rt_launch *l, uint64_t flags, int child_sync, struct jl_err *e)
 {
     _close_ int middle_fd = -1;
@@ -43,7 +43,7 @@ static int clone_through(struct rt_launch *l, uint64_t flags, int child_sync, st
     jl_close(pair[1]);
     if (middle < 0) {
         jl_close(pair[0]);
-        return jl_fail(e, -middle, "make the process that joins the user namespace");
+        return jl_fail(e, -middle, "make the process that joins the namespaces");
     }
     r = rt_launch_take_child(l, pair[0], middle, e);
     jl_close(pair[0]);
@@ -77,6 +77,16 @@ static int clone_directly(struct rt_launch *l, uint64_t flags, int child_sync, s
     return 0;
 }
 
+/* Who is in a user namespace may join only what belongs to it: what is the host's comes first. */
+static bool needs_middle(const struct rt_launch *l)
+{
+    bool joins = l->ns_fds[OS_NS_USER] >= 0;
+
+    for (int ns = 0; ns < OS_NS_N && l->spec->ns_new & os_ns_flag(OS_NS_USER); ns++)
+        joins = joins || l->ns_fds[ns] >= 0;
+    return joins;
+}
+
 int rt_step_clone(struct rt_launch *l, size_t i, struct jl_err *e)
 {
     /* cgroup: unshared by the child once it is in its group; time: its offsets must be written
@@ -89,7 +99,7 @@ int rt_step_clone(struct rt_launch *l, size_t i, struct jl_err *e)
     if (r < 0)
         return jl_fail(e, -r, "make a socket pair");
     l->sync = pair[0];
-    if (l->ns_fds[OS_NS_USER] >= 0)
+    if (needs_middle(l))
         r = clone_through(l, flags, pair[1], e);
     else
         r = clone_directly(l, flags, pair[1], e);

@@ -291,3 +291,22 @@ other_userns() {
 other_mounts() {
     [ "$(cat "/proc/$1/comm")" = sleep ] && [ "$(readlink "/proc/$1/ns/mnt")" != "$(readlink /proc/self/ns/mnt)" ]
 }
+
+@test "namespaces of the host's are joined before a new user namespace" {
+    local kind type link
+    for kind in ipc uts net cgroup mount; do
+        rm -f "$BATS_TEST_TMPDIR/ready"
+        other_process "--$kind"
+        type=$kind link=$kind
+        [ "$kind" != net ] || type=network
+        [ "$kind" != mount ] || continue
+        # sysfs belongs to the network namespace, which is not the container's here
+        bundle 'userns | ns("'$type'") | del(.hostname) | .mounts |= map(select(.type != "sysfs"))
+            | .linux.namespaces += [{type: "'$type'", path: "/proc/'"$other"'/ns/'$link'"}]' \
+            sh -c "readlink /proc/self/ns/$link; cat /proc/self/uid_map"
+        try
+        equals "$status" 0
+        equals "${lines[0]}" "$(other_ns "$link")"
+        contains "${lines[1]}" 100000
+    done
+}
