@@ -5,9 +5,11 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
 
@@ -80,13 +82,92 @@ int os_mount_new(const char *fstype, const char *source, const char *const *opti
     return fd;
 }
 
-int os_mount_clone(int dirfd, const char *path, bool recursive)
+int os_mount_reconfigure(int fd, const char *const *options, size_t n, struct jl_err *e)
+{
+    _close_ int fsfd = fspick(fd, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
+    int r = 0;
+
+    if (fsfd < 0)
+        return jl_fail_sys(e, "fspick", NULL, "change the file system");
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = set_option(fsfd, options[i], e);
+    if (r == 0 && fsconfig(fsfd, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0) {
+        r = jl_fail_sys(e, "fsconfig", NULL, "change the file system");
+        add_context_log(fsfd, e);
+    }
+    return r;
+}
+
+/* As mount(2) has them. What it knows is a flag there, the rest one string. */
+static int split_options(const char *const *options, size_t n, unsigned long *flags,
+                         struct jl_buf *data)
+{
+    static const struct {
+        const char *word;
+        unsigned long flag;
+    } table[] = { { "sync", MS_SYNCHRONOUS },
+                  { "dirsync", MS_DIRSYNC },
+                  { "lazytime", MS_LAZYTIME },
+                  { "mand", MS_MANDLOCK },
+                  { "ro", MS_RDONLY } };
+    int r = 0;
+
+    for (size_t i = 0; i < n && r == 0; i++) {
+        size_t k = 0;
+
+        while (k < JL_COUNT(table) && strcmp(table[k].word, options[i]) != 0)
+            k++;
+        if (k < JL_COUNT(table))
+            *flags |= table[k].flag;
+        else
+            r = jl_buf_printf(data, "%s%s", data->len > 0 ? "," : "", options[i]);
+    }
+    return r;
+}
+
+int os_mount_new_iversion(const char *fstype, const char *source, const char *const *options,
+                          size_t n, unsigned attrs, int place, struct jl_err *e)
+{
+    struct os_mount_change change = { .set = attrs, .clear = MOUNT_ATTR__ATIME };
+    _buf_ struct jl_buf data = JL_BUF_INIT(OPTION_MAX);
+    _close_ int scratch = os_mount_new("tmpfs", "tmpfs", NULL, 0, 0, e);
+    unsigned long flags = MS_I_VERSION;
+    char path[64];
+    int fd = -1, r;
+
+    if (scratch < 0)
+        return scratch;
+    if (split_options(options, n, &flags, &data) < 0)
+        return jl_fail(e, ENAMETOOLONG, "mount options");
+    /* mount(2) wants a path: one in a directory of our own, that nobody can change. */
+    r = os_mount_attach(scratch, place);
+    if (r < 0)
+        return jl_fail(e, -r, "attach a directory to mount on");
+    snprintf(path, sizeof path, "/proc/self/fd/%d/m", scratch);
+    if (mkdirat(scratch, "m", 0700) < 0 ||
+        mount(source ? source : "none", path, fstype, flags, data.data ? data.data : "") < 0)
+        jl_fail_sys(e, "mount", fstype, "mount with iversion");
+    else if ((fd = os_mount_clone(scratch, "m", false, false)) < 0)
+        jl_fail(e, -fd, "clone the mount of '%s'", fstype);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", scratch);
+    umount2(path, MNT_DETACH);
+    r = fd < 0 ? -e->code : os_mount_change(fd, false, &change);
+    if (r < 0 && fd >= 0) {
+        jl_close(fd);
+        return jl_fail(e, -r, "set the attributes of '%s'", fstype);
+    }
+    return r < 0 ? r : fd;
+}
+
+int os_mount_clone(int dirfd, const char *path, bool recursive, bool nofollow)
 {
     unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
     int fd;
 
     if (recursive)
         flags |= AT_RECURSIVE;
+    if (nofollow)
+        flags |= AT_SYMLINK_NOFOLLOW;
     if (*path == '\0')
         flags |= AT_EMPTY_PATH;
     fd = open_tree(dirfd, path, flags);

@@ -22,8 +22,20 @@ struct jl_err;
 int os_mount_new(const char *fstype, const char *source, const char *const *options, size_t n,
                  unsigned attrs, struct jl_err *e);
 
-/* A detached clone (bind) of the tree at path; path "" means dirfd itself. fd or -errno. */
-int os_mount_clone(int dirfd, const char *path, bool recursive);
+/*
+ * The same with a file system that counts the changes of its inodes, which only mount(2) can ask
+ * for. place: any directory of the own mount namespace; it is covered meanwhile. Needs /proc.
+ */
+int os_mount_new_iversion(const char *fstype, const char *source, const char *const *options,
+                          size_t n, unsigned attrs, int place, struct jl_err *e);
+
+/* Sets options of the file system that fd's mount is of, for all its mounts. 0, or -errno with e
+ * filled. */
+int os_mount_reconfigure(int fd, const char *const *options, size_t n, struct jl_err *e);
+
+/* A detached clone (bind) of the tree at path; path "" means dirfd itself. nofollow: of a symlink
+ * that path is. fd or -errno. */
+int os_mount_clone(int dirfd, const char *path, bool recursive, bool nofollow);
 
 struct os_mount_change {
     uint64_t set, clear;  /* MOUNT_ATTR_* */

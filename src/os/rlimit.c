@@ -46,6 +46,27 @@ const char *os_rlimit_name(int resource)
     return NULL;
 }
 
+uint64_t os_nofile_raise(uint64_t n)
+{
+    struct rlimit now, want;
+
+    if (getrlimit(RLIMIT_NOFILE, &now) < 0 || now.rlim_cur >= n || now.rlim_cur >= now.rlim_max)
+        return 0;
+    want = (struct rlimit){ .rlim_cur = n < now.rlim_max ? n : now.rlim_max,
+                            .rlim_max = now.rlim_max };
+    return setrlimit(RLIMIT_NOFILE, &want) == 0 ? now.rlim_cur : 0;
+}
+
+void os_nofile_set(uint64_t soft)
+{
+    struct rlimit now;
+
+    if (getrlimit(RLIMIT_NOFILE, &now) < 0)
+        return;
+    now.rlim_cur = soft;
+    setrlimit(RLIMIT_NOFILE, &now);
+}
+
 int os_rlimit_set(int resource, uint64_t soft, uint64_t hard, struct jl_err *e)
 {
     struct rlimit want = { .rlim_cur = soft, .rlim_max = hard };

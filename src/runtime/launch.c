@@ -15,17 +15,21 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "os/pidfd.h"
+#include "os/rlimit.h"
 #include "runtime/hooks.h"
 #include "runtime/step.h"
 #include "runtime/sync.h"
 
 #define REMOVE_WAIT_MS 2000
 #define KILL_WAIT_MS 10000
+#define FEW_BINDS 64    /* fit into any usual limit of open files, */
+#define OTHER_FILES 128 /* beside these */
 
 void rt_launch_init(struct rt_launch *l)
 {
     *l = (struct rt_launch){ .state_root_fd = -1,
                              .rootfs_fd = -1,
+                             .place_fd = -1,
                              .console_fd = -1,
                              .start_fd = -1,
                              .sync = -1,
@@ -173,7 +177,7 @@ int rt_launch_take_child(struct rt_launch *l, int report, pid_t middle, struct j
         return -e->code;
     }
     if (r <= 0 || fd < 0)
-        return jl_refuse(e, EPROTO, "the process that joins the user namespace died");
+        return jl_refuse(e, EPROTO, "the process that joins the namespaces died");
     l->pidfd = fd;
     l->pid = os_pidfd_pid(fd);
     return l->pid > 0 ? 0 : jl_fail(e, -l->pid, "read the pid of the container's process");
@@ -210,6 +214,8 @@ static int fill_plan(struct rt_launch *l, struct jl_err *e)
         return jl_fail(e, ENOMEM, "make the plan");
     for (size_t i = 0; i < l->spec->n_mounts; i++)
         l->bind_fds[i] = -1;
+    if (l->spec->n_mounts > FEW_BINDS) /* each is a descriptor until it is attached */
+        l->nofile = os_nofile_raise(l->spec->n_mounts + OTHER_FILES);
     return 0;
 }
 
@@ -221,6 +227,10 @@ static void close_handed_over(struct rt_launch *l)
     l->start_fd = jl_close(l->start_fd);
     for (size_t i = 0; l->bind_fds && l->spec && i < l->spec->n_mounts; i++)
         l->bind_fds[i] = jl_close(l->bind_fds[i]);
+    if (l->nofile != 0) {
+        os_nofile_set(l->nofile);
+        l->nofile = 0;
+    }
     for (size_t i = 0; i < l->n_join; i++)
         jl_close(l->join_fds[i]);
     l->n_join = 0;

@@ -34,11 +34,13 @@ struct rt_launch {
     int join_fds[OS_CG_N + 1];
     size_t n_join;
     int ns_fds[OS_NS_N];
-    int rootfs_fd;  /* detached clone of the rootfs tree; its root once attached */
-    int *bind_fds;  /* one a mount; -1 where there is nothing to bind */
-    int console_fd; /* connected to console_socket */
-    int start_fd;   /* listens in the state directory */
-    int sync;       /* this side's end */
+    int rootfs_fd;   /* detached clone of the rootfs tree; its root once attached */
+    int place_fd;    /* the child's: where the rootfs goes; -1: not open */
+    int *bind_fds;   /* one a mount; -1 where there is nothing to bind */
+    uint64_t nofile; /* soft limit of open files to go back to; 0: it was not changed */
+    int console_fd;  /* connected to console_socket */
+    int start_fd;    /* listens in the state directory */
+    int sync;        /* this side's end */
     struct os_seccomp_prog seccomp;
     pid_t pid;
     int pidfd;

@@ -17,15 +17,17 @@ enum kind {
     TREE_ATTR, /* the same for the whole tree */
     PROP,
     TREE_PROP,
-    DATA,    /* a flag of the file system, which fsconfig takes under the same name */
+    SUPER,   /* set `value`, clear `value2` on the file system itself */
     NOTHING, /* what the kernel does anyway */
-    REFUSED, /* known, and there is no way to ask the kernel for it by descriptor */
     BIND,
     RBIND,
     REMOUNT,
     COPYUP,
     IDMAP,
     RIDMAP,
+    SRC_NOFOLLOW,
+    DEST_NOFOLLOW,
+    COPY_SYMLINK,
 };
 
 static const struct {
@@ -33,26 +35,28 @@ static const struct {
     enum kind kind;
     uint64_t value, value2;
 } table[] = {
-    { "async", DATA, 0, 0 },
+    { "async", SUPER, 0, RT_SB_SYNC },
     { "atime", ATTR, 0, MOUNT_ATTR__ATIME },
     { "bind", BIND, 0, 0 },
+    { "copy-symlink", COPY_SYMLINK, 0, 0 },
     { "defaults", NOTHING, 0, 0 },
+    { "dest-nofollow", DEST_NOFOLLOW, 0, 0 },
     { "dev", ATTR, 0, MOUNT_ATTR_NODEV },
     { "diratime", ATTR, 0, MOUNT_ATTR_NODIRATIME },
-    { "dirsync", DATA, 0, 0 },
+    { "dirsync", SUPER, RT_SB_DIRSYNC, 0 },
     { "exec", ATTR, 0, MOUNT_ATTR_NOEXEC },
     { "idmap", IDMAP, 0, 0 },
-    { "iversion", REFUSED, 0, 0 },
-    { "lazytime", DATA, 0, 0 },
+    { "iversion", SUPER, RT_SB_IVERSION, 0 },
+    { "lazytime", SUPER, RT_SB_LAZYTIME, 0 },
     { "loud", NOTHING, 0, 0 },
-    { "mand", DATA, 0, 0 },
+    { "mand", SUPER, RT_SB_MAND, 0 },
     { "noatime", ATTR, MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME },
     { "nodev", ATTR, MOUNT_ATTR_NODEV, 0 },
     { "nodiratime", ATTR, MOUNT_ATTR_NODIRATIME, 0 },
     { "noexec", ATTR, MOUNT_ATTR_NOEXEC, 0 },
-    { "noiversion", NOTHING, 0, 0 },
-    { "nolazytime", DATA, 0, 0 },
-    { "nomand", DATA, 0, 0 },
+    { "noiversion", SUPER, 0, RT_SB_IVERSION },
+    { "nolazytime", SUPER, 0, RT_SB_LAZYTIME },
+    { "nomand", SUPER, 0, RT_SB_MAND },
     { "norelatime", ATTR, 0, MOUNT_ATTR__ATIME },
     { "nostrictatime", ATTR, 0, MOUNT_ATTR__ATIME },
     { "nosuid", ATTR, MOUNT_ATTR_NOSUID, 0 },
@@ -89,10 +93,11 @@ static const struct {
     { "shared", PROP, MS_SHARED, 0 },
     { "silent", NOTHING, 0, 0 },
     { "slave", PROP, MS_SLAVE, 0 },
+    { "src-nofollow", SRC_NOFOLLOW, 0, 0 },
     { "strictatime", ATTR, MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME },
     { "suid", ATTR, 0, MOUNT_ATTR_NOSUID },
     { "symfollow", ATTR, 0, MOUNT_ATTR_NOSYMFOLLOW },
-    { "sync", DATA, 0, 0 },
+    { "sync", SUPER, RT_SB_SYNC, 0 },
     { "tmpcopyup", COPYUP, 0, 0 },
     { "unbindable", PROP, MS_UNBINDABLE, 0 },
 };
@@ -125,12 +130,11 @@ int rt_mountopt_add(struct rt_mountopt *o, const char *word, struct jl_err *e)
         o->propagation = table[i].value;
         o->tree_propagation = table[i].kind == TREE_PROP;
         break;
-    case DATA:
-        return jl_strv_add(&o->data, word) < 0 ? jl_fail(e, ENOMEM, "mount options") : 0;
+    case SUPER:
+        change(&o->super_set, &o->super_clear, table[i].value, table[i].value2);
+        break;
     case NOTHING:
         break;
-    case REFUSED:
-        return jl_refuse(e, EINVAL, "option '%s' is not supported", word);
     case BIND:
     case RBIND:
         o->bind = true;
@@ -148,8 +152,25 @@ int rt_mountopt_add(struct rt_mountopt *o, const char *word, struct jl_err *e)
     case RIDMAP:
         o->idmap = RT_IDMAP_TREE;
         break;
+    case SRC_NOFOLLOW:
+        o->src_nofollow = true;
+        break;
+    case DEST_NOFOLLOW:
+        o->dest_nofollow = true;
+        break;
+    case COPY_SYMLINK:
+        o->copy_symlink = true;
+        break;
     }
     return 0;
+}
+
+const char *rt_mountopt_super(uint64_t flag, bool set)
+{
+    for (size_t i = 0; i < JL_COUNT(table); i++)
+        if (table[i].kind == SUPER && (set ? table[i].value : table[i].value2) == flag)
+            return table[i].word;
+    return NULL;
 }
 
 const char *rt_mountopt_word(unsigned i)

@@ -98,22 +98,25 @@ static bool has_runtime_hooks(const struct oci_hooks *h)
     return h && h->n_prestart + h->n_create_runtime > 0;
 }
 
-/* "/dev", however it is written: "dev", "//dev/.", "/./dev/". What has ".." in it is no such
- * spelling of an engine's. */
+/* "/dev", however it is written: "dev", "//dev/.", "/x/../dev/". */
 static bool is_dev(const char *path)
 {
-    bool seen = false;
+    bool dev = false; /* the first part of what is left of the path */
+    size_t depth = 0;
 
     while (*path) {
         size_t len = strcspn(path, "/");
 
-        if (len == 3 && !seen && strncmp(path, "dev", 3) == 0)
-            seen = true;
-        else if (len > 0 && !(len == 1 && *path == '.'))
-            return false;
+        if (len == 2 && strncmp(path, "..", 2) == 0) {
+            depth -= depth > 0;
+        } else if (len > 0 && !(len == 1 && *path == '.')) {
+            if (depth == 0)
+                dev = len == 3 && strncmp(path, "dev", 3) == 0;
+            depth++;
+        }
         path += len + strspn(path + len, "/");
     }
-    return seen;
+    return depth == 1 && dev;
 }
 
 /* Engines that bring their own /dev (a bind of the host's, say) want nothing put into it. */
@@ -136,7 +139,7 @@ static void put_sources(struct builder *b, const struct rt_spec *s, enum rt_op r
 {
     put(b, rootfs, 0);
     for (size_t i = 0; i < s->n_mounts; i++)
-        if (s->mounts[i].kind == RT_MOUNT_BIND)
+        if (s->mounts[i].kind == RT_MOUNT_BIND || s->mounts[i].opt.idmap != RT_IDMAP_NONE)
             put(b, bind, i);
 }
 
@@ -166,7 +169,7 @@ static void put_parent(struct builder *b, const struct rt_spec *s, const struct 
     if (needs_map(s))
         put(b, RT_OP_IDMAP_WRITE, 0);
     for (size_t i = 0; i < s->n_mounts; i++)
-        if (s->mounts[i].opt.idmap != RT_IDMAP_NONE && s->mounts[i].n_uids == 0)
+        if (needs_map(s) && s->mounts[i].opt.idmap != RT_IDMAP_NONE && s->mounts[i].n_uids == 0)
             put(b, RT_OP_BIND_IDMAP, i);
     if (s->idmap_rootfs)
         put(b, RT_OP_BIND_IDMAP, s->n_mounts); /* one past the mounts: the rootfs */
@@ -311,7 +314,7 @@ static void print_details(struct jl_buf *out, const struct rt_step *st, const st
         break;
     case RT_OP_BIND_OPEN:
     case RT_OP_BIND_OPEN_INSIDE:
-        jl_buf_printf(out, " %s", s->mounts[st->i].oci->source);
+        jl_buf_printf(out, " %s", s->mounts[st->i].oci->source ? s->mounts[st->i].oci->source : "");
         break;
     case RT_OP_BIND_IDMAP:
         jl_buf_printf(out, " %s", st->i < s->n_mounts ? s->mounts[st->i].oci->destination : "/");

@@ -71,25 +71,70 @@ static int take_kind(struct rt_mount *m, size_t i, struct jl_err *e)
     return 0;
 }
 
-static int check_kind(const struct rt_spec *s, const struct rt_mount *m, size_t i, struct jl_err *e)
+/* Of these an idmap would change nothing that a program sees, and their content depends on the
+ * namespaces of who makes them, which an idmapped mount's maker is not in. */
+static bool has_own_ids(const struct rt_mount *m)
 {
+    static const char *const types[] = { "proc", "sysfs", "devpts", "mqueue", "cgroup", "cgroup2" };
+
+    for (size_t k = 0; k < JL_COUNT(types); k++)
+        if (is_fs_word(m->oci->type, types[k]))
+            return true;
+    return m->kind == RT_MOUNT_REMOUNT;
+}
+
+static int check_idmap(const struct rt_spec *s, const struct rt_mount *m, size_t i,
+                       struct jl_err *e)
+{
+    if (m->opt.idmap == RT_IDMAP_NONE)
+        return 0;
+    if (m->kind != RT_MOUNT_BIND && has_own_ids(m))
+        return jl_refuse(e, EINVAL, "mounts[%zu]: a mount of type '%s' cannot be idmapped", i,
+                         m->kind == RT_MOUNT_REMOUNT ? "remount" : m->oci->type);
+    if (m->n_uids == 0 && !rt_spec_has_ns(s, OS_NS_USER))
+        return jl_refuse(
+            e, EINVAL, "mounts[%zu].options: idmap without uidMappings needs a user namespace", i);
+    if (m->opt.super_set & RT_SB_IVERSION)
+        return jl_refuse(e, EINVAL, "mounts[%zu].options: iversion and an idmap exclude each other",
+                         i);
+    return 0;
+}
+
+/* What concerns the file system cannot be set on a further mount of it: the kernel would not even
+ * say that it did nothing. */
+static const char *of_file_system(const struct rt_mount *m)
+{
+    for (uint64_t flag = 1; flag <= RT_SB_ALL; flag <<= 1)
+        if (m->opt.super_set & flag)
+            return rt_mountopt_super(flag, true);
+    return m->opt.data.len > 0 ? m->opt.data.items[0] : NULL;
+}
+
+static int check_kind(const struct rt_mount *m, size_t i, struct jl_err *e)
+{
+    bool links = m->opt.src_nofollow || m->opt.copy_symlink;
+
     if (m->kind == RT_MOUNT_BIND) {
         if (!m->oci->source || *m->oci->source == '\0')
             return jl_refuse(e, EINVAL, "mounts[%zu].source: a bind mount needs one", i);
-        if (m->opt.data.len > 0)
+        if (of_file_system(m))
             return jl_refuse(e, EINVAL, "mounts[%zu].options: '%s' cannot be set on a bind mount",
-                             i, m->opt.data.items[0]);
+                             i, of_file_system(m));
+    } else if (links) {
+        return jl_refuse(e, EINVAL, "mounts[%zu].options: '%s' is for bind mounts only", i,
+                         m->opt.src_nofollow ? "src-nofollow" : "copy-symlink");
     }
-    if (m->kind == RT_MOUNT_REMOUNT && m->opt.data.len > 0)
-        return jl_refuse(e, EINVAL, "mounts[%zu].options: '%s' cannot be set by a remount", i,
-                         m->opt.data.items[0]);
-    if (m->opt.idmap != RT_IDMAP_NONE && m->kind != RT_MOUNT_BIND)
-        return jl_refuse(e, ENOTSUP, "mounts[%zu]: id mappings are supported on bind mounts only",
-                         i);
-    if (m->opt.idmap != RT_IDMAP_NONE && m->n_uids == 0 && !(s->ns_new & os_ns_flag(OS_NS_USER)))
+    if (m->opt.src_nofollow && m->opt.copy_symlink)
         return jl_refuse(
-            e, EINVAL, "mounts[%zu].options: idmap without uidMappings needs a new user namespace",
-            i);
+            e, EINVAL, "mounts[%zu].options: src-nofollow and copy-symlink exclude each other", i);
+    if (m->kind == RT_MOUNT_REMOUNT && m->opt.super_set & RT_SB_IVERSION)
+        return jl_refuse(e, EINVAL, "mounts[%zu].options: 'iversion' cannot be set by a remount",
+                         i);
+    if (m->kind == RT_MOUNT_CGROUP && of_file_system(m))
+        return jl_refuse(e, EINVAL,
+                         "mounts[%zu].options: '%s' cannot be set on control groups, which are the "
+                         "host's",
+                         i, of_file_system(m));
     if (m->opt.tmpcopyup && !is_fs_word(m->oci->type, "tmpfs"))
         return jl_refuse(e, EINVAL, "mounts[%zu].options: tmpcopyup works on tmpfs only", i);
     return 0;
@@ -110,7 +155,9 @@ static int check_mount(const struct rt_spec *s, struct rt_mount *m, size_t i, st
     if (r == 0)
         r = take_kind(m, i, e);
     if (r == 0)
-        r = check_kind(s, m, i, e);
+        r = check_kind(m, i, e);
+    if (r == 0)
+        r = check_idmap(s, m, i, e);
     return r;
 }
 

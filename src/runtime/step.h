@@ -4,10 +4,12 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct jl_err;
 struct rt_launch;
+struct rt_mount;
 
 typedef int (*rt_step_fn)(struct rt_launch *l, size_t i, struct jl_err *e);
 
@@ -49,12 +51,23 @@ int rt_step_hostname(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_sysctl(struct rt_launch *l, size_t i, struct jl_err *e);
 
 /* step_rootfs.c, step_mounts.c, step_devices.c, step_masked.c: the child makes its file tree */
+int rt_place_open(struct rt_launch *l, struct jl_err *e); /* sets l->place_fd */
 int rt_step_rootfs_attach(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_rootfs_seal(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_pivot(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_cwd(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_mount(struct rt_launch *l, size_t i, struct jl_err *e);
+int rt_mount_fs(struct rt_launch *l, size_t i, struct jl_err *e);
+int rt_mount_again(struct rt_launch *l, size_t i, struct jl_err *e); /* remount */
 int rt_mount_cgroup(struct rt_launch *l, size_t i, struct jl_err *e);
+/* Whether the entry's type is this one. */
+bool rt_mount_is(const struct rt_mount *m, const char *type);
+/* The entry's file system, detached; place: a directory below which its iversion is set, -1: none.
+ * fd, or -errno with e filled. */
+int rt_fs_make(const struct rt_mount *m, int place, struct jl_err *e);
+/* The mount point below the rootfs (O_PATH), made when missing: a file when a file is bound. */
+int rt_mount_target(struct rt_launch *l, const struct rt_mount *m, bool is_file, struct jl_err *e);
+int rt_mount_attach(int mount_fd, int target, const char *dest, struct jl_err *e);
 int rt_step_devices(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_device(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_dev_links(struct rt_launch *l, size_t i, struct jl_err *e);

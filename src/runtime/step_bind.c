@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -40,12 +41,15 @@ int rt_step_rootfs_open(struct rt_launch *l, size_t i, struct jl_err *e)
     int r;
 
     (void) i;
-    l->rootfs_fd = os_mount_clone(AT_FDCWD, l->spec->rootfs, true);
+    l->rootfs_fd = os_mount_clone(AT_FDCWD, l->spec->rootfs, true, false);
     if (l->rootfs_fd < 0)
         return jl_fail(e, -l->rootfs_fd, "root.path: clone the mount tree at '%s'",
                        l->spec->rootfs);
-    r = tame_propagation(l->rootfs_fd, MS_PRIVATE, true);
-    return r < 0 ? jl_fail(e, -r, "root.path: make '%s' private", l->spec->rootfs) : 0;
+    /* Only a clone that never was private can follow what the host mounts below root.path. */
+    r = tame_propagation(l->rootfs_fd, l->spec->propagation == MS_SLAVE ? MS_SLAVE : MS_PRIVATE,
+                         true);
+    return r < 0 ? jl_fail(e, -r, "root.path: cut '%s' off from the host's mounts", l->spec->rootfs)
+                 : 0;
 }
 
 /* The attributes of a bind mount, given while it is still detached. */
@@ -80,14 +84,13 @@ static int fail_idmap(struct jl_err *e, int r, const char *where)
     return -e->code;
 }
 
-int rt_step_bind_open(struct rt_launch *l, size_t i, struct jl_err *e)
+/* A clone of the source's tree. With copy-symlink a source that is a symlink is only opened: the
+ * child reads it. */
+static int open_source(struct rt_launch *l, const struct rt_mount *m, struct jl_err *e)
 {
-    const struct rt_mount *m = &l->spec->mounts[i];
     const char *source = m->oci->source;
     _close_ int bundle = -1;
-    _close_ int userns = -1;
-    char where[48];
-    int dirfd = AT_FDCWD, fd, r;
+    int dirfd = AT_FDCWD, fd;
 
     if (*source != '/') { /* relative to the bundle */
         bundle = open(l->spec->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -95,21 +98,70 @@ int rt_step_bind_open(struct rt_launch *l, size_t i, struct jl_err *e)
             return jl_fail_sys(e, "open", l->spec->bundle, "open the bundle");
         dirfd = bundle;
     }
-    snprintf(where, sizeof where, "mounts[%zu]", i);
-    fd = os_mount_clone(dirfd, source, m->opt.recursive);
-    if (fd < 0)
-        return jl_fail(e, -fd, "%s.source: bind '%s'", where, source);
-    l->bind_fds[i] = fd;
-    r = set_attributes(fd, m);
-    if (r < 0)
-        return jl_fail(e, -r, "%s.options: set on '%s'", where, source);
-    if (m->n_uids == 0)
-        return 0; /* not idmapped, or with the container's own map, which comes later */
-    userns = os_userns_new(m->uids, m->n_uids, m->gids, m->n_gids, e);
-    if (userns < 0)
-        return jl_wrap(e, "%s.uidMappings", where);
+    if (m->opt.copy_symlink) {
+        struct stat st;
+
+        fd = openat(dirfd, source, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (fd >= 0 && fstat(fd, &st) == 0 && S_ISLNK(st.st_mode))
+            return fd;
+        jl_close(fd);
+    }
+    fd = os_mount_clone(dirfd, source, m->opt.recursive, m->opt.src_nofollow);
+    if (fd < 0) {
+        jl_fail(e, -fd, "source: bind '%s'", source);
+        return fd == -EMFILE
+                   ? jl_hint(e, "each bind mount takes a descriptor until it is attached: "
+                                "raise the hard limit of open files")
+                   : fd;
+    }
+    return fd;
+}
+
+static bool is_symlink(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && S_ISLNK(st.st_mode);
+}
+
+/* The map of its own, or of a user namespace that is joined; that of a new one comes later. */
+static int map_ids(struct rt_launch *l, const struct rt_mount *m, int fd, const char *where,
+                   struct jl_err *e)
+{
+    _close_ int own = -1;
+    int userns = l->ns_fds[OS_NS_USER], r;
+
+    if (m->n_uids > 0) {
+        own = os_userns_new(m->uids, m->n_uids, m->gids, m->n_gids, e);
+        if (own < 0)
+            return jl_wrap(e, "%s.uidMappings", where);
+        userns = own;
+    } else if (userns < 0) {
+        return 0;
+    }
     r = apply_idmap(fd, userns, m->opt.idmap == RT_IDMAP_TREE);
     return r < 0 ? fail_idmap(e, r, where) : 0;
+}
+
+int rt_step_bind_open(struct rt_launch *l, size_t i, struct jl_err *e)
+{
+    const struct rt_mount *m = &l->spec->mounts[i];
+    char where[48];
+    int fd, r;
+
+    snprintf(where, sizeof where, "mounts[%zu]", i);
+    fd = m->kind == RT_MOUNT_BIND ? open_source(l, m, e) : rt_fs_make(m, -1, e);
+    if (fd < 0)
+        return jl_wrap(e, "%s", where);
+    l->bind_fds[i] = fd;
+    if (m->opt.copy_symlink && is_symlink(fd))
+        return 0;
+    if (m->kind == RT_MOUNT_BIND) {
+        r = set_attributes(fd, m);
+        if (r < 0)
+            return jl_fail(e, -r, "%s.options: set on '%s'", where, m->oci->source);
+    }
+    return m->opt.idmap == RT_IDMAP_NONE ? 0 : map_ids(l, m, fd, where, e);
 }
 
 /* Runs beside the child, which waits: its user namespace, just mapped, is the one to map with. The
@@ -123,14 +175,16 @@ int rt_step_bind_idmap(struct rt_launch *l, size_t i, struct jl_err *e)
     _close_ int userns = -1;
     int r;
 
-    snprintf(path, sizeof path, "/proc/%d/ns/user", (int) l->pid);
-    userns = open(path, O_RDONLY | O_CLOEXEC);
-    if (userns < 0)
-        return jl_fail_sys(e, "open", path, "open the user namespace");
     if (is_rootfs)
         snprintf(where, sizeof where, "annotations.%s", RT_ANNOTATION_IDMAP);
     else
         snprintf(where, sizeof where, "mounts[%zu]", i);
+    if (fd < 0) /* opened by the child, with no rights on the host */
+        return fail_idmap(e, -EPERM, where);
+    snprintf(path, sizeof path, "/proc/%d/ns/user", (int) l->pid);
+    userns = open(path, O_RDONLY | O_CLOEXEC);
+    if (userns < 0)
+        return jl_fail_sys(e, "open", path, "open the user namespace");
     r = apply_idmap(fd, userns, tree);
     return r < 0 ? fail_idmap(e, r, where) : 0;
 }

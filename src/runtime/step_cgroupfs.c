@@ -30,7 +30,7 @@ static int bind_group(struct rt_launch *l, const char *mount_point, struct jl_er
         path = NULL;
         return jl_fail(e, ENOMEM, "bind the control group");
     }
-    fd = os_mount_clone(AT_FDCWD, path, false);
+    fd = os_mount_clone(AT_FDCWD, path, false, false);
     return fd < 0 ? jl_fail(e, -fd, "bind the control group '%s'", path) : fd;
 }
 

@@ -57,7 +57,7 @@ static int bind_node(int dir, const char *name, const struct node *n, struct jl_
         st.st_rdev != n->rdev)
         return jl_refuse(e, ENODEV, "'%s' on the host is not the device %u:%u", n->path,
                          major(n->rdev), minor(n->rdev));
-    clone = os_mount_clone(host, "", false);
+    clone = os_mount_clone(host, "", false, false);
     if (clone < 0)
         return jl_fail(e, -clone, "bind the host's device '%s'", n->path);
     file = open_mount_point(dir, name, e);

@@ -35,7 +35,8 @@ int rt_step_cgroup_join(struct rt_launch *l, size_t i, struct jl_err *e)
 
 int rt_step_ns_join(struct rt_launch *l, size_t i, struct jl_err *e)
 {
-    if (setns(l->ns_fds[i], (int) os_ns_flag((enum os_ns) i)) < 0)
+    /* closed: the process before us has joined it, and we are born there */
+    if (l->ns_fds[i] >= 0 && setns(l->ns_fds[i], (int) os_ns_flag((enum os_ns) i)) < 0)
         return jl_fail_sys(e, "setns", l->spec->ns_path[i], "join the %s namespace",
                            os_ns_name((enum os_ns) i));
     l->ns_fds[i] = jl_close(l->ns_fds[i]);
@@ -65,6 +66,10 @@ int rt_step_map_wait(struct rt_launch *l, size_t i, struct jl_err *e)
     (void) i;
     if (r != RT_MSG_MAPPED)
         _exit(RT_EXIT_SETUP); /* the parent failed or died; nobody is left to be told */
+    /* While we still are who we were: the container's root may not walk to root.path. */
+    if (l->spec->oci->hooks && l->spec->oci->hooks->n_create_container > 0 &&
+        rt_place_open(l, e) < 0)
+        return -e->code;
     if (setgroups(0, NULL) < 0 && errno != EPERM) /* EPERM: denied, as an ordinary user must */
         return jl_fail_sys(e, "setgroups", NULL, "become root of the user namespace");
     if (setresgid(gid, gid, gid) < 0)

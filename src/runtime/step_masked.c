@@ -25,7 +25,7 @@ static int null_clone(struct rt_launch *l, struct jl_err *e)
     if (l->null_fd < 0 || fstat(l->null_fd, &st) < 0 || !S_ISCHR(st.st_mode) ||
         st.st_rdev != makedev(1, 3))
         return jl_refuse(e, ENODEV, "/dev/null on the host is not the null device");
-    fd = os_mount_clone(l->null_fd, "", false);
+    fd = os_mount_clone(l->null_fd, "", false, false);
     return fd < 0 ? jl_fail(e, -fd, "clone /dev/null") : fd;
 }
 
@@ -35,7 +35,7 @@ static int empty_dir_clone(struct rt_launch *l, struct jl_err *e)
     int fd;
 
     if (l->mask_fd >= 0) {
-        fd = os_mount_clone(l->mask_fd, "", false);
+        fd = os_mount_clone(l->mask_fd, "", false, false);
         return fd < 0 ? jl_fail(e, -fd, "clone the empty directory") : fd;
     }
     fd = os_mount_new("tmpfs", "tmpfs", options, JL_COUNT(options),
@@ -79,7 +79,7 @@ int rt_step_readonly(struct rt_launch *l, size_t i, struct jl_err *e)
         return 0;
     if (target < 0)
         return jl_fail(e, -target, "linux.readonlyPaths[%zu]: open '%s'", i, path);
-    tree = os_mount_clone(target, "", true);
+    tree = os_mount_clone(target, "", true, false);
     r = tree < 0 ? tree : os_mount_change(tree, true, &ro);
     if (r == 0)
         r = os_mount_attach(tree, target);

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "os/mountfd.h"
 #include "os/openat2.h"
+#include "os/rlimit.h"
 #include "runtime/launch.h"
 #include "runtime/step.h"
 
@@ -18,14 +19,14 @@
  * our own root still start below it, so the host's files stay reachable until pivot_root.
  * createContainer hooks, though, mount what they bring at <root.path>/..., so for them it is there.
  */
-static int open_place(struct rt_launch *l, struct jl_err *e)
+int rt_place_open(struct rt_launch *l, struct jl_err *e)
 {
     const struct oci_hooks *h = l->spec->oci->hooks;
     const char *path = h && h->n_create_container > 0 ? l->spec->rootfs : "/";
-    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-    if (fd >= 0)
-        return fd;
+    l->place_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (l->place_fd >= 0)
+        return 0;
     jl_fail_sys(e, "open", path, "root.path: open it for the createContainer hooks");
     if (e->code == EACCES)
         jl_hint(e, "the container's root must be allowed to walk there");
@@ -36,7 +37,6 @@ int rt_step_rootfs_attach(struct rt_launch *l, size_t i, struct jl_err *e)
 {
     struct os_mount_change slave = { .propagation = MS_SLAVE };
     _close_ int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    _close_ int place = -1;
     int r;
 
     (void) i;
@@ -47,10 +47,10 @@ int rt_step_rootfs_attach(struct rt_launch *l, size_t i, struct jl_err *e)
     r = os_mount_change(host, true, &slave);
     if (r < 0)
         return jl_fail(e, -r, "keep our mounts from the host");
-    place = open_place(l, e);
-    if (place < 0)
-        return place;
-    r = os_mount_attach(l->rootfs_fd, place);
+    if (l->place_fd < 0 && rt_place_open(l, e) < 0)
+        return -e->code;
+    r = os_mount_attach(l->rootfs_fd, l->place_fd);
+    l->place_fd = jl_close(l->place_fd);
     if (r < 0)
         return jl_fail(e, -r, "root.path: attach '%s'", l->spec->rootfs);
     l->null_fd = open("/dev/null", O_PATH | O_CLOEXEC);
@@ -114,5 +114,7 @@ int rt_step_pivot(struct rt_launch *l, size_t i, struct jl_err *e)
     l->rootfs_fd = l->null_fd = l->mask_fd = -1;
     for (size_t k = 0; k < l->spec->n_mounts; k++)
         l->bind_fds[k] = -1;
+    if (l->nofile != 0) /* process.rlimits, if it sets this one, comes later */
+        os_nofile_set(l->nofile);
     return 0;
 }

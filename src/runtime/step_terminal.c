@@ -74,7 +74,7 @@ static int bind_console(int slave, struct jl_err *e)
         target = os_open_in_root_nolink(dev, "console", O_PATH);
     if (target < 0)
         return jl_fail_sys(e, "openat", "/dev/console", "make the console");
-    clone = os_mount_clone(slave, "", false);
+    clone = os_mount_clone(slave, "", false, false);
     if (clone < 0)
         return jl_fail(e, -clone, "clone the terminal for /dev/console");
     r = os_mount_attach(clone, target);

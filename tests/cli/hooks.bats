@@ -200,3 +200,10 @@ failing() {
     contains "$stderr" /no/such/hook
     nothing_left
 }
+
+@test "a createContainer hook does not need a root.path that the container's root may walk to" {
+    bundle "$hook"' userns | .hooks.createContainer = [hook("readlink /proc/self/ns/mnt >/proc/1/fd/1 2>/dev/null; true")]' echo ran
+    chmod o-x "$BATS_TEST_TMPDIR"
+    try
+    equals "$output" ran
+}

@@ -430,3 +430,181 @@ block special file 7:c8"
         equals "$(ls -A "$BATS_TEST_TMPDIR/dev")" ""
     done
 }
+
+# --- every option of the specification ---
+
+# bats test_tags=smoke
+@test "three hundred binds fit into a small limit of open files, which the program gets back" {
+    host_dir
+    bundle '.mounts += [range(300) | mount("/mnt/\(.)"; "bind"; $tmp + "/source"; ["bind", "ro"])]' \
+        sh -c 'ulimit -Sn; grep -c " /mnt/" /proc/self/mountinfo; cat /mnt/299/file'
+    ulimit -Sn 256
+    try
+    equals "$output" $'256\n300\nof the host'
+    equals "$(ulimit -Sn)" 256
+    nothing_left
+}
+
+@test "a bind on /dev is the whole /dev, however its destination is written" {
+    host_dir
+    local where
+    for where in /dev /work/../dev //dev/. ../dev; do
+        bundle '.mounts |= map(select(.destination | startswith("/dev") | not))
+            | .mounts += [mount("'$where'"; "bind"; $tmp + "/source"; ["bind"])]' ls /dev
+        try
+        equals "$output" file
+        equals "$(ls -A "$source")" file
+    done
+}
+
+@test "rootfsPropagation slave lets the host's later mounts in" {
+    [ -d "$bundle/rootfs" ] || bundle . true
+    mount --bind "$bundle/rootfs" "$bundle/rootfs"
+    mount --make-shared "$bundle/rootfs"
+    bundle '.linux.rootfsPropagation = "rslave"' sleep 1000
+    create
+    mount -t tmpfs later "$bundle/rootfs/mnt"
+    grep -q " /mnt " "/proc/$(container_pid)/mountinfo"
+    rt delete --force "$id"
+}
+
+@test "sync, dirsync and lazytime are set on the file system" {
+    not_runc
+    bundle '.mounts += [mount("/mnt"; "tmpfs"; "tmpfs"; ["sync", "dirsync", "lazytime", "nomand", "silent", "loud", "async", "sync"])]' \
+        sh -c "$show_mount" /mnt
+    try
+    equals "$status" 0
+    local option
+    for option in sync dirsync lazytime; do contains ",${output##* }," ",$option,"; done
+}
+
+@test "of sync and async the last holds" {
+    bundle '.mounts += [mount("/mnt"; "tmpfs"; "tmpfs"; ["sync", "async"])]' sh -c "$show_mount" /mnt
+    try
+    [[ ",${output##* }," != *,sync,* ]]
+}
+
+@test "iversion is asked of the kernel" {
+    bundle '.mounts += [mount("/mnt"; "tmpfs"; "tmpfs"; ["iversion", "size=1m", "nodev", "dirsync"])]' \
+        sh -c "touch /mnt/file; $show_mount" /mnt
+    run --separate-stderr strace -f -qq -e trace=mount -o "$BATS_TEST_TMPDIR/trace" \
+        "$runtime" --root "$root" run --bundle "$bundle" "$id" 3>&- 4>&-
+    equals "$status" 0
+    has_option nodev
+    contains "$output" size=1024k
+    contains "$output" dirsync
+    grep -q 'MS_I_VERSION' "$BATS_TEST_TMPDIR/trace"
+    nothing_left
+}
+
+@test "nosymfollow keeps symlinks from being followed and rnosymfollow below as well" {
+    not_runc "1.1 has none"
+    host_dir
+    mkdir "$source/below"
+    mount -t tmpfs below "$source/below"
+    ln -s /etc/passwd "$source/link"
+    ln -s /etc/passwd "$source/below/link"
+    bundle '.mounts += [mount("/mnt"; "bind"; $tmp + "/source"; ["rbind", "nosymfollow"]),
+        mount("/work"; "bind"; $tmp + "/source"; ["rbind", "rnosymfollow"])]' \
+        sh -c 'for f in /mnt/link /mnt/below/link /work/link /work/below/link; do cat $f >/dev/null 2>&1; echo $?; done'
+    try
+    equals "$output" $'1\n0\n1\n1'
+}
+
+@test "an option of a file system on a bind is refused, and its opposite is not" {
+    not_runc "takes it in silence"
+    host_dir
+    local option
+    for option in sync dirsync lazytime mand iversion size=1m; do
+        bundle '.mounts += [mount("/mnt"; "bind"; $tmp + "/source"; ["bind", "'$option'"])]' true
+        try
+        [ "$status" -ne 0 ]
+        contains "$stderr" "mounts[5].options: '$option' cannot be set on a bind mount"
+    done
+    bundle '.mounts += [mount("/mnt"; "bind"; $tmp + "/source"; ["bind", "async", "nolazytime", "nomand", "noiversion", "silent", "loud"])]' cat /mnt/file
+    try
+    equals "$output" "of the host"
+}
+
+@test "a remount changes the mount and its file system" {
+    bundle '.mounts += [mount("/mnt"; "tmpfs"; "tmpfs"; ["size=1m", "nodev"]),
+        mount("/mnt"; "tmpfs"; "tmpfs"; ["remount", "ro", "noexec", "size=2m"])]' sh -c "$show_mount" /mnt
+    try
+    has_option ro
+    has_option noexec
+    contains "$output" size=2048k
+}
+
+@test "src-nofollow, copy-symlink and dest-nofollow are about symlinks" {
+    not_runc "has none of them"
+    host_dir
+    ln -s file "$source/link"
+    bundle '.mounts += [mount("/work/copy"; "bind"; $tmp + "/source/link"; ["bind", "copy-symlink"]),
+        mount("/work/plain"; "bind"; $tmp + "/source/file"; ["bind", "copy-symlink"]),
+        mount("/work/here"; "bind"; $tmp + "/source/file"; ["bind", "dest-nofollow"]),
+        mount("/work/it"; "bind"; $tmp + "/source/link"; ["bind", "src-nofollow"])]' \
+        sh -c 'readlink /work/copy; cat /work/plain; cat /work/here; stat -c %F /etc/elsewhere; readlink /work/it; true'
+    ln -s /etc/elsewhere "$bundle/rootfs/work/here"
+    try
+    echo "$output / $stderr"
+    equals "${lines[0]}" file
+    equals "${lines[1]}" "of the host"
+    [ ! -e "$bundle/rootfs/etc/elsewhere" ]
+    contains "$output" $'\nfile'
+}
+
+@test "copy-symlink leaves what is there" {
+    not_runc "has none"
+    host_dir
+    ln -s file "$source/link"
+    bundle '.mounts += [mount("/work/copy"; "bind"; $tmp + "/source/link"; ["bind", "copy-symlink"])]' true
+    touch "$bundle/rootfs/work/copy"
+    try
+    [ "$status" -ne 0 ]
+    contains "$stderr" "is there already and is something else"
+    [ -f "$bundle/rootfs/work/copy" ]
+}
+
+tmpfs_idmap() { awk 'BEGIN { exit !('"$(uname -r | cut -d. -f1,2)"' >= 6.3) }' || skip "idmapped tmpfs came with Linux 6.3"; }
+
+@test "a new file system is idmapped by a map of its own" {
+    not_runc "binds only"
+    tmpfs_idmap
+    bundle '.mounts += [mount("/mnt"; "tmpfs"; "tmpfs"; ["mode=777", "uid=500", "gid=600"])
+        + {uidMappings: [{containerID: 500, hostID: 3, size: 1}, {containerID: 0, hostID: 0, size: 1}],
+           gidMappings: [{containerID: 600, hostID: 4, size: 1}, {containerID: 0, hostID: 0, size: 1}]}]' stat -c "%u %g" /mnt
+    try
+    equals "$output" "3 4"
+}
+
+@test "a new file system is idmapped by the container's user namespace" {
+    not_runc "binds only"
+    tmpfs_idmap
+    bundle 'userns | .mounts += [mount("/mnt"; "tmpfs"; "tmpfs"; ["mode=755", "idmap"])]' \
+        sh -c 'touch /mnt/file; stat -c "%u %g" /mnt/file /mnt'
+    try
+    equals "$output" $'0 0\n0 0'
+}
+
+@test "an idmap without a user namespace, or of a kernel's own file system, is refused" {
+    not_runc "1.1 has none"
+    host_dir
+    bundle '.mounts += [mount("/mnt"; "bind"; $tmp + "/source"; ["bind", "ridmap"])]' true
+    try
+    [ "$status" -ne 0 ]
+    contains "$stderr" "mounts[5].options: idmap without uidMappings needs a user namespace"
+    bundle 'userns | .mounts[0].options = ["idmap"]' true
+    try
+    [ "$status" -ne 0 ]
+    contains "$stderr" "mounts[0]: a mount of type 'proc' cannot be idmapped"
+}
+
+@test "/proc and /sys must be real directories" {
+    not_runc "has its own words"
+    bundle . echo ran
+    rmdir "$bundle/rootfs/sys"
+    ln -s work "$bundle/rootfs/sys"
+    try
+    [ "$status" -ne 0 ]
+    contains "$stderr" "'/sys' must be a directory, and no symlink leading to it"
+}

@@ -85,21 +85,23 @@ static void unknown_words_are_left_to_the_file_system(void **state)
     struct rt_mountopt o = PARSE("size=65536k", "nosuid", "mode=755", "sync");
 
     (void) state;
-    assert_int_equal(o.data.len, 3);
+    assert_int_equal(o.data.len, 2);
     assert_string_equal(o.data.items[0], "size=65536k");
     assert_string_equal(o.data.items[1], "mode=755");
-    assert_string_equal(o.data.items[2], "sync");
+    assert_int_equal(o.super_set, RT_SB_SYNC);
     rt_mountopt_clear(&o);
 }
 
-static void what_cannot_be_had_is_refused(void **state)
+static void words_of_the_file_system_undo_each_other(void **state)
 {
-    struct rt_mountopt o = RT_MOUNTOPT_INIT;
-    struct jl_err e = JL_ERR_INIT;
+    struct rt_mountopt o = PARSE("sync", "lazytime", "iversion", "async", "noiversion");
 
     (void) state;
-    assert_int_equal(rt_mountopt_add(&o, "iversion", &e), -EINVAL);
-    assert_non_null(strstr(e.text, "iversion"));
+    assert_int_equal(o.super_set, RT_SB_LAZYTIME);
+    assert_int_equal(o.super_clear, RT_SB_SYNC | RT_SB_IVERSION);
+    assert_string_equal(rt_mountopt_super(RT_SB_SYNC, true), "sync");
+    assert_string_equal(rt_mountopt_super(RT_SB_SYNC, false), "async");
+    assert_null(rt_mountopt_super(RT_SB_DIRSYNC, false));
 }
 
 static void special_words_are_known(void **state)
@@ -137,6 +139,6 @@ UNIT_MAIN(cmocka_unit_test(rw_undoes_ro_and_leaves_the_rest),
           cmocka_unit_test(recursive_words_concern_the_tree),
           cmocka_unit_test(propagation_is_taken_from_the_last_word),
           cmocka_unit_test(unknown_words_are_left_to_the_file_system),
-          cmocka_unit_test(what_cannot_be_had_is_refused),
+          cmocka_unit_test(words_of_the_file_system_undo_each_other),
           cmocka_unit_test(special_words_are_known),
           cmocka_unit_test(the_list_of_words_is_sorted_and_each_is_accepted_or_refused))

@@ -117,6 +117,26 @@ static void masks_and_read_only_paths_come_after_all_mounts(void **state)
     assert_order(RT_OP_PIVOT, RT_OP_ROOTFS_SEAL);
 }
 
+static void a_bound_dev_is_found_behind_dots(void **state)
+{
+    static const char *const same[] = { "/x/../dev", "../dev/.", "/dev/../dev", "/../dev/x/.." };
+    static const char *const others[] = { "/dev/..", "/dev/../x", "/x/dev", "/devs" };
+    struct rt_plan_opts o = { 0 };
+    char text[512];
+
+    (void) state;
+    for (size_t k = 0; k < 8; k++) {
+        snprintf(text, sizeof text,
+                 HEAD PROCESS ",\"mounts\":[{\"destination\":\"%s\",\"source\":\"/dev\","
+                              "\"options\":[\"rbind\"]}],"
+                              "\"linux\":{\"namespaces\":[{\"type\":\"mount\"}]}}",
+                 k < 4 ? same[k] : others[k - 4]);
+        build(text, &o);
+        assert_int_equal(at(RT_OP_DEVICES) == -1, k < 4);
+        finish(state);
+    }
+}
+
 static void a_bound_dev_is_left_alone(void **state)
 {
     struct rt_plan_opts o = { 0 };
@@ -212,6 +232,7 @@ UNIT_MAIN(cmocka_unit_test_teardown(the_record_comes_before_everything, finish),
           cmocka_unit_test_teardown(a_user_namespace_is_mapped_before_the_child_goes_on, finish),
           cmocka_unit_test_teardown(masks_and_read_only_paths_come_after_all_mounts, finish),
           cmocka_unit_test_teardown(a_bound_dev_is_left_alone, finish),
+          cmocka_unit_test_teardown(a_bound_dev_is_found_behind_dots, finish),
           cmocka_unit_test_teardown(hooks_of_the_runtime_run_between_mounts_and_pivot, finish),
           cmocka_unit_test_teardown(nothing_is_done_that_was_not_asked_for, finish),
           cmocka_unit_test_teardown(an_ordinary_users_child_opens_the_sources, finish),

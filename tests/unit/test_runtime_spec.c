@@ -196,8 +196,18 @@ static void mounts_are_checked(void **state)
     refuse(MOUNT("\"destination\":\"/p\",\"type\":\"bind\""), "mounts[0].source");
     refuse(MOUNT("\"destination\":\"/p\",\"source\":\"/s\",\"options\":[\"bind\",\"size=1\"]"),
            "'size=1' cannot be set on a bind mount");
-    refuse(MOUNT("\"destination\":\"/p\",\"type\":\"ext4\",\"options\":[\"iversion\"]"),
-           "mounts[0].options[0]");
+    accept(MOUNT("\"destination\":\"/p\",\"type\":\"ext4\",\"options\":[\"iversion\"]"));
+    refuse(MOUNT("\"destination\":\"/p\",\"source\":\"/s\",\"options\":[\"bind\",\"iversion\"]"),
+           "'iversion' cannot be set on a bind mount");
+    refuse(MOUNT("\"destination\":\"/p\",\"source\":\"/s\",\"options\":[\"bind\",\"dirsync\"]"),
+           "'dirsync' cannot be set on a bind mount");
+    accept(MOUNT("\"destination\":\"/p\",\"source\":\"/s\",\"options\":[\"bind\",\"sync\","
+                 "\"async\"]"));
+    refuse(MOUNT("\"destination\":\"/p\",\"type\":\"tmpfs\",\"options\":[\"src-nofollow\"]"),
+           "'src-nofollow' is for bind mounts only");
+    refuse(MOUNT("\"destination\":\"/p\",\"source\":\"/s\",\"options\":[\"bind\","
+                 "\"src-nofollow\",\"copy-symlink\"]"),
+           "exclude each other");
     refuse(MOUNT("\"destination\":\"/p\",\"type\":\"proc\",\"options\":[\"tmpcopyup\"]"),
            "tmpcopyup");
     refuse(MOUNT("\"destination\":\"/p\",\"source\":\"/s\",\"options\":[\"bind\",\"idmap\"]"),
@@ -205,10 +215,11 @@ static void mounts_are_checked(void **state)
     refuse(MOUNT("\"destination\":\"/p\",\"source\":\"/s\",\"options\":[\"bind\"],"
                  "\"uidMappings\":[{\"containerID\":0,\"hostID\":1,\"size\":1}]"),
            "mounts[0].gidMappings");
-    refuse(MOUNT("\"destination\":\"/p\",\"type\":\"tmpfs\",\"options\":[\"idmap\"],"
-                 "\"uidMappings\":[{\"containerID\":0,\"hostID\":1,\"size\":1}],"
-                 "\"gidMappings\":[{\"containerID\":0,\"hostID\":1,\"size\":1}]"),
-           "bind mounts only");
+#define OWN_MAP                                                                                    \
+    "\"options\":[\"idmap\"],\"uidMappings\":[{\"containerID\":0,\"hostID\":1,\"size\":1}],"       \
+    "\"gidMappings\":[{\"containerID\":0,\"hostID\":1,\"size\":1}]"
+    accept(MOUNT("\"destination\":\"/p\",\"type\":\"tmpfs\"," OWN_MAP));
+    refuse(MOUNT("\"destination\":\"/p\",\"type\":\"mqueue\"," OWN_MAP), "cannot be idmapped");
 }
 
 static void sysctls_must_belong_to_a_namespace_of_the_container(void **state)

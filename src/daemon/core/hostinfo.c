@@ -178,7 +178,7 @@ int jd_host_can_idmap(const char *path, struct jl_err *e)
 {
     struct os_idmap map = { .inside = 0, .outside = 1879048192u, .count = 65536 };
     struct os_mount_change change = { .set = MOUNT_ATTR_IDMAP };
-    _close_ int tree = os_mount_clone(AT_FDCWD, path, false);
+    _close_ int tree = os_mount_clone(AT_FDCWD, path, false, false);
     _close_ int userns = -1;
     int r;
 
