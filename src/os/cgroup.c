@@ -79,6 +79,11 @@ void os_cgroup_free(struct os_cgroup *cg)
     free(cg);
 }
 
+bool os_cgroup_is_in(const struct os_cgroup *cg, enum os_controller c)
+{
+    return cg->fd[cg->host.v1[c][0] != '\0' ? (unsigned) c : CG_UNIFIED] >= 0;
+}
+
 int os_cgroup_unified_fd(const struct os_cgroup *cg)
 {
     return cg->fd[CG_UNIFIED];

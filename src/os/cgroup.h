@@ -18,6 +18,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "os/cgroup_limits.h"
+
 struct jl_err;
 
 enum os_cgroup_mode { OS_CGROUP_NONE, OS_CGROUP_V2, OS_CGROUP_V1, OS_CGROUP_HYBRID };
@@ -33,6 +35,11 @@ enum os_controller {
     OS_CG_FREEZER,
     OS_CG_HUGETLB,
     OS_CG_NAMED, /* name=systemd: no limits, joined only */
+    OS_CG_RDMA,  /* this one and what follows: on v1 joined only if a limit needs it */
+    OS_CG_MISC,
+    OS_CG_DMEM,
+    OS_CG_NET_CLS,  /* v1 alone */
+    OS_CG_NET_PRIO, /* v1 alone */
     OS_CG_N,
 };
 
@@ -50,83 +57,6 @@ const char *os_controller_name(enum os_controller c);
 
 /* Whether the host can enforce this controller's limits in any hierarchy. */
 bool os_cgroup_host_has(const struct os_cgroup_host *host, enum os_controller c);
-
-struct os_cgroup_device_rate {
-    unsigned major, minor;
-    uint64_t rate; /* bytes or operations a second */
-};
-
-struct os_cgroup_device_weight {
-    unsigned major, minor;
-    uint16_t weight;
-};
-
-/*
- * One device rule, OCI form: type 'a', 'b', 'c'; major/minor -1 = any; access bits r=1 w=2 m=4. In
- * a list the last rule that names an access (each of r, w, m by itself) decides it; what none names
- * is denied, so an empty list denies all. A list with a rule that takes a device out of an earlier
- * wildcard is refused on v1, which can't express it. Apply device rules after the container's nodes
- * are made, or allow mknod.
- */
-struct os_cgroup_device_rule {
-    bool allow;
-    char type;
-    int64_t major, minor;
-    unsigned access;
-};
-
-struct os_cgroup_hugepage {
-    const char *size; /* "2MB" */
-    uint64_t limit;
-};
-
-struct os_cgroup_raw {
-    const char *file; /* v2 interface file name, no '/' */
-    const char *value;
-};
-
-/* A limit that is not asked for has its has_ false (pointers NULL). -1 is "max" where OCI says so;
- * 0 is 0 (where an engine means "none" by 0, as Docker does for memory, the caller leaves it out).
- * What only v1 or only v2 has is refused on the other. */
-struct os_cgroup_limits {
-    bool has_memory, has_memory_swap, has_memory_reservation, has_swappiness, has_memory_high;
-    bool has_oom_disable, oom_disable, oom_group;
-    int64_t memory;             /* bytes; -1 unlimited */
-    int64_t memory_swap;        /* memory + swap, bytes, OCI (v1) meaning; -1 unlimited. Where the
-                                 * kernel does not count swap: accepted if the host has no swap */
-    int64_t memory_reservation; /* bytes */
-    int64_t memory_high;        /* bytes, v2 only */
-    uint64_t swappiness;        /* 0 to 100, v1 only */
-
-    bool has_cpu_shares, has_cpu_quota, has_cpu_period, has_cpu_burst, has_cpu_idle;
-    uint64_t cpu_shares;     /* v1 scale, 2 to 262144; converted on v2 */
-    int64_t cpu_quota;       /* us a period; -1 unlimited */
-    uint64_t cpu_period;     /* us */
-    uint64_t cpu_burst;      /* us */
-    int64_t cpu_idle;        /* 0 or 1 */
-    const char *cpuset_cpus; /* "0-3,6" or NULL */
-    const char *cpuset_mems;
-
-    bool has_pids;
-    int64_t pids; /* -1 unlimited; 0 is 0: such a group can be joined but not born
-                   * into (clone3 fails with EAGAIN) */
-
-    bool has_io_weight;
-    uint16_t io_weight; /* OCI blkio scale, 10 to 1000; felt on disks scheduled by bfq or iocost */
-    const struct os_cgroup_device_weight *io_weight_device;
-    size_t n_io_weight_device;
-    const struct os_cgroup_device_rate *io_rbps, *io_wbps, *io_riops, *io_wiops;
-    size_t n_io_rbps, n_io_wbps, n_io_riops, n_io_wiops;
-
-    const struct os_cgroup_device_rule *devices; /* in order, last match wins; NULL: leave alone */
-    size_t n_devices;
-
-    const struct os_cgroup_hugepage *hugepages;
-    size_t n_hugepages;
-    const struct os_cgroup_raw
-        *unified; /* v2 files, verbatim; refused where there is no such file */
-    size_t n_unified;
-};
 
 /* An open group: the directory in each hierarchy. Heap object. */
 struct os_cgroup;
@@ -157,6 +87,9 @@ unsigned os_cgroup_limits_need(const struct os_cgroup_limits *limits);
  * A limit whose controller this host has not is refused with the reason and the fix.
  */
 int os_cgroup_apply(struct os_cgroup *cg, const struct os_cgroup_limits *limits, struct jl_err *e);
+
+/* Whether the group is there in the hierarchy of this controller. */
+bool os_cgroup_is_in(const struct os_cgroup *cg, enum os_controller c);
 
 /* The unified directory, for clone3(CLONE_INTO_CGROUP); borrowed; -1 where there is none. */
 int os_cgroup_unified_fd(const struct os_cgroup *cg);

@@ -328,6 +328,19 @@ static int create_in(struct descent *d, struct os_cgroup *cg, struct jl_err *e)
 #define STATISTICS                                                                                 \
     (OS_CG_BIT(OS_CG_CPU) | OS_CG_BIT(OS_CG_MEMORY) | OS_CG_BIT(OS_CG_PIDS) | OS_CG_BIT(OS_CG_IO))
 
+/* A v1 hierarchy in which no limit is asked for, nor ever wanted otherwise. Joint mounts go by all
+ * of their controllers. */
+static bool is_needless(const struct os_cgroup_host *host, unsigned h, unsigned need)
+{
+    if (h == CG_UNIFIED)
+        return false;
+    for (unsigned c = h; c < OS_CG_N; c++)
+        if (strcmp(host->v1[c], host->v1[h]) == 0 &&
+            (!(CG_OPTIONAL & OS_CG_BIT(c)) || need & OS_CG_BIT(c)))
+            return false;
+    return true;
+}
+
 int os_cgroup_create(const struct os_cgroup_host *host, const char *path, unsigned need,
                      struct os_cgroup **ret, struct jl_err *e)
 {
@@ -345,7 +358,7 @@ int os_cgroup_create(const struct os_cgroup_host *host, const char *path, unsign
     if (!cg)
         return jl_phase(e, "cgroup");
     for (unsigned h = 0; h < CG_HIERARCHIES; h++) {
-        if (!cg_mount(host, h))
+        if (!cg_mount(host, h) || is_needless(host, h, need))
             continue;
         done[n] = (struct descent){ .host = host,
                                     .hierarchy = h,

@@ -26,6 +26,11 @@ static const struct {
     [OS_CG_FREEZER] = { "freezer", NULL },
     [OS_CG_HUGETLB] = { "hugetlb", "hugetlb" },
     [OS_CG_NAMED] = { "name=systemd", NULL },
+    [OS_CG_RDMA] = { "rdma", "rdma" },
+    [OS_CG_MISC] = { "misc", "misc" },
+    [OS_CG_DMEM] = { "dmem", "dmem" },
+    [OS_CG_NET_CLS] = { "net_cls", NULL },
+    [OS_CG_NET_PRIO] = { "net_prio", NULL },
 };
 
 const char *os_cgroup_mode_name(enum os_cgroup_mode mode)
@@ -246,8 +251,13 @@ bool os_cgroup_host_has(const struct os_cgroup_host *host, enum os_controller c)
     case OS_CG_PIDS:
     case OS_CG_IO:
     case OS_CG_HUGETLB:
+    case OS_CG_RDMA:
+    case OS_CG_MISC:
+    case OS_CG_DMEM:
         return (host->v2_controllers & OS_CG_BIT(c)) != 0;
     case OS_CG_NAMED:
+    case OS_CG_NET_CLS:
+    case OS_CG_NET_PRIO:
     case OS_CG_N:
         break;
     }

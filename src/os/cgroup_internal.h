@@ -47,6 +47,11 @@ enum os_controller cg_v1_owner(const struct os_cgroup_host *host, enum os_contro
 #define CG_UNIFIED OS_CG_N /* index of the unified tree among the hierarchies */
 #define CG_HIERARCHIES (OS_CG_N + 1)
 
+/* v1 hierarchies that a group is made in only when one of its limits needs them. */
+#define CG_OPTIONAL                                                                                \
+    (OS_CG_BIT(OS_CG_RDMA) | OS_CG_BIT(OS_CG_MISC) | OS_CG_BIT(OS_CG_DMEM) |                       \
+     OS_CG_BIT(OS_CG_NET_CLS) | OS_CG_BIT(OS_CG_NET_PRIO))
+
 struct os_cgroup {
     struct os_cgroup_host host;
     int fd[CG_HIERARCHIES]; /* by enum os_controller, then the unified tree; -1 none. Controllers
@@ -157,7 +162,13 @@ int cg_apply_memory(struct os_cgroup *cg, const struct os_cgroup_limits *l, stru
 int cg_apply_cpu(struct os_cgroup *cg, const struct os_cgroup_limits *l, struct jl_err *e);
 int cg_apply_cpuset(struct os_cgroup *cg, const struct os_cgroup_limits *l, struct jl_err *e);
 int cg_apply_io(struct os_cgroup *cg, const struct os_cgroup_limits *l, struct jl_err *e);
+int cg_apply_rdma(struct os_cgroup *cg, const struct os_cgroup_limits *l, struct jl_err *e);
+int cg_apply_network(struct os_cgroup *cg, const struct os_cgroup_limits *l, struct jl_err *e);
+int cg_apply_realtime(struct os_cgroup *cg, const struct os_cgroup_limits *l, struct jl_err *e);
 int cg_apply_devices(struct os_cgroup *cg, const struct os_cgroup_limits *l, struct jl_err *e);
+
+/* Whether the line of `name` in a text of "name word word" lines has each of the words. */
+bool cg_has_words(const char *text, const char *name, const char *words);
 
 /* ---- cgroup_cpu.c, cgroup_io.c: conversions ---- */
 

@@ -51,6 +51,16 @@ unsigned os_cgroup_limits_need(const struct os_cgroup_limits *l)
         need |= OS_CG_BIT(OS_CG_DEVICES);
     if (l->n_hugepages)
         need |= OS_CG_BIT(OS_CG_HUGETLB);
+    if (l->has_rt_runtime || l->has_rt_period)
+        need |= OS_CG_BIT(OS_CG_CPU);
+    if (l->has_kernel_memory || l->has_kernel_tcp)
+        need |= OS_CG_BIT(OS_CG_MEMORY);
+    if (l->n_rdma)
+        need |= OS_CG_BIT(OS_CG_RDMA);
+    if (l->has_net_class)
+        need |= OS_CG_BIT(OS_CG_NET_CLS);
+    if (l->n_net_prio)
+        need |= OS_CG_BIT(OS_CG_NET_PRIO);
     for (size_t i = 0; i < l->n_unified; i++)
         need |= raw_need(l->unified[i].file);
     return need;
@@ -307,8 +317,9 @@ int os_cgroup_apply(struct os_cgroup *cg, const struct os_cgroup_limits *l, stru
 {
     static int (*const family[])(struct os_cgroup *, const struct os_cgroup_limits *,
                                  struct jl_err *) = {
-        cg_apply_cpuset, cg_apply_memory, cg_apply_cpu,  apply_pids,
-        cg_apply_io,     apply_hugepages, apply_unified, cg_apply_devices,
+        cg_apply_cpuset,   cg_apply_memory, cg_apply_cpu,     apply_pids,
+        cg_apply_io,       apply_hugepages, cg_apply_rdma,    cg_apply_network,
+        cg_apply_realtime, apply_unified,   cg_apply_devices,
     };
 
     for (size_t i = 0; i < JL_COUNT(family); i++)

@@ -130,6 +130,16 @@ static int put_oom_disable(const struct cg_place *p, bool disable, struct jl_err
                                                found ? "1" : "0", e);
 }
 
+/* Deprecated, and taken out of newer kernels: memory.kmem in 6.2 after it had refused since 5.16. */
+static int put_kernel(const struct cg_place *p, const char *file, int64_t value, struct jl_err *e)
+{
+    int r = cg_put_number(p, file, value, "-1", page(), e);
+
+    if (r == -ENOENT || r == -EOPNOTSUPP)
+        jl_hint(e, "this kernel has no such limit any more: memory.limit counts that memory too");
+    return r;
+}
+
 static int apply_v1(const struct cg_place *p, const struct os_cgroup_limits *l, struct jl_err *e)
 {
     int r;
@@ -139,6 +149,10 @@ static int apply_v1(const struct cg_place *p, const struct os_cgroup_limits *l, 
     if (l->oom_group)
         return cg_refuse_version(p, "memory.oom.group", e);
     r = put_v1_limits(p, l, e);
+    if (r == 0 && l->has_kernel_memory)
+        r = put_kernel(p, "memory.kmem.limit_in_bytes", l->kernel_memory, e);
+    if (r == 0 && l->has_kernel_tcp)
+        r = put_kernel(p, "memory.kmem.tcp.limit_in_bytes", l->kernel_tcp, e);
     if (r == 0 && l->has_memory_reservation)
         r = cg_put_number(p, "memory.soft_limit_in_bytes", l->memory_reservation, "-1", page(), e);
     if (r == 0 && l->has_swappiness && l->swappiness > 100)
@@ -189,6 +203,8 @@ static int apply_v2(const struct cg_place *p, const struct os_cgroup_limits *l, 
         return cg_refuse_version(p, "memory swappiness", e);
     if (l->has_oom_disable && l->oom_disable)
         return cg_refuse_version(p, "switching the OOM killer off", e);
+    if (l->has_kernel_memory || l->has_kernel_tcp)
+        return cg_refuse_version(p, "a limit of kernel memory", e);
     r = put_v2_swap(p, l, e);
     if (r == 0 && l->has_memory)
         r = put_limit(p, "memory.max", "memory.current", l->memory, "max", e);

@@ -41,7 +41,7 @@ static void put_cgroup(struct jl_json_out *w)
     jl_json_put_bool(w, "v2", mode == OS_CGROUP_V2 || mode == OS_CGROUP_HYBRID);
     jl_json_put_bool(w, "systemd", false);
     jl_json_put_bool(w, "systemdUser", false);
-    jl_json_put_bool(w, "rdma", false);
+    jl_json_put_bool(w, "rdma", true);
     jl_json_end(w);
 }
 

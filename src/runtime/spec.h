@@ -70,6 +70,11 @@ struct rt_spec {
  * one image serves jobs with different maps. */
 #define RT_ANNOTATION_IDMAP "io.joblet.rootfs.idmap"
 
+/* Limits of cgroup v2 that the specification has no property for: a size ("64MB", "max") above
+ * which memory is reclaimed hard, and "true" for the OOM killer to take all or nothing. */
+#define RT_ANNOTATION_MEMORY_HIGH "io.joblet.memory.high"
+#define RT_ANNOTATION_OOM_GROUP "io.joblet.memory.oom.group"
+
 /*
  * Reads BUNDLE/config.json and checks it. *ret is the caller's (rt_spec_free). 0, or -errno with e
  * filled. Blocks on the file system alone.
@@ -90,6 +95,9 @@ int rt_process_check(const struct oci_process *oci, const char *where, struct rt
 int rt_spec_check_linux(struct rt_spec *s, struct jl_err *e);
 int rt_spec_check_mounts(struct rt_spec *s, struct jl_err *e);
 int rt_spec_check_resources(struct rt_spec *s, struct jl_err *e);
+int rt_spec_check_rare(const struct oci_resources *res, struct os_cgroup_limits *l,
+                       struct jl_err *e);
+int rt_spec_check_limit_annotations(struct rt_spec *s, struct jl_err *e);
 int rt_spec_check_sysctl(const struct rt_spec *s, struct jl_err *e);
 int rt_idmaps_copy(struct oci_id_mapping *const *from, size_t n, const char *where,
                    struct os_idmap **ret, struct jl_err *e);

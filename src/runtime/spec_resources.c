@@ -113,11 +113,10 @@ static int take_memory(struct rt_spec *s, const struct oci_memory *m, struct jl_
     if (l->has_swappiness && m->swappiness > 100)
         return jl_refuse(e, ERANGE, "linux.resources.memory.swappiness: %llu is above 100",
                          (unsigned long long) m->swappiness);
-    if ((m->has_kernel && m->kernel != 0) || (m->has_kernel_tcp && m->kernel_tcp != 0))
-        return jl_strv_add(&s->warnings, "linux.resources.memory.kernel and kernelTCP: this kernel "
-                                         "has no such limits any more; left out") < 0
-                   ? jl_fail(e, ENOMEM, "linux.resources.memory")
-                   : 0;
+    if (m->has_use_hierarchy && !m->use_hierarchy &&
+        jl_strv_add(&s->warnings, "linux.resources.memory.useHierarchy: false has no effect, every "
+                                  "group counts those below it since Linux 5.11") < 0)
+        return jl_fail(e, ENOMEM, "linux.resources.memory");
     return 0;
 }
 
@@ -137,11 +136,6 @@ static int take_cpu(struct rt_spec *s, const struct oci_cpu *c, struct jl_err *e
 
     if (!c)
         return 0;
-    if ((c->has_realtime_runtime && c->realtime_runtime != 0) ||
-        (c->has_realtime_period && c->realtime_period != 0))
-        return jl_refuse(e, ENOTSUP,
-                         "linux.resources.cpu.realtimeRuntime and realtimePeriod are not supported "
-                         "yet");
     l->has_cpu_shares = c->has_shares && c->shares != 0;
     l->cpu_shares = c->shares;
     l->has_cpu_quota = c->has_quota && c->quota != 0;
@@ -277,16 +271,6 @@ static int take_lists(const struct oci_resources *res, struct os_cgroup_limits *
     return 0;
 }
 
-static int refuse_unbuilt(const struct oci_resources *res, struct jl_err *e)
-{
-    if (res->network && ((res->network->has_class_id && res->network->class_id != 0) ||
-                         res->network->n_priorities > 0))
-        return jl_refuse(e, ENOTSUP, "linux.resources.network is not supported yet");
-    if (res->n_rdma > 0)
-        return jl_refuse(e, ENOTSUP, "linux.resources.rdma is not supported yet");
-    return 0;
-}
-
 int rt_spec_check_resources(struct rt_spec *s, struct jl_err *e)
 {
     const struct oci_resources *res = s->oci->linux ? s->oci->linux->resources : NULL;
@@ -294,7 +278,7 @@ int rt_spec_check_resources(struct rt_spec *s, struct jl_err *e)
     int r = 0;
 
     if (res) {
-        r = refuse_unbuilt(res, e);
+        r = rt_spec_check_rare(res, l, e);
         if (r == 0)
             r = take_memory(s, res->memory, e);
         if (r == 0)
@@ -308,6 +292,8 @@ int rt_spec_check_resources(struct rt_spec *s, struct jl_err *e)
             l->pids = res->pids->limit < 0 ? -1 : res->pids->limit;
         }
     }
+    if (r == 0)
+        r = rt_spec_check_limit_annotations(s, e);
     if (r < 0)
         return r;
     s->wants_limits = os_cgroup_limits_need(l) != 0;
@@ -324,5 +310,7 @@ void rt_limits_clear(struct os_cgroup_limits *l)
     free((void *) l->io_wiops);
     free((void *) l->hugepages);
     free((void *) l->unified);
+    free((void *) l->rdma);
+    free((void *) l->net_prio);
     *l = (struct os_cgroup_limits){ 0 };
 }

@@ -125,7 +125,8 @@ static int mount_v1_all(struct rt_launch *l, const struct rt_mount *m, int dir, 
     int r = 0;
 
     for (int c = 0; c < OS_CG_N && r == 0; c++) {
-        bool done = l->host.v1[c][0] != '/';
+        bool done =
+            l->host.v1[c][0] != '/' || (l->cg && !os_cgroup_is_in(l->cg, (enum os_controller) c));
 
         for (int k = 0; k < c; k++)
             done = done || strcmp(l->host.v1[k], l->host.v1[c]) == 0;

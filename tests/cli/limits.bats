@@ -211,6 +211,65 @@ v2_only() { on_v2 || skip "this host has cgroup v1"; }
     nothing_left
 }
 
+# bats test_tags=smoke
+@test "annotations set memory.high and memory.oom.group" {
+    not_runc "has other annotations"
+    if ! on_v2; then
+        bundle '.annotations = {"io.joblet.memory.high": "32MB"}' true
+        try
+        [ "$status" -ne 0 ]
+        contains "$stderr" memory.high
+        nothing_left
+        return
+    fi
+    bundle '.annotations = {"io.joblet.memory.high": "32MB", "io.joblet.memory.oom.group": "true"}' sleep 1000
+    create
+    equals "$(cgroup_file memory memory.high)" 33554432
+    equals "$(cgroup_file memory memory.oom.group)" 1
+}
+
+@test "rdma resources of a device that is not there are refused by its name" {
+    not_runc "1.1 may pass over it"
+    bundle '.linux.resources += {rdma: {no_such_hca: {hcaHandles: 3}}}' true
+    try
+    [ "$status" -ne 0 ]
+    contains "$stderr" rdma
+    nothing_left
+}
+
+@test "a network class is refused where there is no such controller" {
+    not_runc "1.1 may pass over it"
+    [ -z "$(cgroup_dir net_cls)" ] || on_v2 || skip "this host has net_cls"
+    bundle '.linux.resources += {network: {classID: 1048577}}' true
+    try
+    [ "$status" -ne 0 ]
+    contains "$stderr" net_cls
+    nothing_left
+}
+
+@test "realtime bandwidth is refused where the kernel does not divide it" {
+    on_v2 || [ ! -e "$(cgroup_dir cpu /)/cpu.rt_runtime_us" ] || skip "this kernel does"
+    bundle '.linux.resources += {cpu: {realtimeRuntime: 950000, realtimePeriod: 1000000}}' true
+    try
+    [ "$status" -ne 0 ]
+    contains "$stderr" realtime
+    nothing_left
+}
+
+@test "kernel memory is limited where the kernel still does, else refused" {
+    not_runc "passes over it"
+    bundle '.linux.resources += {memory: {limit: 67108864, kernelTCP: 1048576}}' sleep 1000
+    if [ -e "$(cgroup_dir memory /)/memory.kmem.tcp.limit_in_bytes" ]; then
+        create
+        equals "$(cgroup_file memory memory.kmem.tcp.limit_in_bytes)" 1048576
+        return
+    fi
+    try
+    [ "$status" -ne 0 ]
+    contains "$stderr" "kernel memory"
+    nothing_left
+}
+
 @test "the program is in its group from the start" {
     bundle '.linux.resources += {pids: {limit: 33}}' cat /proc/self/cgroup
     try

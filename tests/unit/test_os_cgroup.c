@@ -73,7 +73,8 @@ static void a_joint_mount_is_one_hierarchy_of_two_controllers(void **state)
     assert_null(cg_mount(&h, OS_CG_CPUACCT));
     for (unsigned i = 0; i < CG_HIERARCHIES; i++)
         n += cg_mount(&h, i) != NULL;
-    assert_int_equal(n, 5);
+    assert_int_equal(n, 6);
+    assert_int_equal(cg_v1_owner(&h, OS_CG_NET_PRIO), OS_CG_NET_CLS);
     assert_false(os_cgroup_host_has(&h, OS_CG_PIDS));
 }
 
@@ -219,7 +220,23 @@ static void limits_name_the_controllers_they_need(void **state)
     (void) state;
     assert_int_equal(os_cgroup_limits_need(&none), 0);
     assert_int_equal(os_cgroup_limits_need(&some), OS_CG_BIT(OS_CG_PIDS) | OS_CG_BIT(OS_CG_CPUSET));
-    assert_int_equal(os_cgroup_limits_need(&files), OS_CG_BIT(OS_CG_MEMORY) | OS_CG_BIT(OS_CG_IO));
+    assert_int_equal(os_cgroup_limits_need(&files),
+                     OS_CG_BIT(OS_CG_MEMORY) | OS_CG_BIT(OS_CG_IO) | OS_CG_BIT(OS_CG_MISC));
+}
+
+static void lines_are_found_by_their_name_and_words(void **state)
+{
+    static const char text[] = "mlx4_0 hca_handle=2 hca_object=max\nocrdma1 hca_handle=23 "
+                               "hca_object=2000\n";
+
+    (void) state;
+    assert_true(cg_has_words(text, "mlx4_0", "hca_handle=2"));
+    assert_true(cg_has_words(text, "mlx4_0", "hca_handle=2 hca_object=max"));
+    assert_true(cg_has_words(text, "ocrdma1", "hca_object=2000"));
+    assert_false(cg_has_words(text, "ocrdma1", "hca_handle=2"));
+    assert_false(cg_has_words(text, "mlx4", "hca_handle=2"));
+    assert_false(cg_has_words(text, "mlx4_0", "hca_object=2000"));
+    assert_false(cg_has_words("", "mlx4_0", "x"));
 }
 
 /* ---- device rules ---- */
@@ -428,6 +445,7 @@ UNIT_MAIN(cmocka_unit_test(a_v2_host_is_seen),
           cmocka_unit_test(numbers_are_found_by_their_key),
           cmocka_unit_test(io_is_summed_over_devices),
           cmocka_unit_test(limits_name_the_controllers_they_need),
+          cmocka_unit_test(lines_are_found_by_their_name_and_words),
           cmocka_unit_test(program_and_list_mean_what_the_rules_mean),
           cmocka_unit_test(the_usual_rules_become_a_short_list),
           cmocka_unit_test(what_v1_would_take_and_not_enforce_is_refused),

@@ -490,6 +490,72 @@ static void what_is_of_the_other_version_is_refused(void **state)
     unmake(cg);
 }
 
+static void a_network_class_is_v1s_and_joined_only_if_asked_for(void **state)
+{
+    struct os_cgroup_net_prio prio = { "lo", 5 };
+    struct os_cgroup_limits l = {
+        .has_net_class = true, .net_class = 0x100001, .net_prio = &prio, .n_net_prio = 1
+    };
+    struct os_cgroup_net_prio nobody = { "no-such-if", 5 };
+    struct os_cgroup_limits bad = { .net_prio = &nobody, .n_net_prio = 1 };
+    struct os_cgroup *cg = make("class", 0);
+
+    (void) state;
+    if (host.v1[OS_CG_NET_CLS][0] == '\0') {
+        FAILS(ENOTSUP, os_cgroup_apply(cg, &l, e));
+        unmake(cg);
+        return;
+    }
+    assert_false(os_cgroup_is_in(cg, OS_CG_NET_CLS));
+    FAILS(ENOENT, os_cgroup_apply(cg, &l, e));
+    unmake(cg);
+    cg = make("class", os_cgroup_limits_need(&l));
+    OK(os_cgroup_apply(cg, &l, e));
+    FAILS(ENODEV, os_cgroup_apply(cg, &bad, e));
+    unmake(cg);
+}
+
+static void rdma_is_limited_or_refused(void **state)
+{
+    struct os_cgroup_rdma device = { "no_such_hca", true, true, 3, 100 };
+    struct os_cgroup_limits l = { .rdma = &device, .n_rdma = 1 };
+    bool has = os_cgroup_host_has(&host, OS_CG_RDMA);
+    struct os_cgroup *cg = make("rdma", os_cgroup_limits_need(&l));
+
+    (void) state;
+    FAILS(has ? EINVAL : ENOTSUP, os_cgroup_apply(cg, &l, e)); /* no such device here */
+    unmake(cg);
+}
+
+static void realtime_is_divided_or_refused(void **state)
+{
+    struct os_cgroup_limits l = { .has_rt_period = true, .rt_period = 500000 };
+    struct os_cgroup *cg = make("realtime", os_cgroup_limits_need(&l));
+    bool can = host.v1[OS_CG_CPU][0] && cg_has_file(cg->fd[OS_CG_CPU], "cpu.rt_runtime_us");
+
+    (void) state;
+    if (can)
+        OK(os_cgroup_apply(cg, &l, e));
+    else
+        FAILS(ENOTSUP, os_cgroup_apply(cg, &l, e));
+    unmake(cg);
+}
+
+static void kernel_memory_is_limited_or_refused(void **state)
+{
+    struct os_cgroup_limits l = { .has_kernel_tcp = true, .kernel_tcp = 1 << 20 };
+    struct os_cgroup *cg;
+
+    (void) state;
+    NEEDS(OS_CG_MEMORY);
+    cg = make("kmem", os_cgroup_limits_need(&l));
+    if (host.v1[OS_CG_MEMORY][0])
+        OK(os_cgroup_apply(cg, &l, e));
+    else
+        FAILS(ENOTSUP, os_cgroup_apply(cg, &l, e));
+    unmake(cg);
+}
+
 static void cpu_limits_are_there(void **state)
 {
     struct os_cgroup_limits l = { .has_cpu_shares = true,
@@ -997,6 +1063,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(memory_limit_holds_and_the_oom_kill_is_counted),
         cmocka_unit_test(memory_limits_go_up_and_down_in_any_order),
         cmocka_unit_test(what_is_of_the_other_version_is_refused),
+        cmocka_unit_test(a_network_class_is_v1s_and_joined_only_if_asked_for),
+        cmocka_unit_test(rdma_is_limited_or_refused),
+        cmocka_unit_test(realtime_is_divided_or_refused),
+        cmocka_unit_test(kernel_memory_is_limited_or_refused),
         cmocka_unit_test(cpu_limits_are_there),
         cmocka_unit_test(cpu_burst_and_idle_are_there),
         cmocka_unit_test(cpuset_is_inherited_and_narrowed),

@@ -270,13 +270,65 @@ static void resources_are_checked(void **state)
     refuse(RES("\"memory\":{\"swappiness\":101}"), "memory.swappiness");
     refuse(RES("\"cpu\":{\"cpus\":\"a\"}"), "cpu.cpus");
     refuse(RES("\"cpu\":{\"idle\":2}"), "cpu.idle");
-    refuse(RES("\"cpu\":{\"realtimeRuntime\":5}"), "realtimeRuntime");
+    refuse(RES("\"cpu\":{\"realtimeRuntime\":-5}"), "realtimeRuntime");
+    refuse(RES("\"memory\":{\"kernel\":-5}"), "memory.kernel");
     refuse(RES("\"blockIO\":{\"weight\":5}"), "blockIO.weight");
     refuse(RES("\"unified\":{\"../x\":\"1\"}"), "unified");
-    refuse(RES("\"network\":{\"classID\":1}"), "linux.resources.network");
-    refuse(RES("\"rdma\":{\"mlx\":{\"hcaHandles\":1}}"), "linux.resources.rdma");
+    refuse(RES("\"network\":{\"priorities\":[{\"name\":\"a b\",\"priority\":1}]}"),
+           "network.priorities[0].name");
+    refuse(RES("\"rdma\":{\"mlx\":{}}"), "linux.resources.rdma.mlx: needs");
+    refuse(RES("\"rdma\":{\"m\\nx\":{\"hcaHandles\":1}}"), "is no name of a device");
     refuse(RES("\"devices\":[{\"allow\":true,\"access\":\"rx\"}]"), "devices[0].access");
     refuse(RES("\"devices\":[{\"allow\":true,\"type\":\"z\"}]"), "devices[0].type");
+}
+
+static void rare_resources_are_taken(void **state)
+{
+    struct rt_spec *s;
+
+    (void) state;
+    s = load(RES("\"network\":{\"classID\":1048577,\"priorities\":[{\"name\":\"eth0\","
+                 "\"priority\":7}]},\"rdma\":{\"mlx5_1\":{\"hcaObjects\":9}},"
+                 "\"cpu\":{\"realtimeRuntime\":950000,\"realtimePeriod\":1000000},"
+                 "\"memory\":{\"kernel\":-1,\"kernelTCP\":4096,\"useHierarchy\":false}"));
+    assert_non_null(s);
+    assert_int_equal(s->limits.net_class, 1048577);
+    assert_string_equal(s->limits.net_prio[0].interface, "eth0");
+    assert_int_equal(s->limits.net_prio[0].priority, 7);
+    assert_string_equal(s->limits.rdma[0].device, "mlx5_1");
+    assert_true(s->limits.rdma[0].has_objects && !s->limits.rdma[0].has_handles);
+    assert_int_equal(s->limits.rt_runtime, 950000);
+    assert_int_equal(s->limits.rt_period, 1000000);
+    assert_false(s->limits.has_kernel_memory); /* no limit is what it has anyway */
+    assert_true(s->limits.has_kernel_tcp);
+    assert_int_equal(s->warnings.len, 1);
+    rt_spec_free(s);
+    s = load(RES("\"network\":{\"classID\":0},\"cpu\":{\"realtimeRuntime\":0,\"realtimePeriod\":0},"
+                 "\"memory\":{\"kernel\":0,\"kernelTCP\":0,\"useHierarchy\":true}"));
+    assert_non_null(s);
+    assert_false(s->wants_limits);
+    assert_int_equal(s->warnings.len, 0);
+    rt_spec_free(s);
+}
+
+static void annotations_limit_memory_too(void **state)
+{
+    struct rt_spec *s;
+
+    (void) state;
+#define NOTE(a) CONFIG(",\"annotations\":{" a "}", "", NS, "")
+    s = load(NOTE("\"io.joblet.memory.high\":\"64MB\",\"io.joblet.memory.oom.group\":\"true\""));
+    assert_non_null(s);
+    assert_true(s->limits.has_memory_high && s->limits.oom_group && s->wants_limits);
+    assert_int_equal(s->limits.memory_high, 64 << 20);
+    rt_spec_free(s);
+    s = load(NOTE("\"io.joblet.memory.high\":\"max\",\"io.joblet.memory.oom.group\":\"false\""));
+    assert_non_null(s);
+    assert_int_equal(s->limits.memory_high, -1);
+    assert_false(s->limits.oom_group);
+    rt_spec_free(s);
+    refuse(NOTE("\"io.joblet.memory.high\":\"-1\""), "io.joblet.memory.high");
+    refuse(NOTE("\"io.joblet.memory.oom.group\":\"2\""), "io.joblet.memory.oom.group");
 }
 
 static void devices_are_denied_first_and_the_usual_ones_allowed_last(void **state)
@@ -354,6 +406,8 @@ UNIT_MAIN(cmocka_unit_test(a_small_configuration_is_enough),
           cmocka_unit_test(mounts_are_checked),
           cmocka_unit_test(sysctls_must_belong_to_a_namespace_of_the_container),
           cmocka_unit_test(sysctl_names_become_paths), cmocka_unit_test(resources_are_checked),
+          cmocka_unit_test(rare_resources_are_taken),
+          cmocka_unit_test(annotations_limit_memory_too),
           cmocka_unit_test(devices_are_denied_first_and_the_usual_ones_allowed_last),
           cmocka_unit_test(hostname_needs_a_namespace_and_fits),
           cmocka_unit_test(hooks_need_absolute_paths_and_sane_timeouts),
