@@ -91,6 +91,18 @@ int os_cgroup_apply(struct os_cgroup *cg, const struct os_cgroup_limits *limits,
 /* Whether the group is there in the hierarchy of this controller. */
 bool os_cgroup_is_in(const struct os_cgroup *cg, enum os_controller c);
 
+/*
+ * New limits for a group that is in use. When one is refused those before it are put back, and the
+ * error says whether that worked ("nothing was changed: ..."). Device rules are not put back.
+ * check_usage: refuse (-EBUSY) a memory limit below what is used now, which would kill. 0, or
+ * -errno with e filled.
+ */
+int os_cgroup_update(struct os_cgroup *cg, const struct os_cgroup_limits *limits, bool check_usage,
+                     struct jl_err *e);
+
+/* The memory limit in force in this very group, bytes; -1 none. 0, or -errno with e filled. */
+int os_cgroup_memory_limit(const struct os_cgroup *cg, int64_t *ret, struct jl_err *e);
+
 /* The unified directory, for clone3(CLONE_INTO_CGROUP); borrowed; -1 where there is none. */
 int os_cgroup_unified_fd(const struct os_cgroup *cg);
 

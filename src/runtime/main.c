@@ -41,6 +41,7 @@ const struct rt_cmd rt_cmds[] = {
     { "spec", "[OPTIONS]", "write a config.json to begin with", rt_cmd_spec, false, 1 },
     { "start", "ID", "start a container that was made by create", rt_cmd_start, false, 1 },
     { "state", "ID", "print the state of a container, as JSON", rt_cmd_state, false, 1 },
+    { "update", "[OPTIONS] ID", "give a container other limits", rt_cmd_update, false, 1 },
     { NULL },
 };
 
