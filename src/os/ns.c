@@ -84,6 +84,14 @@ int os_ns_open(const char *path, enum os_ns ns, struct jl_err *e)
     return jl_take_fd(&fd);
 }
 
+bool os_userns_is_initial(void)
+{
+    struct stat st;
+
+    /* The constant is in the headers since 6.18, and in the kernel since 3.8. */
+    return stat("/proc/self/ns/user", &st) == 0 && st.st_ino == 0xEFFFFFFDU;
+}
+
 int os_ns_same(int fd_a, int fd_b)
 {
     struct stat a, b;

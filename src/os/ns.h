@@ -32,6 +32,10 @@ bool os_ns_supported(enum os_ns ns);                    /* whether this kernel h
 /* Opens the namespace file and checks that it is of this type. fd, or -errno with e filled. */
 int os_ns_open(const char *path, enum os_ns ns, struct jl_err *e);
 
+/* Whether ours is the machine's own user namespace (USER_NS_INIT_INO of <linux/nsfs.h>); no if
+ * /proc cannot tell. */
+bool os_userns_is_initial(void);
+
 /* 1 when both descriptors are the same namespace, 0 when not, -errno. */
 int os_ns_same(int fd_a, int fd_b);
 

@@ -94,10 +94,24 @@ int rt_env_build(const struct oci_process *p, char ***ret_env, struct jl_err *e)
     return 0;
 }
 
+/* Docker's client finds the code 126 or 127 by these words, which it knows in Go's spelling. */
+static const char *in_lower_case(int code)
+{
+    switch (code) {
+    case EACCES:
+        return "permission denied";
+    case ENOENT:
+        return "no such file or directory";
+    default:
+        return strerror(code);
+    }
+}
+
 int rt_exec_failed(const char *name, const char *program, int code, struct jl_err *e)
 {
-    errno = code;
-    jl_fail_sys(e, "execve", program, "exec: \"%s\"", name);
+    jl_refuse(e, code, "exec: \"%s\": execve '%s': %s", name, program, in_lower_case(code));
+    snprintf(e->syscall, sizeof e->syscall, "execve");
+    snprintf(e->object, sizeof e->object, "%s", program);
     if (code == ENOENT)
         jl_hint(e, "the file is there: its interpreter or dynamic loader is missing in the image");
     else if (code == ENOEXEC)
@@ -141,7 +155,7 @@ int rt_program_find(const char *name, char *const *env, char **ret, struct jl_er
             return jl_phase(e, "exec");
         }
         if (r < 0) {
-            jl_fail(e, -r, "exec: \"%s\"", name);
+            jl_refuse(e, -r, "exec: \"%s\": %s", name, in_lower_case(-r));
             snprintf(e->object, sizeof e->object, "%s", name);
             return jl_phase(e, "exec");
         }

@@ -16,6 +16,7 @@
 #include "base/io.h"
 #include "base/json.h"
 #include "base/strv.h"
+#include "os/ns.h"
 #include "os/selfexe.h"
 #include "runtime/cmd.h"
 #include "runtime/spec.h"
@@ -45,11 +46,12 @@ const struct rt_cmd rt_cmds[] = {
     { NULL },
 };
 
+/* Podman of an ordinary user calls us as root of a user namespace, where /run is not his. */
 static const char *default_root(char *buf, size_t size)
 {
     const char *dir = getenv("XDG_RUNTIME_DIR");
 
-    if (geteuid() == 0 && (!dir || *dir == '\0' || getuid() == 0))
+    if (geteuid() == 0 && (!dir || *dir == '\0' || (getuid() == 0 && os_userns_is_initial())))
         return "/run/joblet/oci";
     if (dir && *dir)
         snprintf(buf, size, "%s/joblet", dir);

@@ -27,7 +27,7 @@ refused() {
     bundle . /bin/no-such-program
     try
     [ "$status" -ne 0 ]
-    contains "${stderr,,}" "no such file or directory"
+    contains "$stderr" "no such file or directory" # docker's client minds the case
     contains "$stderr" /bin/no-such-program
     nothing_left
 }
@@ -37,7 +37,7 @@ refused() {
     echo data >"$bundle/rootfs/work/data"
     try
     [ "$status" -ne 0 ]
-    contains "${stderr,,}" "permission denied"
+    contains "$stderr" "permission denied"
     nothing_left
 }
 
@@ -57,7 +57,7 @@ refused() {
     chmod +x "$bundle/rootfs/work/script"
     try
     [ "$status" -ne 0 ]
-    contains "${stderr,,}" "no such file or directory"
+    contains "$stderr" "no such file or directory"
     contains "$stderr" "interpreter"
 }
 

@@ -273,6 +273,15 @@ teardown() { job_teardown; }
     contains "$output" "does not exist"
 }
 
+@test "root of a user namespace keeps states in XDG_RUNTIME_DIR, root of the machine does not" {
+    not_runc "has another directory"
+    install -d -m 0777 "$BATS_TEST_TMPDIR/xdg/joblet" # which is refused, by name
+    run env XDG_RUNTIME_DIR="$BATS_TEST_TMPDIR/xdg" unshare --map-root-user "$runtime" state "no-such-$$"
+    contains "$output" "$BATS_TEST_TMPDIR/xdg/joblet"
+    run env XDG_RUNTIME_DIR="$BATS_TEST_TMPDIR/xdg" "$runtime" state "no-such-$$"
+    contains "$output" "does not exist"
+}
+
 @test "create needs no PATH and no HOME" {
     bundle . echo well
     run --separate-stderr env -i "$runtime" --root "$root" run --bundle "$bundle" "$id"
