@@ -94,7 +94,7 @@ static void put_linux(struct jl_json_out *w)
     put_enabled(w, "selinux", false);
     put_enabled(w, "intelRdt", false);
     put_enabled(w, "memoryPolicy", false);
-    put_enabled(w, "netDevices", false);
+    put_enabled(w, "netDevices", true);
     jl_json_put_object(w, "mountExtensions");
     put_enabled(w, "idmap", true);
     jl_json_end(w);

@@ -30,6 +30,7 @@ void rt_launch_init(struct rt_launch *l)
     *l = (struct rt_launch){ .state_root_fd = -1,
                              .rootfs_fd = -1,
                              .place_fd = -1,
+                             .net_fd = -1,
                              .console_fd = -1,
                              .start_fd = -1,
                              .sync = -1,
@@ -242,6 +243,8 @@ static void undo(struct rt_launch *l, bool recorded)
 {
     struct jl_err ignored = JL_ERR_INIT;
 
+    if (l->n_netdevs > 0) /* before their namespace goes, and most kinds with it */
+        rt_net_devices_return(l);
     if (l->pid > 0) {
         os_pidfd_signal(l->pidfd, SIGKILL);
         waitpid(l->pid, NULL, 0);
@@ -286,6 +289,7 @@ void rt_launch_done(struct rt_launch *l)
     os_cgroup_free(l->cg);
     free(l->bind_fds);
     free(l->seccomp.insns);
+    rt_net_devices_done(l);
     rt_plan_clear(&l->plan);
 }
 

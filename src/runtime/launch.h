@@ -16,6 +16,7 @@
 #include "runtime/state.h"
 
 struct jl_err;
+struct rt_netdev; /* step_netdev.c */
 
 struct rt_launch {
     const struct rt_spec *spec;
@@ -44,7 +45,10 @@ struct rt_launch {
     struct os_seccomp_prog seccomp;
     pid_t pid;
     int pidfd;
-    int tty_master; /* foreground terminal */
+    int tty_master;            /* foreground terminal */
+    struct rt_netdev *netdevs; /* that are in the container's namespace by now; own */
+    size_t n_netdevs;
+    int net_fd;     /* that namespace, while devices may have to come back */
     bool executed;  /* RT_MSG_EXEC has come */
     int interrupts; /* signalfd of what ends the making; -1: nothing does */
     int ended_by;   /* the signal that ended the making, or the child while it was made; or 0 */

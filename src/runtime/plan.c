@@ -25,6 +25,7 @@ static const struct {
     [RT_OP_CLONE] = { "clone", RT_BEFORE },
     [RT_OP_IDMAP_WRITE] = { "idmap-write", RT_PARENT },
     [RT_OP_BIND_IDMAP] = { "bind-idmap", RT_PARENT },
+    [RT_OP_NET_DEVICES] = { "net-devices", RT_PARENT },
     [RT_OP_OOM_SCORE] = { "oom-score", RT_PARENT },
     [RT_OP_PID_RECORD] = { "pid-record", RT_PARENT },
     [RT_OP_MAPPED] = { "mapped", RT_PARENT },
@@ -134,6 +135,12 @@ static bool needs_map(const struct rt_spec *s)
     return s->ns_new & os_ns_flag(OS_NS_USER);
 }
 
+/* Whether the child has to wait for what its parent does right after the clone. */
+static bool needs_parent(const struct rt_spec *s)
+{
+    return needs_map(s) || s->oci->linux->n_net_devices > 0;
+}
+
 static void put_sources(struct builder *b, const struct rt_spec *s, enum rt_op rootfs,
                         enum rt_op bind)
 {
@@ -176,7 +183,9 @@ static void put_parent(struct builder *b, const struct rt_spec *s, const struct 
     if (s->has_process && s->oci->process->has_oom_score_adj)
         put(b, RT_OP_OOM_SCORE, 0);
     put(b, RT_OP_PID_RECORD, 0);
-    if (needs_map(s))
+    if (s->oci->linux->n_net_devices > 0)
+        put(b, RT_OP_NET_DEVICES, 0);
+    if (needs_parent(s))
         put(b, RT_OP_MAPPED, 0);
     if (has_runtime_hooks(s->oci->hooks))
         put(b, RT_OP_HOOKS_RUNTIME, 0);
@@ -221,7 +230,7 @@ static void put_child(struct builder *b, const struct rt_spec *s, const struct r
         /* the parent has to join pid and user namespaces before it makes the child */
         if (s->ns_path[ns] && ns != OS_NS_PID && ns != OS_NS_USER)
             put(b, RT_OP_NS_JOIN, (size_t) ns);
-    if (needs_map(s))
+    if (needs_parent(s))
         put(b, RT_OP_MAP_WAIT, 0);
     if (s->ns_new & (os_ns_flag(OS_NS_TIME) | os_ns_flag(OS_NS_CGROUP)))
         put(b, RT_OP_NS_UNSHARE, 0);
@@ -324,6 +333,10 @@ static void print_details(struct jl_buf *out, const struct rt_step *st, const st
         break;
     case RT_OP_NS_UNSHARE:
         print_namespaces(out, s->ns_new & (os_ns_flag(OS_NS_TIME) | os_ns_flag(OS_NS_CGROUP)));
+        break;
+    case RT_OP_NET_DEVICES:
+        for (size_t i = 0; i < l->n_net_devices; i++)
+            jl_buf_printf(out, " %s", l->net_devices[i].key);
         break;
     case RT_OP_MOUNT:
         print_mount(out, &s->mounts[st->i]);

@@ -3,7 +3,7 @@
  * Pure data: nothing here makes a system call, so plans can be printed and tested anywhere.
  *
  * Each side carries its steps out in the order of the list. Where one side has to wait for the
- * other is a step as well; the pairs are mapped (parent) -> map-wait (child) and
+ * other is a step as well; the pairs are mapped (parent) -> map-wait (child; id maps and network devices) and
  * hooks-ask (child) -> hooks-runtime (parent) -> hooks-ask returns.
  */
 #pragma once
@@ -33,6 +33,7 @@ enum rt_op {
     /* the parent, beside the child */
     RT_OP_IDMAP_WRITE,
     RT_OP_BIND_IDMAP,
+    RT_OP_NET_DEVICES,
     RT_OP_OOM_SCORE,
     RT_OP_PID_RECORD,
     RT_OP_MAPPED,

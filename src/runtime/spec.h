@@ -98,6 +98,7 @@ int rt_spec_check_resources(struct rt_spec *s, struct jl_err *e);
 int rt_spec_check_rare(const struct oci_resources *res, struct os_cgroup_limits *l,
                        struct jl_err *e);
 int rt_spec_check_limit_annotations(struct rt_spec *s, struct jl_err *e);
+int rt_spec_check_net_devices(const struct rt_spec *s, struct jl_err *e);
 int rt_spec_check_sysctl(const struct rt_spec *s, struct jl_err *e);
 int rt_idmaps_copy(struct oci_id_mapping *const *from, size_t n, const char *where,
                    struct os_idmap **ret, struct jl_err *e);

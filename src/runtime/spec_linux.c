@@ -171,9 +171,7 @@ static int refuse_unbuilt(const struct oci_linux *l, struct jl_err *e)
 {
     const char *what = NULL;
 
-    if (l->n_net_devices > 0)
-        what = "netDevices";
-    else if (l->intel_rdt)
+    if (l->intel_rdt)
         what = "intelRdt";
     else if (l->memory_policy)
         what = "memoryPolicy";
@@ -225,6 +223,8 @@ int rt_spec_check_linux(struct rt_spec *s, struct jl_err *e)
         r = check_path_list(l->masked_paths, l->n_masked_paths, "maskedPaths", e);
     if (r == 0)
         r = check_path_list(l->readonly_paths, l->n_readonly_paths, "readonlyPaths", e);
+    if (r == 0)
+        r = rt_spec_check_net_devices(s, e);
     if (r == 0)
         r = refuse_unbuilt(l, e);
     take_propagation(s, l->rootfs_propagation);

@@ -22,6 +22,7 @@ static const rt_step_fn fns[RT_OP_N] = {
     [RT_OP_CLONE] = rt_step_clone,
     [RT_OP_IDMAP_WRITE] = rt_step_idmap_write,
     [RT_OP_BIND_IDMAP] = rt_step_bind_idmap,
+    [RT_OP_NET_DEVICES] = rt_step_net_devices,
     [RT_OP_OOM_SCORE] = rt_step_oom_score,
     [RT_OP_PID_RECORD] = rt_step_pid_record,
     [RT_OP_MAPPED] = rt_step_mapped,

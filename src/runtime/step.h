@@ -34,6 +34,9 @@ int rt_step_bind_idmap(struct rt_launch *l, size_t i, struct jl_err *e);
 /* step_parent.c: the clone, and the parent beside the child */
 int rt_step_clone(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_idmap_write(struct rt_launch *l, size_t i, struct jl_err *e);
+int rt_step_net_devices(struct rt_launch *l, size_t i, struct jl_err *e);
+void rt_net_devices_return(struct rt_launch *l); /* the container could not be made */
+void rt_net_devices_done(struct rt_launch *l);   /* forgets them */
 int rt_step_oom_score(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_pid_record(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_mapped(struct rt_launch *l, size_t i, struct jl_err *e);

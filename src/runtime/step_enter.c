@@ -66,6 +66,8 @@ int rt_step_map_wait(struct rt_launch *l, size_t i, struct jl_err *e)
     (void) i;
     if (r != RT_MSG_MAPPED)
         _exit(RT_EXIT_SETUP); /* the parent failed or died; nobody is left to be told */
+    if (!(l->spec->ns_new & os_ns_flag(OS_NS_USER)))
+        return 0; /* waited for network devices alone */
     /* While we still are who we were: the container's root may not walk to root.path. */
     if (l->spec->oci->hooks && l->spec->oci->hooks->n_create_container > 0 &&
         rt_place_open(l, e) < 0)

@@ -203,6 +203,10 @@ static int refuse_changes(const struct rt_spec *s, enum os_ns ns, struct jl_err 
         what = "hostname";
     else if (ns == OS_NS_UTS && s->oci->domainname && *s->oci->domainname)
         what = "domainname";
+    else if (ns == OS_NS_NET && cfg->n_net_devices > 0)
+        return jl_refuse(e, EINVAL,
+                         "linux.netDevices: '%s' is the network namespace that they are in already",
+                         s->ns_path[ns]);
     for (size_t k = 0; k < cfg->n_sysctl && !what; k++) {
         char path[512];
         enum os_ns needs;

@@ -18,7 +18,7 @@ enum rt_msg_type {
     RT_MSG_TTY,        /* child: the terminal's master comes with this message */
     RT_MSG_EXEC,       /* child: executes the program next */
     RT_MSG_ERROR,      /* child: it failed; err says how */
-    RT_MSG_MAPPED,     /* parent: id maps and idmapped mounts are in place */
+    RT_MSG_MAPPED,     /* parent: id maps, idmapped mounts and network devices are in place */
     RT_MSG_HOOKS_DONE, /* parent: the hooks have run */
     RT_MSG_GO,         /* parent, or `start`: execute the program */
 };

@@ -207,9 +207,8 @@ refused() {
     local filter
     for filter in '.linux.intelRdt = {closID: "x"}' '.linux.personality = {domain: "LINUX32"}' \
         '.process.scheduler = {policy: "SCHED_BATCH"}' '.process.ioPriority = {class: "IOPRIO_CLASS_IDLE", priority: 0}' \
-        '.linux.netDevices = {"eth7": {}}' '.linux.mountLabel = "x_t"' '.process.execCPUAffinity = {initial: "0"}' \
-        '.linux.memoryPolicy = {mode: "MPOL_BIND", nodes: "0"}' \
-        '.linux.resources.rdma = {"mlx5_1": {hcaHandles: 3}}' '.linux.resources.network = {classID: 7}'; do
+        '.linux.mountLabel = "x_t"' '.process.execCPUAffinity = {initial: "0"}' \
+        '.linux.memoryPolicy = {mode: "MPOL_BIND", nodes: "0"}'; do
         bundle "$filter" true
         refused "$(sed 's/^\.\([A-Za-z.]*\).*/\1/' <<<"$filter")"
     done

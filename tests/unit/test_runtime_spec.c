@@ -371,13 +371,29 @@ static void hooks_need_absolute_paths_and_sane_timeouts(void **state)
            "hooks.prestart[0].timeout");
 }
 
+static void network_devices_need_a_namespace_and_good_names(void **state)
+{
+    (void) state;
+#define NETDEV(d) CONFIG("", "", NS ",{\"type\":\"network\"}", ",\"netDevices\":{" d "}")
+    accept(NETDEV("\"eth0\":{},\"eth1\":{\"name\":\"x%d\"},\"eth2\":{\"name\":\"x%d\"}"));
+    accept(NETDEV("\"a23456789012345\":{\"name\":\"\"}"));
+    refuse(CONFIG("", "", NS, ",\"netDevices\":{\"eth0\":{}}"), "needs a network namespace");
+    refuse(NETDEV("\"a234567890123456\":{}"), "no name of a network device");
+    refuse(NETDEV("\"eth%d\":{}"), "no name of a network device");
+    refuse(NETDEV("\"eth0\":{\"name\":\"x%dy\"}"), "linux.netDevices.eth0.name");
+    refuse(NETDEV("\"eth0\":{\"name\":\"x%s\"}"), "linux.netDevices.eth0.name");
+    refuse(NETDEV("\"eth0\":{\"name\":\"%d\"}"), "linux.netDevices.eth0.name");
+    refuse(NETDEV("\"eth0\":{\"name\":\"a/b\"}"), "linux.netDevices.eth0.name");
+    refuse(NETDEV("\"eth0\":{\"name\":\"..\"}"), "linux.netDevices.eth0.name");
+    refuse(NETDEV("\"eth0\":{\"name\":\"x\"},\"eth1\":{\"name\":\"x\"}"), "that of 'eth0' as well");
+}
+
 static void what_is_not_built_is_refused(void **state)
 {
     (void) state;
     refuse(CONFIG("", "", NS, ",\"personality\":{\"domain\":\"LINUX\"}"), "linux.personality");
     refuse(CONFIG("", "", NS, ",\"intelRdt\":{}"), "linux.intelRdt");
     refuse(CONFIG("", "", NS, ",\"mountLabel\":\"x\""), "linux.mountLabel");
-    refuse(CONFIG("", "", NS, ",\"netDevices\":{\"eth0\":{}}"), "linux.netDevices");
     refuse(CONFIG("", "", NS, ",\"memoryPolicy\":{\"mode\":\"MPOL_BIND\"}"), "linux.memoryPolicy");
     refuse(CONFIG("", "", NS,
                   ",\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"listenerPath\":\"/x\"}"),
@@ -411,5 +427,6 @@ UNIT_MAIN(cmocka_unit_test(a_small_configuration_is_enough),
           cmocka_unit_test(devices_are_denied_first_and_the_usual_ones_allowed_last),
           cmocka_unit_test(hostname_needs_a_namespace_and_fits),
           cmocka_unit_test(hooks_need_absolute_paths_and_sane_timeouts),
+          cmocka_unit_test(network_devices_need_a_namespace_and_good_names),
           cmocka_unit_test(what_is_not_built_is_refused),
           cmocka_unit_test(rootfs_id_maps_need_a_user_namespace))
