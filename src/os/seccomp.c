@@ -1,64 +1,53 @@
-/* seccomp.c - see seccomp.h. */
+/* seccomp.c - see seccomp.h: the rules of a filter while it is made, and its loading. */
 #include "os/seccomp.h"
 
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "os/seccomp_internal.h"
 
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5) /* Linux 5.19 */
 #endif
 
-struct os_seccomp {
-    scmp_filter_ctx ctx;
-    uint32_t fallback; /* as libseccomp has it */
-    uint32_t flags;
+static const struct {
+    const char *word;
+    uint32_t flag;
+} flag_table[] = {
+    { "SECCOMP_FILTER_FLAG_TSYNC", SECCOMP_FILTER_FLAG_TSYNC },
+    { "SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG },
+    { "SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW },
+    { "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV },
 };
 
-static uint32_t action_of(struct os_seccomp_action a)
+static uint32_t ret_of(struct os_seccomp_action a)
 {
     switch (a.act) {
     case OS_SC_KILL_THREAD:
-        return SCMP_ACT_KILL_THREAD;
+        return SECCOMP_RET_KILL_THREAD;
     case OS_SC_KILL_PROCESS:
-        return SCMP_ACT_KILL_PROCESS;
+        return SECCOMP_RET_KILL_PROCESS;
     case OS_SC_TRAP:
-        return SCMP_ACT_TRAP;
+        return SECCOMP_RET_TRAP;
     case OS_SC_ERRNO:
-        return SCMP_ACT_ERRNO(a.value);
+        return SECCOMP_RET_ERRNO | (a.value & SECCOMP_RET_DATA);
+    case OS_SC_NOTIFY:
+        return SECCOMP_RET_USER_NOTIF;
     case OS_SC_TRACE:
-        return SCMP_ACT_TRACE(a.value);
+        return SECCOMP_RET_TRACE | (a.value & SECCOMP_RET_DATA);
     case OS_SC_ALLOW:
-        return SCMP_ACT_ALLOW;
+        return SECCOMP_RET_ALLOW;
     case OS_SC_LOG:
-        return SCMP_ACT_LOG;
+        return SECCOMP_RET_LOG;
     }
-    return SCMP_ACT_KILL_PROCESS;
-}
-
-static enum scmp_compare op_of(enum os_seccomp_op op)
-{
-    static const enum scmp_compare ops[] = {
-        [OS_SC_NE] = SCMP_CMP_NE,
-        [OS_SC_LT] = SCMP_CMP_LT,
-        [OS_SC_LE] = SCMP_CMP_LE,
-        [OS_SC_EQ] = SCMP_CMP_EQ,
-        [OS_SC_GE] = SCMP_CMP_GE,
-        [OS_SC_GT] = SCMP_CMP_GT,
-        [OS_SC_MASKED_EQ] = SCMP_CMP_MASKED_EQ,
-    };
-
-    return ops[op];
+    return SECCOMP_RET_KILL_PROCESS;
 }
 
 int os_seccomp_new(struct os_seccomp_action fallback, struct os_seccomp **ret, struct jl_err *e)
@@ -67,17 +56,9 @@ int os_seccomp_new(struct os_seccomp_action fallback, struct os_seccomp **ret, s
 
     if (!s)
         return jl_fail(e, ENOMEM, "make a seccomp filter");
-    s->fallback = action_of(fallback);
-    s->ctx = seccomp_init(s->fallback);
-    if (!s->ctx) {
-        free(s);
-        return jl_refuse(e, EINVAL, "libseccomp does not take the default action");
-    }
-    /* libseccomp would otherwise set no_new_privs on load; we never load through it, but the
-     * attribute also goes into what is exported for other tools. */
-    seccomp_attr_set(s->ctx, SCMP_FLTATR_CTL_NNP, 0);
-    /* A tree instead of a chain: rules near the end of a profile cost as little as the first. */
-    seccomp_attr_set(s->ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
+    s->fallback = ret_of(fallback);
+    s->notifies = fallback.act == OS_SC_NOTIFY;
+    s->archs = 1;
     *ret = s;
     return 0;
 }
@@ -86,117 +67,134 @@ void os_seccomp_free(struct os_seccomp *s)
 {
     if (!s)
         return;
-    seccomp_release(s->ctx);
+    free(s->rules);
+    free(s->args);
     free(s);
 }
 
-int os_seccomp_add_arch(struct os_seccomp *s, const char *arch, struct jl_err *e)
+int os_seccomp_add_arch(struct os_seccomp *s, const char *arch)
 {
-    char name[32];
-    uint32_t token;
-    size_t i;
-    int r;
-
-    if (strncmp(arch, "SCMP_ARCH_", 10) != 0)
-        return jl_refuse(e, EINVAL, "'%s' is not a seccomp architecture (SCMP_ARCH_...)", arch);
-    for (i = 0; arch[10 + i] != '\0' && i < sizeof name - 1; i++) {
-        char c = arch[10 + i];
-
-        name[i] = (char) (c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-    }
-    name[i] = '\0';
-    token = seccomp_arch_resolve_name(name);
-    if (token == 0)
-        return jl_refuse(e, EINVAL, "libseccomp does not know the architecture '%s'", arch);
-    r = seccomp_arch_add(s->ctx, token);
-    if (r < 0 && r != -EEXIST)
-        return jl_fail(e, -r, "add the architecture '%s' to the seccomp filter", arch);
-    return 0;
-}
-
-int os_seccomp_add_flag(struct os_seccomp *s, const char *flag, struct jl_err *e)
-{
-    static const struct {
-        const char *name;
-        uint32_t flag;
-    } table[] = {
-        { "SECCOMP_FILTER_FLAG_TSYNC", SECCOMP_FILTER_FLAG_TSYNC },
-        { "SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG },
-        { "SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW },
-        { "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV },
-    };
-
-    for (size_t i = 0; i < JL_COUNT(table); i++)
-        if (strcmp(table[i].name, flag) == 0) {
-            s->flags |= table[i].flag;
+    for (unsigned i = 0; i < sc_n_archs; i++)
+        if (strcmp(sc_archs[i].word, arch) == 0) {
+            s->archs |= 1u << i;
             return 0;
         }
-    return jl_refuse(e, EINVAL, "'%s' is not a seccomp filter flag", flag);
+    return sc_is_arch_word(arch) ? 1 : -EINVAL;
+}
+
+int os_seccomp_add_flag(struct os_seccomp *s, const char *flag)
+{
+    for (size_t i = 0; i < JL_COUNT(flag_table); i++)
+        if (strcmp(flag_table[i].word, flag) == 0) {
+            s->flags |= flag_table[i].flag;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+/* Room for `more` items of `width` bytes. */
+static bool reserve(void **items, size_t n, size_t more, size_t *size, size_t width)
+{
+    size_t want = *size ? *size : 64;
+    void *bigger;
+
+    if (n + more <= *size)
+        return true;
+    while (want < n + more)
+        want *= 2;
+    bigger = reallocarray(*items, want, width);
+    if (!bigger)
+        return false;
+    *items = bigger;
+    *size = want;
+    return true;
 }
 
 int os_seccomp_add_rule(struct os_seccomp *s, const char *syscall, struct os_seccomp_action action,
                         const struct os_seccomp_arg *args, size_t n_args, struct jl_err *e)
 {
-    struct scmp_arg_cmp cmp[6];
-    int nr = seccomp_syscall_resolve_name(syscall);
-    uint32_t act = action_of(action);
-    int r;
+    int row = sc_find(syscall);
 
-    if (nr == __NR_SCMP_ERROR)
+    if (row < 0)
         return 1;
-    if (act == s->fallback)
-        return 0; /* libseccomp refuses such rules; they change nothing */
-    if (n_args > JL_COUNT(cmp))
-        return jl_refuse(e, EINVAL, "rule for '%s' has %zu conditions, at most 6 are possible",
-                         syscall, n_args);
-    for (size_t i = 0; i < n_args; i++) {
-        if (args[i].index > 5)
-            return jl_refuse(e, EINVAL, "rule for '%s': argument %u, allowed are 0 to 5", syscall,
-                             args[i].index);
-        cmp[i] = (struct scmp_arg_cmp){ .arg = args[i].index,
-                                        .op = op_of(args[i].op),
-                                        .datum_a = args[i].value,
-                                        .datum_b = args[i].value2 };
-    }
-    r = seccomp_rule_add_array(s->ctx, act, nr, (unsigned) n_args, cmp);
-    if (r < 0 && r != -EEXIST)
-        return jl_fail(e, -r, "add the seccomp rule for '%s'", syscall);
+    if (!reserve((void **) &s->rules, s->n_rules, 1, &s->rules_size, sizeof *s->rules) ||
+        !reserve((void **) &s->args, s->n_args, n_args, &s->args_size, sizeof *s->args))
+        return jl_fail(e, ENOMEM, "add the seccomp rule for '%s'", syscall);
+    s->rules[s->n_rules++] = (struct sc_rule){
+        .row = row,
+        .ret = ret_of(action),
+        .first_arg = (uint32_t) s->n_args,
+        .n_args = (uint32_t) n_args,
+    };
+    if (n_args > 0)
+        memcpy(s->args + s->n_args, args, n_args * sizeof *args);
+    s->n_args += n_args;
+    s->notifies = s->notifies || action.act == OS_SC_NOTIFY;
     return 0;
 }
 
-int os_seccomp_build(struct os_seccomp *s, struct os_seccomp_prog *ret, struct jl_err *e)
+bool os_seccomp_lets_through(const struct os_seccomp *s, const char *syscall)
 {
-    _close_ int fd = memfd_create("seccomp", MFD_CLOEXEC);
-    _free_ struct sock_filter *insns = NULL;
-    struct stat st;
-    int r;
+    int row = sc_find(syscall);
+    bool through = sc_strictness(s->fallback) >= sc_strictness(SECCOMP_RET_LOG);
 
-    if (fd < 0)
-        return jl_fail_sys(e, "memfd_create", NULL, "build the seccomp filter");
-    r = seccomp_export_bpf(s->ctx, fd);
-    if (r < 0)
-        return jl_fail(e, -r, "build the seccomp filter");
-    if (fstat(fd, &st) < 0)
-        return jl_fail_sys(e, "fstat", NULL, "build the seccomp filter");
-    if (st.st_size / (off_t) sizeof *insns > BPF_MAXINSNS)
-        return jl_refuse(e, E2BIG, "the seccomp filter has %lld instructions, the kernel takes %d",
-                         (long long) (st.st_size / (off_t) sizeof *insns), BPF_MAXINSNS);
-    insns = malloc((size_t) st.st_size);
-    if (!insns)
-        return jl_fail(e, ENOMEM, "build the seccomp filter");
-    if (pread(fd, insns, (size_t) st.st_size, 0) != st.st_size)
-        return jl_fail_sys(e, "pread", NULL, "build the seccomp filter");
-    ret->len = (uint16_t) ((size_t) st.st_size / sizeof *insns);
-    ret->flags = s->flags;
-    ret->insns = jl_take_ptr(insns);
-    return 0;
+    for (size_t i = 0; i < s->n_rules; i++) {
+        if (s->rules[i].row != row)
+            continue;
+        if (sc_strictness(s->rules[i].ret) < sc_strictness(SECCOMP_RET_LOG))
+            return false;
+        through = through || s->rules[i].n_args == 0;
+    }
+    return through;
 }
 
-int os_seccomp_load(const struct os_seccomp_prog *prog, struct jl_err *e)
+int os_seccomp_load(const struct os_seccomp_prog *prog, int *ret_listener, struct jl_err *e)
 {
     struct sock_fprog fprog = { .len = prog->len, .filter = prog->insns };
+    uint32_t flags = prog->flags;
+    long r;
 
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, prog->flags, &fprog) != 0)
-        return jl_fail_sys(e, "seccomp", NULL, "load the seccomp filter");
+    *ret_listener = -1;
+    if (prog->notifies) {
+        flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+        /* With a listener as result the other thread's id can't be one, says seccomp(2). */
+        if (flags & SECCOMP_FILTER_FLAG_TSYNC)
+            flags |= SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
+    } else {
+        flags &= ~SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV; /* EINVAL without a listener */
+    }
+    r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &fprog);
+    if (r < 0) {
+        int code = errno;
+
+        jl_fail_sys(e, "seccomp", NULL, "load the seccomp filter");
+        if (code == EINVAL && flags != 0)
+            jl_hint(e, "this kernel may lack one of linux.seccomp.flags or SCMP_ACT_NOTIFY");
+        if (code == EBUSY)
+            jl_hint(e, "a filter with a listener is loaded already; a process can have one");
+        return -code;
+    }
+    if (prog->notifies)
+        *ret_listener = (int) r;
     return 0;
+}
+
+const char *os_seccomp_arch_word(unsigned i)
+{
+    return i < sc_n_archs ? sc_archs[i].word : NULL;
+}
+
+const char *os_seccomp_flag_word(unsigned i)
+{
+    return i < JL_COUNT(flag_table) ? flag_table[i].word : NULL;
+}
+
+/* A known flag comes as far as the missing program (EFAULT), an unknown one does not (EINVAL). */
+bool os_seccomp_kernel_has_flag(unsigned i)
+{
+    uint32_t flags = flag_table[i].flag;
+
+    if (flags == SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
+        flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, NULL) < 0 && errno == EFAULT;
 }

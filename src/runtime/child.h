@@ -37,6 +37,7 @@ void rt_signals_reset(void);
 struct rt_become {
     const struct rt_process *process;
     const struct os_seccomp_prog *seccomp; /* NULL: none */
+    int sync;                              /* for the filter's listener; borrowed */
     unsigned preserve_fds;
     bool skip_rlimits; /* the parent sets them */
     char *program;     /* out: resolved by rt_become_user; own */
@@ -58,9 +59,6 @@ int rt_rlimits_of(pid_t pid, const struct rt_process *p, struct jl_err *e);
 
 /* Writes oom_score_adj of a process that cannot have been replaced (our child). */
 int rt_oom_score_write(pid_t pid, int score, struct jl_err *e);
-
-/* Builds the filter of a profile; ret->insns is the caller's. */
-int rt_seccomp_build(const struct oci_seccomp *c, struct os_seccomp_prog *ret, struct jl_err *e);
 
 /* Connects to a unix stream socket of any path length. */
 int rt_unix_connect(const char *path, int *ret_fd, struct jl_err *e);

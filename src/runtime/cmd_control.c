@@ -18,6 +18,7 @@
 #include "runtime/cmd.h"
 #include "runtime/hooks.h"
 #include "runtime/launch.h"
+#include "runtime/listener.h"
 #include "runtime/state.h"
 #include "runtime/sync.h"
 
@@ -115,10 +116,20 @@ static int go(int sock, const struct rt_state *s, struct jl_err *e)
     if (r < 0)
         return jl_fail(e, -r, "start container '%s'", id);
     for (;;) {
+        int fd = -1;
+
         r = wait_answer(sock, s, e);
         if (r < 0)
             return r;
-        r = rt_sync_recv(sock, NULL, &theirs);
+        r = rt_sync_recv(sock, &fd, &theirs);
+        if (r == RT_MSG_LISTENER) {
+            r = rt_listener_send_recorded(s, fd, e);
+            if (r < 0)
+                return r; /* the process ends when our end of the socket closes */
+            rt_sync_send(sock, RT_MSG_GO, -1);
+            continue;
+        }
+        jl_close(fd);
         if (r == RT_MSG_EXEC)
             executed = true;
         else if (r == RT_MSG_ERROR) {

@@ -211,10 +211,12 @@ static int prepare(const struct rt_ctx *ctx, const struct asking *a, struct rt_e
             x->ns |= os_ns_flag((enum os_ns) ns);
     if (a->console_socket)
         r = rt_unix_connect(a->console_socket, &x->l.console_fd, e);
+    if (r < 0)
+        return jl_wrap(e, "the console socket");
     if (r == 0)
         r = open_cgroup(x, a->cgroup, e);
-    if (r == 0 && spec->oci->linux->seccomp)
-        r = rt_seccomp_build(spec->oci->linux->seccomp, &x->l.seccomp, e);
+    if (r == 0 && spec->seccomp)
+        r = os_seccomp_build(spec->seccomp, &x->l.seccomp, e);
     return r;
 }
 

@@ -10,6 +10,7 @@
 #include "os/caps.h"
 #include "os/cgroup.h"
 #include "os/ns.h"
+#include "os/seccomp.h"
 #include "runtime/cmd.h"
 #include "runtime/mountopt.h"
 #include "runtime/spec.h"
@@ -50,29 +51,30 @@ static void put_seccomp(struct jl_json_out *w)
     static const char *const actions[] = { "SCMP_ACT_ALLOW",       "SCMP_ACT_ERRNO",
                                            "SCMP_ACT_KILL",        "SCMP_ACT_KILL_PROCESS",
                                            "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG",
-                                           "SCMP_ACT_TRACE",       "SCMP_ACT_TRAP" };
+                                           "SCMP_ACT_NOTIFY",      "SCMP_ACT_TRACE",
+                                           "SCMP_ACT_TRAP" };
     static const char *const operators[] = { "SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT",
                                              "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ",
                                              "SCMP_CMP_NE" };
-    static const char *const archs[] = {
-        "SCMP_ARCH_AARCH64",   "SCMP_ARCH_ARM",    "SCMP_ARCH_MIPS",     "SCMP_ARCH_MIPS64",
-        "SCMP_ARCH_MIPS64N32", "SCMP_ARCH_MIPSEL", "SCMP_ARCH_MIPSEL64", "SCMP_ARCH_MIPSEL64N32",
-        "SCMP_ARCH_PPC",       "SCMP_ARCH_PPC64",  "SCMP_ARCH_PPC64LE",  "SCMP_ARCH_RISCV64",
-        "SCMP_ARCH_S390",      "SCMP_ARCH_S390X",  "SCMP_ARCH_X32",      "SCMP_ARCH_X86",
-        "SCMP_ARCH_X86_64"
-    };
-    static const char *const flags[] = { "SECCOMP_FILTER_FLAG_LOG",
-                                         "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
-                                         "SECCOMP_FILTER_FLAG_TSYNC",
-                                         "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV" };
+    const char *word;
 
     jl_json_put_object(w, "seccomp");
     jl_json_put_bool(w, "enabled", true);
     put_list(w, "actions", actions, JL_COUNT(actions));
     put_list(w, "operators", operators, JL_COUNT(operators));
-    put_list(w, "archs", archs, JL_COUNT(archs));
-    put_list(w, "knownFlags", flags, JL_COUNT(flags));
-    put_list(w, "supportedFlags", flags, JL_COUNT(flags));
+    jl_json_put_array(w, "archs");
+    for (unsigned i = 0; (word = os_seccomp_arch_word(i)) != NULL; i++)
+        jl_json_put_str(w, NULL, word);
+    jl_json_end(w);
+    jl_json_put_array(w, "knownFlags");
+    for (unsigned i = 0; (word = os_seccomp_flag_word(i)) != NULL; i++)
+        jl_json_put_str(w, NULL, word);
+    jl_json_end(w);
+    jl_json_put_array(w, "supportedFlags");
+    for (unsigned i = 0; (word = os_seccomp_flag_word(i)) != NULL; i++)
+        if (os_seccomp_kernel_has_flag(i))
+            jl_json_put_str(w, NULL, word);
+    jl_json_end(w);
     jl_json_end(w);
 }
 

@@ -64,6 +64,7 @@ static int become(struct rt_exec *x, struct jl_err *e)
 {
     struct rt_become b = { .process = &x->process,
                            .seccomp = x->l.seccomp.insns ? &x->l.seccomp : NULL,
+                           .sync = x->l.sync,
                            .preserve_fds = x->l.preserve_fds,
                            .skip_rlimits = in_userns(x) && x->process.n_rlimits > 0 };
     struct jl_err none;
@@ -207,6 +208,7 @@ int rt_exec_start(struct rt_exec *x, struct jl_err *e)
     if (r < 0)
         return jl_fail(e, -r, "make a socket pair");
     x->l.sync = pair[0];
+    x->l.joins = true;
     r = in_userns(x) ? clone_through(x, pair[1], e) : clone_directly(x, pair[1], e);
     jl_close(pair[1]);
     if (r == 0)

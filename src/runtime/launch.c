@@ -17,6 +17,7 @@
 #include "os/pidfd.h"
 #include "os/rlimit.h"
 #include "runtime/hooks.h"
+#include "runtime/listener.h"
 #include "runtime/step.h"
 #include "runtime/sync.h"
 
@@ -135,6 +136,17 @@ static int wait_message(struct rt_launch *l, int sock, struct jl_err *e)
     return jl_refuse(e, EINTR, "ended by signal %d while the container was made", l->ended_by);
 }
 
+/* Takes own_fd. */
+static int pass_listener(struct rt_launch *l, int own_fd, struct jl_err *e)
+{
+    int r = rt_listener_send(l->state, l->joins ? RT_RUNNING : RT_CREATING,
+                             l->spec->oci->linux->seccomp, l->pid, own_fd, e);
+
+    if (r == 0)
+        r = rt_sync_send(l->sync, RT_MSG_GO, -1);
+    return r < 0 && e->code == 0 ? jl_fail(e, -r, "tell the child to go on") : r;
+}
+
 int rt_launch_expect(struct rt_launch *l, unsigned type, struct jl_err *e)
 {
     for (;;) {
@@ -157,6 +169,11 @@ int rt_launch_expect(struct rt_launch *l, unsigned type, struct jl_err *e)
         if (got == RT_MSG_TTY) {
             jl_close(l->tty_master);
             l->tty_master = fd;
+            continue;
+        }
+        if (got == RT_MSG_LISTENER) {
+            if (pass_listener(l, fd, e) < 0)
+                return -e->code;
             continue;
         }
         jl_close(fd);

@@ -49,6 +49,7 @@ struct rt_launch {
     struct rt_netdev *netdevs; /* that are in the container's namespace by now; own */
     size_t n_netdevs;
     int net_fd;     /* that namespace, while devices may have to come back */
+    bool joins;     /* exec: a further process of a container that runs */
     bool executed;  /* RT_MSG_EXEC has come */
     int interrupts; /* signalfd of what ends the making; -1: nothing does */
     int ended_by;   /* the signal that ended the making, or the child while it was made; or 0 */

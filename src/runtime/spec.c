@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "os/rlimit.h"
+#include "os/seccomp.h"
 
 #define HOSTNAME_MAX 64 /* uts(7) */
 #define CONFIG_MAX ((size_t) 8 << 20)
@@ -352,6 +353,7 @@ void rt_spec_free(struct rt_spec *s)
     free(s->uids);
     free(s->gids);
     rt_limits_clear(&s->limits);
+    os_seccomp_free(s->seccomp);
     jl_strv_clear(&s->warnings);
     oci_spec_free(s->oci);
     free(s->text);

@@ -17,6 +17,7 @@
 #include "runtime/mountopt.h"
 
 struct jl_err;
+struct os_seccomp;
 
 #define RT_SPEC_VERSION "1.3.0" /* of the runtime specification */
 #define RT_RLIMITS_MAX 16       /* as many as there are kinds */
@@ -63,6 +64,7 @@ struct rt_spec {
     bool wants_limits; /* any but the device rules */
     struct rt_process process;
     bool has_process;
+    struct os_seccomp *seccomp; /* the rules, for os_seccomp_build; NULL: no filter; own */
     struct jl_strv warnings;
 };
 
@@ -93,6 +95,7 @@ int rt_process_check(const struct oci_process *oci, const char *where, struct rt
 
 /* Parts of rt_spec_from_text, each in a file of its own. */
 int rt_spec_check_linux(struct rt_spec *s, struct jl_err *e);
+int rt_spec_check_seccomp(struct rt_spec *s, struct jl_err *e);
 int rt_spec_check_mounts(struct rt_spec *s, struct jl_err *e);
 int rt_spec_check_resources(struct rt_spec *s, struct jl_err *e);
 int rt_spec_check_rare(const struct oci_resources *res, struct os_cgroup_limits *l,

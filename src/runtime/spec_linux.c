@@ -1,4 +1,4 @@
-/* spec_linux.c - namespaces, id maps, devices, seccomp, sysctl: the checks of `linux`. */
+/* spec_linux.c - namespaces, id maps, devices, sysctl: the checks of `linux`. */
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -132,33 +132,6 @@ static int check_devices(const struct oci_linux *l, struct jl_err *e)
     return 0;
 }
 
-static int check_seccomp(const struct oci_seccomp *c, struct jl_err *e)
-{
-    if (!c)
-        return 0;
-    if (c->listener_path && *c->listener_path)
-        return jl_refuse(e, ENOTSUP, "linux.seccomp.listenerPath is not supported yet");
-    if (strcmp(c->default_action, "SCMP_ACT_NOTIFY") == 0)
-        return jl_refuse(e, ENOTSUP,
-                         "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY is not possible");
-    for (size_t i = 0; i < c->n_syscalls; i++) {
-        if (strcmp(c->syscalls[i]->action, "SCMP_ACT_NOTIFY") == 0)
-            return jl_refuse(e, ENOTSUP,
-                             "linux.seccomp.syscalls[%zu].action: SCMP_ACT_NOTIFY is not supported "
-                             "yet",
-                             i);
-        if (c->syscalls[i]->n_names == 0)
-            return jl_refuse(e, EINVAL, "linux.seccomp.syscalls[%zu].names: is empty", i);
-        for (size_t j = 0; j < c->syscalls[i]->n_args; j++)
-            if (c->syscalls[i]->args[j]->index > 5)
-                return jl_refuse(e, ERANGE,
-                                 "linux.seccomp.syscalls[%zu].args[%zu].index: %u, allowed are 0 "
-                                 "to 5",
-                                 i, j, c->syscalls[i]->args[j]->index);
-    }
-    return 0;
-}
-
 static int check_path_list(char *const *paths, size_t n, const char *name, struct jl_err *e)
 {
     for (size_t i = 0; i < n; i++)
@@ -218,7 +191,7 @@ int rt_spec_check_linux(struct rt_spec *s, struct jl_err *e)
     if (r == 0)
         r = check_devices(l, e);
     if (r == 0)
-        r = check_seccomp(l->seccomp, e);
+        r = rt_spec_check_seccomp(s, e);
     if (r == 0)
         r = check_path_list(l->masked_paths, l->n_masked_paths, "maskedPaths", e);
     if (r == 0)

@@ -488,37 +488,49 @@ enum rt_status rt_state_status(const struct rt_state *s, const struct os_cgroup_
     return frozen ? RT_PAUSED : RT_RUNNING;
 }
 
+static void put_state(struct jl_json_out *w, const struct rt_state *s, enum rt_status status,
+                      bool extended)
+{
+    char owner[16];
+
+    jl_json_put_str(w, "ociVersion", s->oci_version ? s->oci_version : "1.0.0");
+    jl_json_put_str(w, "id", s->id);
+    jl_json_put_str(w, "status", rt_status_name(status));
+    if (status != RT_STOPPED && s->pid > 0)
+        jl_json_put_i64(w, "pid", s->pid);
+    else if (extended)
+        jl_json_put_i64(w, "pid", 0);
+    jl_json_put_str(w, "bundle", s->bundle ? s->bundle : "");
+    if (extended) {
+        jl_json_put_str(w, "rootfs", s->rootfs ? s->rootfs : "");
+        jl_json_put_str(w, "created", s->created ? s->created : "");
+        snprintf(owner, sizeof owner, s->owner == 0 ? "root" : "#%u", s->owner);
+        jl_json_put_str(w, "owner", owner);
+        if (s->cgroup)
+            jl_json_put_str(w, "cgroup", s->cgroup);
+    }
+    if (s->n_annotations > 0) {
+        jl_json_put_object(w, "annotations");
+        for (size_t i = 0; i < s->n_annotations; i++)
+            jl_json_put_str(w, s->annotations[i].key, s->annotations[i].value);
+        jl_json_end(w);
+    }
+}
+
+void rt_state_put(struct jl_json_out *w, const struct rt_state *s, enum rt_status status)
+{
+    put_state(w, s, status, false);
+}
+
 int rt_state_json(const struct rt_state *s, enum rt_status status, bool extended,
                   struct jl_buf *out, struct jl_err *e)
 {
     struct jl_json_out w = JL_JSON_OUT_INIT(out, extended ? 2 : 0);
-    char owner[16];
     int r;
 
     w.replace = true;
     jl_json_put_object(&w, NULL);
-    jl_json_put_str(&w, "ociVersion", s->oci_version ? s->oci_version : "1.0.0");
-    jl_json_put_str(&w, "id", s->id);
-    jl_json_put_str(&w, "status", rt_status_name(status));
-    if (status != RT_STOPPED && s->pid > 0)
-        jl_json_put_i64(&w, "pid", s->pid);
-    else if (extended)
-        jl_json_put_i64(&w, "pid", 0);
-    jl_json_put_str(&w, "bundle", s->bundle ? s->bundle : "");
-    if (extended) {
-        jl_json_put_str(&w, "rootfs", s->rootfs ? s->rootfs : "");
-        jl_json_put_str(&w, "created", s->created ? s->created : "");
-        snprintf(owner, sizeof owner, s->owner == 0 ? "root" : "#%u", s->owner);
-        jl_json_put_str(&w, "owner", owner);
-        if (s->cgroup)
-            jl_json_put_str(&w, "cgroup", s->cgroup);
-    }
-    if (s->n_annotations > 0) {
-        jl_json_put_object(&w, "annotations");
-        for (size_t i = 0; i < s->n_annotations; i++)
-            jl_json_put_str(&w, s->annotations[i].key, s->annotations[i].value);
-        jl_json_end(&w);
-    }
+    put_state(&w, s, status, extended);
     jl_json_end(&w);
     r = jl_json_finish(&w);
     return r < 0 ? jl_fail(e, -r, "write the state of container '%s'", s->id) : 0;

@@ -116,6 +116,10 @@ struct jl_buf;
 int rt_state_json(const struct rt_state *s, enum rt_status status, bool extended,
                   struct jl_buf *out, struct jl_err *e);
 
+/* The keys of that document into an object that is open. */
+struct jl_json_out;
+void rt_state_put(struct jl_json_out *w, const struct rt_state *s, enum rt_status status);
+
 /* Removes the directory: the container is gone then. 0, or -errno with e filled. */
 int rt_state_remove(int root_fd, struct rt_state *s, struct jl_err *e);
 

@@ -55,131 +55,10 @@ int rt_step_pids_limit(struct rt_launch *l, size_t i, struct jl_err *e)
     return os_cgroup_apply(l->cg, &limits, e);
 }
 
-static int action_from_name(const char *name, bool has_errno, uint32_t errno_ret,
-                            struct os_seccomp_action *ret)
-{
-    static const struct {
-        const char *name;
-        enum os_seccomp_act act;
-    } table[] = {
-        { "SCMP_ACT_KILL", OS_SC_KILL_THREAD },
-        { "SCMP_ACT_KILL_THREAD", OS_SC_KILL_THREAD },
-        { "SCMP_ACT_KILL_PROCESS", OS_SC_KILL_PROCESS },
-        { "SCMP_ACT_TRAP", OS_SC_TRAP },
-        { "SCMP_ACT_ERRNO", OS_SC_ERRNO },
-        { "SCMP_ACT_TRACE", OS_SC_TRACE },
-        { "SCMP_ACT_ALLOW", OS_SC_ALLOW },
-        { "SCMP_ACT_LOG", OS_SC_LOG },
-    };
-
-    for (size_t i = 0; i < JL_COUNT(table); i++)
-        if (strcmp(table[i].name, name) == 0) {
-            *ret = (struct os_seccomp_action){ table[i].act, has_errno ? errno_ret : EPERM };
-            return 0;
-        }
-    return -EINVAL;
-}
-
-static struct os_seccomp_arg arg_of(const struct oci_syscall_arg *a)
-{
-    static const struct {
-        const char *name;
-        enum os_seccomp_op op;
-    } table[] = {
-        { "SCMP_CMP_NE", OS_SC_NE },
-        { "SCMP_CMP_LT", OS_SC_LT },
-        { "SCMP_CMP_LE", OS_SC_LE },
-        { "SCMP_CMP_EQ", OS_SC_EQ },
-        { "SCMP_CMP_GE", OS_SC_GE },
-        { "SCMP_CMP_GT", OS_SC_GT },
-        { "SCMP_CMP_MASKED_EQ", OS_SC_MASKED_EQ },
-    };
-    struct os_seccomp_arg arg = { .index = a->index, .value = a->value, .value2 = a->value_two };
-
-    for (size_t i = 0; i < JL_COUNT(table); i++)
-        if (strcmp(table[i].name, a->op) == 0)
-            arg.op = table[i].op;
-    return arg;
-}
-
-/*
- * libseccomp takes one condition an argument. The specification does not say what several on the
- * same one mean; runc makes a rule of each, so that any of them is enough, and profiles (docker's
- * for clone) count on that.
- */
-static int add_rules(struct os_seccomp *sc, const struct oci_syscall *call, const char *name,
-                     struct os_seccomp_action action, struct jl_err *e)
-{
-    struct os_seccomp_arg args[6];
-    unsigned seen = 0;
-    bool twice = call->n_args > 6;
-    int r;
-
-    for (size_t j = 0; j < call->n_args; j++) {
-        twice = twice || seen >> call->args[j]->index & 1;
-        seen |= 1u << call->args[j]->index;
-    }
-    if (twice) {
-        for (size_t j = 0; j < call->n_args; j++) {
-            args[0] = arg_of(call->args[j]);
-            r = os_seccomp_add_rule(sc, name, action, args, 1, e);
-            if (r < 0)
-                return r;
-        }
-        return 0;
-    }
-    for (size_t j = 0; j < call->n_args; j++)
-        args[j] = arg_of(call->args[j]);
-    return os_seccomp_add_rule(sc, name, action, args, call->n_args, e);
-}
-
-static int fill_filter(struct os_seccomp *sc, const struct oci_seccomp *c, struct jl_err *e)
-{
-    struct os_seccomp_action action;
-    int r = 0;
-
-    for (size_t i = 0; i < c->n_architectures && r == 0; i++)
-        r = os_seccomp_add_arch(sc, c->architectures[i], e);
-    for (size_t i = 0; i < c->n_flags && r == 0; i++)
-        r = os_seccomp_add_flag(sc, c->flags[i], e);
-    for (size_t i = 0; i < c->n_syscalls && r == 0; i++) {
-        const struct oci_syscall *call = c->syscalls[i];
-
-        if (action_from_name(call->action, call->has_errno_ret, call->errno_ret, &action) < 0)
-            return jl_refuse(e, EINVAL, "linux.seccomp.syscalls[%zu].action: '%s' is unknown", i,
-                             call->action);
-        for (size_t j = 0; j < call->n_names && r >= 0; j++)
-            r = add_rules(sc, call, call->names[j], action, e);
-        if (r < 0)
-            return jl_wrap(e, "linux.seccomp.syscalls[%zu]", i);
-        r = 0;
-    }
-    return r;
-}
-
-int rt_seccomp_build(const struct oci_seccomp *c, struct os_seccomp_prog *ret, struct jl_err *e)
-{
-    struct os_seccomp_action fallback;
-    struct os_seccomp *sc = NULL;
-    int r;
-
-    if (action_from_name(c->default_action, c->has_default_errno_ret, c->default_errno_ret,
-                         &fallback) < 0)
-        return jl_refuse(e, EINVAL, "linux.seccomp.defaultAction: '%s' is unknown",
-                         c->default_action);
-    r = os_seccomp_new(fallback, &sc, e);
-    if (r == 0)
-        r = fill_filter(sc, c, e);
-    if (r == 0)
-        r = os_seccomp_build(sc, ret, e);
-    os_seccomp_free(sc);
-    return r;
-}
-
 int rt_step_seccomp_build(struct rt_launch *l, size_t i, struct jl_err *e)
 {
     (void) i;
-    return rt_seccomp_build(l->spec->oci->linux->seccomp, &l->seccomp, e);
+    return os_seccomp_build(l->spec->seccomp, &l->seccomp, e);
 }
 
 /* Whether the path leads to the namespace that we are in ourselves. */
@@ -243,23 +122,23 @@ int rt_unix_connect(const char *path, int *ret_fd, struct jl_err *e)
     int len;
 
     if (sock < 0)
-        return jl_fail_sys(e, "socket", NULL, "connect to the console socket");
+        return jl_fail_sys(e, "socket", NULL, "connect to a socket");
     if (strlen(path) < sizeof addr.sun_path) {
         len = snprintf(addr.sun_path, sizeof addr.sun_path, "%s", path);
     } else {
         _free_ char *parent = slash ? strndup(path, (size_t) (slash - path) + 1) : NULL;
 
         if (!parent)
-            return jl_fail(e, ENAMETOOLONG, "console socket '%.64s...'", path);
+            return jl_fail(e, ENAMETOOLONG, "socket '%.64s...'", path);
         dir = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (dir < 0)
-            return jl_fail_sys(e, "open", parent, "connect to the console socket");
+            return jl_fail_sys(e, "open", parent, "connect to a socket");
         len = snprintf(addr.sun_path, sizeof addr.sun_path, "/proc/self/fd/%d/%s", dir, slash + 1);
     }
     if (len < 0 || (size_t) len >= sizeof addr.sun_path)
-        return jl_fail(e, ENAMETOOLONG, "console socket '%.64s...'", path);
+        return jl_fail(e, ENAMETOOLONG, "socket '%.64s...'", path);
     if (connect(sock, (struct sockaddr *) &addr, sizeof addr) < 0)
-        return jl_fail_sys(e, "connect", path, "connect to the console socket");
+        return jl_fail_sys(e, "connect", path, "connect to the socket '%s'", path);
     *ret_fd = jl_take_fd(&sock);
     return 0;
 }
@@ -267,7 +146,9 @@ int rt_unix_connect(const char *path, int *ret_fd, struct jl_err *e)
 int rt_step_console_connect(struct rt_launch *l, size_t i, struct jl_err *e)
 {
     (void) i;
-    return rt_unix_connect(l->console_socket, &l->console_fd, e);
+    if (rt_unix_connect(l->console_socket, &l->console_fd, e) < 0)
+        return jl_wrap(e, "the console socket");
+    return 0;
 }
 
 int rt_step_start_listen(struct rt_launch *l, size_t i, struct jl_err *e)

@@ -140,6 +140,23 @@ int rt_become_user(struct rt_become *b, struct jl_err *e)
     return r;
 }
 
+/* The listener goes out to the one who made us, and further before the program can run. Our copy
+ * is close-on-exec. */
+static int load_and_hand_over(const struct rt_become *b, struct jl_err *e)
+{
+    struct jl_err none;
+    int listener, r = os_seccomp_load(b->seccomp, &listener, e);
+
+    if (r < 0 || listener < 0)
+        return r;
+    r = rt_sync_send(b->sync, RT_MSG_LISTENER, listener);
+    if (r < 0)
+        return jl_fail(e, -r, "hand the seccomp listener over");
+    if (rt_sync_recv(b->sync, NULL, &none) != RT_MSG_GO)
+        _exit(RT_EXIT_SETUP); /* it could not be passed on, which our parent tells */
+    return 0;
+}
+
 static int load_filter(const struct rt_become *b, struct jl_err *e)
 {
     struct os_caps caps = b->process->caps;
@@ -149,14 +166,14 @@ static int load_filter(const struct rt_become *b, struct jl_err *e)
         return jl_fail_sys(e, "prctl", NULL, "process.noNewPrivileges");
     if (!keeps_admin(b)) {
         r = os_caps_apply(&caps, e);
-        return r == 0 && b->seccomp ? os_seccomp_load(b->seccomp, e) : r;
+        return r == 0 && b->seccomp ? load_and_hand_over(b, e) : r;
     }
     caps.permitted |= CAP_SYS_ADMIN_BIT;
     caps.effective |= CAP_SYS_ADMIN_BIT;
     caps.ambient = 0;
     r = os_caps_apply(&caps, e);
     if (r == 0)
-        r = os_seccomp_load(b->seccomp, e);
+        r = load_and_hand_over(b, e);
     return r == 0 ? os_caps_apply(&b->process->caps, e) : r;
 }
 
@@ -237,6 +254,7 @@ int rt_step_exec(struct rt_launch *l, size_t i, struct jl_err *e)
     const struct oci_hooks *h = l->spec->oci->hooks;
     struct rt_become b = { .process = &l->spec->process,
                            .seccomp = l->seccomp.insns ? &l->seccomp : NULL,
+                           .sync = l->sync,
                            .preserve_fds = l->preserve_fds,
                            .program = l->program,
                            .envp = l->env };

@@ -21,6 +21,7 @@ enum rt_msg_type {
     RT_MSG_MAPPED,     /* parent: id maps, idmapped mounts and network devices are in place */
     RT_MSG_HOOKS_DONE, /* parent: the hooks have run */
     RT_MSG_GO,         /* parent, or `start`: execute the program */
+    RT_MSG_LISTENER,   /* child: its filter is loaded, the listener comes with it; waits for GO */
 };
 
 #define RT_MSG_MAGIC 0x6a6c7231u /* "jlr1" */

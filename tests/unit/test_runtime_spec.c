@@ -395,13 +395,6 @@ static void what_is_not_built_is_refused(void **state)
     refuse(CONFIG("", "", NS, ",\"intelRdt\":{}"), "linux.intelRdt");
     refuse(CONFIG("", "", NS, ",\"mountLabel\":\"x\""), "linux.mountLabel");
     refuse(CONFIG("", "", NS, ",\"memoryPolicy\":{\"mode\":\"MPOL_BIND\"}"), "linux.memoryPolicy");
-    refuse(CONFIG("", "", NS,
-                  ",\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"listenerPath\":\"/x\"}"),
-           "linux.seccomp.listenerPath");
-    refuse(CONFIG("", "", NS,
-                  ",\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"syscalls\":[{\"names\":"
-                  "[\"kill\"],\"action\":\"SCMP_ACT_NOTIFY\"}]}"),
-           "linux.seccomp.syscalls[0].action");
     refuse(CONFIG("", "", NS, ",\"timeOffsets\":{\"boottime\":{\"secs\":1}}"), "linux.timeOffsets");
 }
 
