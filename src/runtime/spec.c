@@ -330,9 +330,11 @@ int rt_spec_load(const char *bundle, struct rt_spec **ret, struct jl_err *e)
     r = rt_spec_from_text(path, text.data ? text.data : "", text.len, ret, e);
     if (r < 0)
         return r;
-    if (stat((*ret)->rootfs, &st) < 0 || !S_ISDIR(st.st_mode)) {
-        r = jl_fail(e, errno && !S_ISDIR(st.st_mode) ? ENOTDIR : errno,
-                    "config.json: root.path: '%s'", (*ret)->rootfs);
+    if (stat((*ret)->rootfs, &st) < 0)
+        r = jl_fail(e, errno, "config.json: root.path: '%s'", (*ret)->rootfs);
+    else if (!S_ISDIR(st.st_mode))
+        r = jl_fail(e, ENOTDIR, "config.json: root.path: '%s'", (*ret)->rootfs);
+    if (r < 0) {
         rt_spec_free(*ret);
         *ret = NULL;
         return r;

@@ -97,6 +97,7 @@ refused() {
 @test "a root file system that is not there is refused by name" {
     bundle '.root.path = "elsewhere"' true
     refused elsewhere
+    contains "${stderr,,}" "no such file"
 }
 
 @test "a root file system that is a file is refused by name" {
