@@ -6,6 +6,7 @@
 #   check   unit tests, fuzz corpora, lint          (make check)
 #   cli     joblet-run and rnx on the command line  (bats)
 #   shim    joblet-shim with real containers        (bats)
+#   engines podman, docker, ctr and srun with joblet-run
 #   e2e     the whole daemon with rnx and a python gRPC client
 #   asan    the unit tests and corpora once more with AddressSanitizer and UBSan
 #   dist    make distcheck
@@ -25,7 +26,7 @@ failures=() skips=()
 install=yes
 [ "${1-}" = --no-install ] && { install=no; shift; }
 suites=("$@")
-[ $# -gt 0 ] || suites=(build check cli shim e2e asan dist vm leaks)
+[ $# -gt 0 ] || suites=(build check cli shim engines e2e asan dist vm leaks)
 wants() { [[ " ${suites[*]} " == *" $1 "* ]]; }
 
 say() { printf '\n== %s (%d s)\n' "$*" $(($(date +%s) - started)); }
@@ -117,6 +118,7 @@ check_results() { # NAME DIR
 [ "$(id -u)" -eq 0 ] || die "run as root: the tests make containers (a rootless run is not offered yet)"
 if [ $install = yes ]; then
     packages=(contrib/packages.build contrib/packages.test)
+    wants engines && packages+=(contrib/packages.engines)
     wants vm && [ -f tests/vm/host-packages ] && packages+=(tests/vm/host-packages)
     say "packages"
     sh contrib/install-packages "${packages[@]}" || die "the packages above could not be installed"
@@ -155,6 +157,10 @@ fi
 if wants shim; then
     say "shim"
     bats_suite shim tests/shim/*.bats
+fi
+if wants engines; then
+    say "engines"
+    bats_suite engines tests/engines/*.bats
 fi
 if wants e2e; then
     say "e2e"
