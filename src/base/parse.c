@@ -151,14 +151,15 @@ static int take_number(const char **s, unsigned *ret)
         return -ERANGE;
     for (size_t i = 0; i < n; i++)
         v = v * 10 + (unsigned) ((*s)[i] - '0');
-    if (v > 8191)
+    if (v >= JL_NUMSET_BITS)
         return -ERANGE;
     *s += n;
     *ret = v;
     return 0;
 }
 
-int jl_parse_cpulist(const char *s, unsigned *ret_highest)
+/* set may be NULL. */
+static int parse_list(const char *s, unsigned *ret_highest, struct jl_numset *set)
 {
     unsigned highest = 0;
 
@@ -179,6 +180,8 @@ int jl_parse_cpulist(const char *s, unsigned *ret_highest)
         }
         if (hi > highest)
             highest = hi;
+        for (; set && lo <= hi; lo++)
+            set->bits[lo / 64] |= UINT64_C(1) << (lo % 64);
         if (*s == '\0')
             break;
         if (*s++ != ',')
@@ -186,4 +189,31 @@ int jl_parse_cpulist(const char *s, unsigned *ret_highest)
     }
     *ret_highest = highest;
     return 0;
+}
+
+int jl_parse_cpulist(const char *s, unsigned *ret_highest)
+{
+    return parse_list(s, ret_highest, NULL);
+}
+
+int jl_parse_numset(const char *s, struct jl_numset *ret)
+{
+    unsigned highest;
+
+    *ret = (struct jl_numset){ 0 };
+    return parse_list(s, &highest, ret);
+}
+
+bool jl_numset_equal(const struct jl_numset *a, const struct jl_numset *b)
+{
+    return memcmp(a->bits, b->bits, sizeof a->bits) == 0;
+}
+
+size_t jl_numset_count(const struct jl_numset *s)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < JL_COUNT(s->bits); i++)
+        n += (size_t) __builtin_popcountll(s->bits[i]);
+    return n;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* A decimal integer with lo <= value <= hi. 0, -EINVAL (not a number) or -ERANGE. */
@@ -33,3 +34,14 @@ int jl_parse_bool(const char *s, bool *ret_value);
  * highest number. At most 8192. 0, -EINVAL or -ERANGE. Source: cpuset(7), "List format".
  */
 int jl_parse_cpulist(const char *s, unsigned *ret_highest);
+
+/* Numbers 0 to 8191 as bits, in the layout of the kernel's masks on a 64-bit machine. */
+#define JL_NUMSET_BITS 8192
+struct jl_numset {
+    uint64_t bits[JL_NUMSET_BITS / 64];
+};
+
+/* The same list as a set. 0, -EINVAL or -ERANGE; *ret is complete only with 0. */
+int jl_parse_numset(const char *s, struct jl_numset *ret);
+bool jl_numset_equal(const struct jl_numset *a, const struct jl_numset *b);
+size_t jl_numset_count(const struct jl_numset *s);

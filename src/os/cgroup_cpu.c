@@ -147,37 +147,13 @@ int cg_apply_cpu(struct os_cgroup *cg, const struct os_cgroup_limits *l, struct 
 
 /* ---- cpuset ---- */
 
-#define SET_BITS 8192
-
-struct number_set {
-    uint64_t bits[SET_BITS / 64];
-};
-
-/* Reads a list that jl_parse_cpulist has accepted. */
-static void fill_set(const char *list, struct number_set *s)
-{
-    memset(s, 0, sizeof *s);
-    while (*list != '\0') {
-        unsigned long lo = strtoul(list, (char **) &list, 10), hi = lo;
-
-        if (*list == '-')
-            hi = strtoul(list + 1, (char **) &list, 10);
-        for (; lo <= hi && lo < SET_BITS; lo++)
-            s->bits[lo / 64] |= UINT64_C(1) << (lo % 64);
-        list += *list == ',';
-    }
-}
-
 bool cg_same_list(const char *a, const char *b)
 {
-    struct number_set x, y;
-    unsigned highest;
+    struct jl_numset x, y;
 
-    if (jl_parse_cpulist(a, &highest) < 0 || jl_parse_cpulist(b, &highest) < 0)
+    if (jl_parse_numset(a, &x) < 0 || jl_parse_numset(b, &y) < 0)
         return strcmp(a, b) == 0; /* both empty */
-    fill_set(a, &x);
-    fill_set(b, &y);
-    return memcmp(&x, &y, sizeof x) == 0;
+    return jl_numset_equal(&x, &y);
 }
 
 /*

@@ -135,12 +135,12 @@ _Noreturn void rt_child_middle(struct rt_launch *l, uint64_t flags, int sync, in
     _exit(RT_EXIT_SETUP);
 }
 
-bool rt_rlimits_by_parent(const struct rt_spec *s)
+bool rt_is_set_by_parent(const struct rt_process *p, bool in_userns)
 {
-    return rt_spec_has_ns(s, OS_NS_USER) && s->process.n_rlimits > 0;
+    return in_userns && (p->n_rlimits > 0 || p->may_nice);
 }
 
-int rt_rlimits_of(pid_t pid, const struct rt_process *p, struct jl_err *e)
+static int set_rlimits(pid_t pid, const struct rt_process *p, struct jl_err *e)
 {
     for (size_t i = 0; i < p->n_rlimits; i++) {
         struct rlimit want = { .rlim_cur = p->rlimits[i].soft, .rlim_max = p->rlimits[i].hard };
@@ -160,4 +160,11 @@ int rt_rlimits_of(pid_t pid, const struct rt_process *p, struct jl_err *e)
         }
     }
     return 0;
+}
+
+int rt_set_by_parent(pid_t pid, const struct rt_process *p, struct jl_err *e)
+{
+    int r = set_rlimits(pid, p, e);
+
+    return r == 0 && p->may_nice ? rt_sched_set(pid, p, e) : r;
 }

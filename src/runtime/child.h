@@ -53,9 +53,17 @@ int rt_become_user(struct rt_become *b, struct jl_err *e);
 /* The filter, the last capabilities, and execve; returns only on failure. */
 int rt_become_program(struct rt_become *b, struct jl_err *e);
 
-/* Whether the parent has to set the limits, because the child is in a user namespace. */
-bool rt_rlimits_by_parent(const struct rt_spec *s);
-int rt_rlimits_of(pid_t pid, const struct rt_process *p, struct jl_err *e);
+/*
+ * Whether the parent has to set limits and priorities, because the child, in a user namespace, may
+ * not. rt_set_by_parent does it once the child has said RT_MSG_READY.
+ */
+bool rt_is_set_by_parent(const struct rt_process *p, bool in_userns);
+int rt_set_by_parent(pid_t pid, const struct rt_process *p, struct jl_err *e);
+
+/* step_sched.c, for the first process and for exec alike: the scheduler and the priority of I/O
+ * (pid 0: the caller's own); the memory policy and the personality of the container. */
+int rt_sched_set(pid_t pid, const struct rt_process *p, struct jl_err *e);
+int rt_domain_enter(const struct rt_spec *s, struct jl_err *e);
 
 /* Writes oom_score_adj of a process that cannot have been replaced (our child). */
 int rt_oom_score_write(pid_t pid, int score, struct jl_err *e);

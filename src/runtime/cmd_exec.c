@@ -167,7 +167,8 @@ static int open_cgroup(struct rt_exec *x, const char *sub, struct jl_err *e)
     if (r == 0)
         r = os_cgroup_open(&x->l.host, path, &x->l.cg, e);
     if (r == 0)
-        r = os_cgroup_open_join_fds(x->l.cg, false, x->l.join_fds, &x->l.n_join, e);
+        r = os_cgroup_open_join_fds(x->l.cg, x->cpus_initial != NULL, x->l.join_fds, &x->l.n_join,
+                                    e);
     return r;
 }
 
@@ -188,6 +189,18 @@ static int check_status(const struct rt_exec *x, bool ignore_paused, struct jl_e
     return 0;
 }
 
+/* The process's own, or else the container's. */
+static void take_affinity(const struct oci_exec_cpu_affinity *a, const struct oci_process *first,
+                          struct rt_exec *x)
+{
+    if (!a && first)
+        a = first->exec_cpu_affinity;
+    if (!a)
+        return;
+    x->cpus_initial = a->initial && *a->initial ? a->initial : NULL;
+    x->cpus_final = a->final;
+}
+
 static int prepare(const struct rt_ctx *ctx, const struct asking *a, struct rt_exec *x,
                    struct oci_process *p, struct jl_err *e)
 {
@@ -199,6 +212,7 @@ static int prepare(const struct rt_ctx *ctx, const struct asking *a, struct rt_e
     jl_strv_clear(&warnings);
     if (r < 0)
         return r;
+    take_affinity(p->exec_cpu_affinity, spec->oci->process, x);
     x->terminal = p->terminal;
     if (x->terminal && a->detach && !a->console_socket)
         return jl_refuse(e, EINVAL,

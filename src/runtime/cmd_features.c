@@ -10,6 +10,7 @@
 #include "os/caps.h"
 #include "os/cgroup.h"
 #include "os/ns.h"
+#include "os/sched.h"
 #include "os/seccomp.h"
 #include "runtime/cmd.h"
 #include "runtime/mountopt.h"
@@ -78,6 +79,22 @@ static void put_seccomp(struct jl_json_out *w)
     jl_json_end(w);
 }
 
+static void put_names(struct jl_json_out *w, const char *key, const char *(*name)(unsigned) )
+{
+    jl_json_put_array(w, key);
+    for (unsigned i = 0; name(i); i++)
+        jl_json_put_str(w, NULL, name(i));
+    jl_json_end(w);
+}
+
+static void put_memory_policy(struct jl_json_out *w)
+{
+    jl_json_put_object(w, "memoryPolicy");
+    put_names(w, "modes", os_mempolicy_mode_name);
+    put_names(w, "flags", os_mempolicy_flag_name);
+    jl_json_end(w);
+}
+
 static void put_linux(struct jl_json_out *w)
 {
     jl_json_put_object(w, "linux");
@@ -95,7 +112,7 @@ static void put_linux(struct jl_json_out *w)
     put_enabled(w, "apparmor", false);
     put_enabled(w, "selinux", false);
     put_enabled(w, "intelRdt", false);
-    put_enabled(w, "memoryPolicy", false);
+    put_memory_policy(w);
     put_enabled(w, "netDevices", true);
     jl_json_put_object(w, "mountExtensions");
     put_enabled(w, "idmap", true);

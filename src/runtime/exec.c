@@ -18,8 +18,10 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/parse.h"
 #include "os/pidfd.h"
 #include "os/pty.h"
+#include "os/sched.h"
 #include "runtime/step.h"
 #include "runtime/sync.h"
 #include "runtime/terminal.h"
@@ -59,6 +61,26 @@ static bool in_userns(const struct rt_exec *x)
     return x->ns & os_ns_flag(OS_NS_USER);
 }
 
+/* Where it runs, from its control group on, and how. */
+static int take_place(const struct rt_exec *x, struct jl_err *e)
+{
+    struct jl_numset cpus;
+    int r = 0;
+
+    if (x->cpus_final && *x->cpus_final) {
+        jl_parse_numset(x->cpus_final, &cpus);
+        r = os_affinity_set(&cpus, e);
+        if (r < 0)
+            return jl_wrap(e, "process.execCPUAffinity.final '%s'", x->cpus_final);
+    } else {
+        os_affinity_reset();
+    }
+    r = rt_domain_enter(x->l.spec, e);
+    if (r == 0 && !(in_userns(x) && x->process.may_nice))
+        r = rt_sched_set(0, &x->process, e);
+    return r;
+}
+
 /* In the child, inside of everything. */
 static int become(struct rt_exec *x, struct jl_err *e)
 {
@@ -66,7 +88,7 @@ static int become(struct rt_exec *x, struct jl_err *e)
                            .seccomp = x->l.seccomp.insns ? &x->l.seccomp : NULL,
                            .sync = x->l.sync,
                            .preserve_fds = x->l.preserve_fds,
-                           .skip_rlimits = in_userns(x) && x->process.n_rlimits > 0 };
+                           .skip_rlimits = in_userns(x) };
     struct jl_err none;
     int keep[] = { x->l.sync };
     int r = 0;
@@ -75,6 +97,8 @@ static int become(struct rt_exec *x, struct jl_err *e)
         return jl_fail_sys(e, "setresuid", NULL, "become root of the user namespace");
     if (!x->l.opts.no_new_keyring)
         r = rt_step_keyring(&x->l, 0, e);
+    if (r == 0)
+        r = take_place(x, e);
     if (r == 0 && x->terminal)
         r = make_terminal(x, e);
     rt_close_all_but(x->l.preserve_fds, keep, JL_COUNT(keep));
@@ -82,7 +106,8 @@ static int become(struct rt_exec *x, struct jl_err *e)
         r = rt_become_user(&b, e);
     if (r < 0)
         return r;
-    if (b.skip_rlimits && rt_sync_send(x->l.sync, RT_MSG_READY, -1) < 0)
+    if (rt_is_set_by_parent(&x->process, in_userns(x)) &&
+        rt_sync_send(x->l.sync, RT_MSG_READY, -1) < 0)
         _exit(RT_EXIT_SETUP);
     if (rt_sync_recv(x->l.sync, NULL, &none) != RT_MSG_GO)
         _exit(RT_EXIT_SETUP);
@@ -140,6 +165,12 @@ static _Noreturn void middle(struct rt_exec *x, int sync, int report)
     _exit(RT_EXIT_SETUP);
 }
 
+/* The unified group to be born in. Who has processors of his own until he joins it joins later. */
+static int birth_group(const struct rt_exec *x)
+{
+    return x->l.cg && !x->cpus_initial ? os_cgroup_unified_fd(x->l.cg) : -1;
+}
+
 static int clone_through(struct rt_exec *x, int child_sync, struct jl_err *e)
 {
     _close_ int middle_fd = -1;
@@ -149,7 +180,7 @@ static int clone_through(struct rt_exec *x, int child_sync, struct jl_err *e)
 
     if (r < 0)
         return jl_fail(e, -r, "make a socket pair");
-    pid = os_clone3(0, (x->l.cg ? os_cgroup_unified_fd(x->l.cg) : -1), &middle_fd);
+    pid = os_clone3(0, birth_group(x), &middle_fd);
     if (pid == 0) {
         jl_close(pair[0]);
         middle(x, child_sync, pair[1]);
@@ -173,7 +204,7 @@ static int clone_directly(struct rt_exec *x, int child_sync, struct jl_err *e)
 
     if (r < 0)
         return r;
-    pid = os_clone3(0, (x->l.cg ? os_cgroup_unified_fd(x->l.cg) : -1), &x->l.pidfd);
+    pid = os_clone3(0, birth_group(x), &x->l.pidfd);
     if (pid == 0)
         direct_child(x, child_sync);
     if (pid < 0)
@@ -189,10 +220,10 @@ static int guide(struct rt_exec *x, struct jl_err *e)
 
     if (p->has_oom_score_adj)
         r = rt_oom_score_write(x->l.pid, p->oom_score_adj, e);
-    if (r == 0 && in_userns(x) && x->process.n_rlimits > 0) {
+    if (r == 0 && rt_is_set_by_parent(&x->process, in_userns(x))) {
         r = rt_launch_expect(&x->l, RT_MSG_READY, e);
         if (r == 0)
-            r = rt_rlimits_of(x->l.pid, &x->process, e);
+            r = rt_set_by_parent(x->l.pid, &x->process, e);
     }
     if (r < 0)
         return r;
@@ -201,10 +232,23 @@ static int guide(struct rt_exec *x, struct jl_err *e)
     return r < 0 ? r : 0;
 }
 
+/* Us, and so the child until it has joined the control group. */
+static int start_on(const char *list, struct jl_err *e)
+{
+    struct jl_numset cpus;
+
+    jl_parse_numset(list, &cpus);
+    return os_affinity_set(&cpus, e) < 0 ? jl_wrap(e, "process.execCPUAffinity.initial '%s'", list)
+                                         : 0;
+}
+
 int rt_exec_start(struct rt_exec *x, struct jl_err *e)
 {
-    int pair[2], r = rt_sync_pair(pair);
+    int pair[2], r;
 
+    if (x->cpus_initial && start_on(x->cpus_initial, e) < 0)
+        return jl_phase(e, "exec");
+    r = rt_sync_pair(pair);
     if (r < 0)
         return jl_fail(e, -r, "make a socket pair");
     x->l.sync = pair[0];

@@ -20,6 +20,8 @@ struct rt_exec {
     int init_fd;               /* pidfd of the container's first process; borrowed */
     uint64_t ns;               /* CLONE_NEW* to join */
     bool terminal;             /* process.terminal */
+    const char *cpus_initial;  /* execCPUAffinity, or NULL; borrowed. Checked lists */
+    const char *cpus_final;
 };
 
 /*

@@ -33,6 +33,7 @@ static const struct {
     [RT_OP_PIDS_LIMIT] = { "pids-limit", RT_PARENT },
     [RT_OP_GO] = { "go", RT_PARENT },
     [RT_OP_CGROUP_JOIN] = { "cgroup-join", RT_CHILD },
+    [RT_OP_AFFINITY] = { "affinity", RT_CHILD },
     [RT_OP_NS_JOIN] = { "ns-join", RT_CHILD },
     [RT_OP_MAP_WAIT] = { "map-wait", RT_CHILD },
     [RT_OP_NS_UNSHARE] = { "ns-unshare", RT_CHILD },
@@ -55,6 +56,8 @@ static const struct {
     [RT_OP_ROOTFS_SEAL] = { "rootfs-seal", RT_CHILD },
     [RT_OP_PIVOT] = { "pivot", RT_CHILD },
     [RT_OP_TERMINAL] = { "terminal", RT_CHILD },
+    [RT_OP_DOMAIN] = { "domain", RT_CHILD },
+    [RT_OP_SCHED] = { "sched", RT_CHILD },
     [RT_OP_PROCESS] = { "process", RT_CHILD },
     [RT_OP_START_WAIT] = { "start-wait", RT_CHILD },
     [RT_OP_EXEC] = { "exec", RT_CHILD },
@@ -226,6 +229,7 @@ static void put_child(struct builder *b, const struct rt_spec *s, const struct r
 
     if (o->cgroup)
         put(b, RT_OP_CGROUP_JOIN, 0);
+    put(b, RT_OP_AFFINITY, 0);
     for (int ns = 0; ns < OS_NS_N; ns++)
         /* the parent has to join pid and user namespaces before it makes the child */
         if (s->ns_path[ns] && ns != OS_NS_PID && ns != OS_NS_USER)
@@ -250,6 +254,10 @@ static void put_child(struct builder *b, const struct rt_spec *s, const struct r
         put(b, RT_OP_TERMINAL, 0);
     if ((oci->root->has_readonly && oci->root->readonly) || s->propagation != 0)
         put(b, RT_OP_ROOTFS_SEAL, 0);
+    if (s->has_mempolicy || s->has_personality)
+        put(b, RT_OP_DOMAIN, 0);
+    if (s->process.has_sched || s->process.has_ioprio)
+        put(b, RT_OP_SCHED, 0);
     put(b, RT_OP_PROCESS, 0);
     put(b, RT_OP_START_WAIT, 0);
     put(b, RT_OP_EXEC, 0);

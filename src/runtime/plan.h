@@ -42,6 +42,7 @@ enum rt_op {
     RT_OP_GO,
     /* the child */
     RT_OP_CGROUP_JOIN,
+    RT_OP_AFFINITY,
     RT_OP_NS_JOIN,
     RT_OP_MAP_WAIT,
     RT_OP_NS_UNSHARE,
@@ -64,6 +65,8 @@ enum rt_op {
     RT_OP_ROOTFS_SEAL,
     RT_OP_PIVOT,
     RT_OP_TERMINAL,
+    RT_OP_DOMAIN,
+    RT_OP_SCHED,
     RT_OP_PROCESS,
     RT_OP_START_WAIT,
     RT_OP_EXEC,

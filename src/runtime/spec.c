@@ -132,12 +132,6 @@ static int refuse_unbuilt_process(const struct oci_process *p, const char *w, st
         return jl_refuse(e, ENOTSUP, "%sapparmorProfile: AppArmor is not supported yet", w);
     if (p->selinux_label && *p->selinux_label)
         return jl_refuse(e, ENOTSUP, "%sselinuxLabel: SELinux is not supported yet", w);
-    if (p->scheduler)
-        return jl_refuse(e, ENOTSUP, "%sscheduler is not supported yet", w);
-    if (p->io_priority)
-        return jl_refuse(e, ENOTSUP, "%sioPriority is not supported yet", w);
-    if (p->exec_cpu_affinity)
-        return jl_refuse(e, ENOTSUP, "%sexecCPUAffinity is not supported yet", w);
     return 0;
 }
 
@@ -170,6 +164,8 @@ int rt_process_check(const struct oci_process *oci, const char *where, struct rt
     r = refuse_unbuilt_process(oci, prefix, e);
     if (r == 0)
         r = check_rlimits(oci, prefix, ret, e);
+    if (r == 0)
+        r = rt_check_scheduling(oci, prefix, ret, warnings, e);
     if (r == 0)
         r = check_caps(oci->capabilities, prefix, ret, warnings, e);
     return r;

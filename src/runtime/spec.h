@@ -9,11 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/parse.h"
 #include "base/strv.h"
 #include "ocispec.h"
 #include "os/caps.h"
 #include "os/cgroup.h"
 #include "os/ns.h"
+#include "os/sched.h"
 #include "runtime/mountopt.h"
 
 struct jl_err;
@@ -33,6 +35,17 @@ struct rt_process {
     struct os_caps caps;           /* all empty when none were given */
     struct rt_rlimit rlimits[RT_RLIMITS_MAX];
     size_t n_rlimits;
+    bool has_sched, has_ioprio;
+    struct os_sched sched;
+    unsigned ioprio_class, ioprio_level;
+    bool may_nice; /* with one of them: joblet-run itself has CAP_SYS_NICE */
+};
+
+struct rt_mempolicy {
+    int mode;       /* MPOL_* */
+    unsigned flags; /* MPOL_F_* */
+    bool has_nodes;
+    struct jl_numset nodes;
 };
 
 enum rt_mount_kind { RT_MOUNT_FS, RT_MOUNT_BIND, RT_MOUNT_CGROUP, RT_MOUNT_REMOUNT };
@@ -65,6 +78,9 @@ struct rt_spec {
     struct rt_process process;
     bool has_process;
     struct os_seccomp *seccomp; /* the rules, for os_seccomp_build; NULL: no filter; own */
+    bool has_mempolicy, has_personality;
+    struct rt_mempolicy mempolicy;
+    unsigned long personality; /* PER_* */
     struct jl_strv warnings;
 };
 
@@ -93,9 +109,14 @@ void rt_spec_free(struct rt_spec *s);
 int rt_process_check(const struct oci_process *oci, const char *where, struct rt_process *ret,
                      struct jl_strv *warnings, struct jl_err *e);
 
+/* The part of it about scheduler, ioPriority and execCPUAffinity; w ends in "." or is empty. */
+int rt_check_scheduling(const struct oci_process *p, const char *w, struct rt_process *ret,
+                        struct jl_strv *warnings, struct jl_err *e);
+
 /* Parts of rt_spec_from_text, each in a file of its own. */
 int rt_spec_check_linux(struct rt_spec *s, struct jl_err *e);
 int rt_spec_check_seccomp(struct rt_spec *s, struct jl_err *e);
+int rt_spec_check_domain(struct rt_spec *s, struct jl_err *e); /* memoryPolicy, personality */
 int rt_spec_check_mounts(struct rt_spec *s, struct jl_err *e);
 int rt_spec_check_resources(struct rt_spec *s, struct jl_err *e);
 int rt_spec_check_rare(const struct oci_resources *res, struct os_cgroup_limits *l,

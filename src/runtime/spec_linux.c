@@ -146,12 +146,8 @@ static int refuse_unbuilt(const struct oci_linux *l, struct jl_err *e)
 
     if (l->intel_rdt)
         what = "intelRdt";
-    else if (l->memory_policy)
-        what = "memoryPolicy";
     else if (l->mount_label && *l->mount_label)
         what = "mountLabel";
-    else if (l->personality)
-        what = "personality";
     if (what)
         return jl_refuse(e, ENOTSUP, "linux.%s is not supported yet", what);
     return 0;
@@ -198,6 +194,8 @@ int rt_spec_check_linux(struct rt_spec *s, struct jl_err *e)
         r = check_path_list(l->readonly_paths, l->n_readonly_paths, "readonlyPaths", e);
     if (r == 0)
         r = rt_spec_check_net_devices(s, e);
+    if (r == 0)
+        r = rt_spec_check_domain(s, e);
     if (r == 0)
         r = refuse_unbuilt(l, e);
     take_propagation(s, l->rootfs_propagation);

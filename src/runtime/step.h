@@ -77,6 +77,11 @@ int rt_step_dev_links(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_mask(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_readonly(struct rt_launch *l, size_t i, struct jl_err *e);
 
+/* step_sched.c: the child's processors, memory and priorities */
+int rt_step_affinity(struct rt_launch *l, size_t i, struct jl_err *e);
+int rt_step_domain(struct rt_launch *l, size_t i, struct jl_err *e);
+int rt_step_sched(struct rt_launch *l, size_t i, struct jl_err *e);
+
 /* step_terminal.c, step_hooks.c, step_start.c: the child becomes the program */
 int rt_step_terminal(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_hooks_ask(struct rt_launch *l, size_t i, struct jl_err *e);

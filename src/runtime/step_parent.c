@@ -168,21 +168,17 @@ int rt_step_hooks_runtime(struct rt_launch *l, size_t i, struct jl_err *e)
     return r < 0 && e->code == 0 ? jl_fail(e, -r, "tell the child that the hooks have run") : r;
 }
 
-/* In a user namespace the process may not raise its limits itself: we do it for it. */
-static int set_rlimits(struct rt_launch *l, struct jl_err *e)
-{
-    return rt_rlimits_of(l->pid, &l->spec->process, e);
-}
-
 int rt_step_go(struct rt_launch *l, size_t i, struct jl_err *e)
 {
+    const struct rt_process *p = &l->spec->process;
+    bool ours = rt_is_set_by_parent(p, rt_spec_has_ns(l->spec, OS_NS_USER));
     int r;
 
     (void) i;
-    if (l->opts.wait_for_start || rt_rlimits_by_parent(l->spec)) {
+    if (l->opts.wait_for_start || ours) {
         r = rt_launch_expect(l, RT_MSG_READY, e);
-        if (r == 0 && rt_rlimits_by_parent(l->spec))
-            r = set_rlimits(l, e);
+        if (r == 0 && ours)
+            r = rt_set_by_parent(l->pid, p, e);
         if (r < 0 || l->opts.wait_for_start)
             return r;
     }

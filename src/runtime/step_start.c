@@ -195,7 +195,7 @@ int rt_step_process(struct rt_launch *l, size_t i, struct jl_err *e)
 {
     struct rt_become b = { .process = &l->spec->process,
                            .seccomp = l->seccomp.insns ? &l->seccomp : NULL,
-                           .skip_rlimits = rt_rlimits_by_parent(l->spec) };
+                           .skip_rlimits = rt_spec_has_ns(l->spec, OS_NS_USER) };
     int r;
 
     (void) i;
@@ -230,7 +230,8 @@ int rt_step_start_wait(struct rt_launch *l, size_t i, struct jl_err *e)
     int conn, r = 0;
 
     (void) i;
-    if (l->opts.wait_for_start || rt_rlimits_by_parent(l->spec))
+    if (l->opts.wait_for_start ||
+        rt_is_set_by_parent(&l->spec->process, rt_spec_has_ns(l->spec, OS_NS_USER)))
         r = rt_sync_send(l->sync, RT_MSG_READY, -1);
     if (r < 0)
         _exit(RT_EXIT_SETUP);

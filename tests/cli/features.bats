@@ -32,6 +32,22 @@ teardown() { job_teardown; }
     equals "$(jq -c '[.linux.apparmor.enabled // false, .linux.selinux.enabled // false]' <<<"$output")" "[false,false]"
 }
 
+@test "every mode and flag of memoryPolicy in features is known" {
+    not_runc "1.1 has none"
+    local mode flag
+    for mode in $(rt features | jq -r '.linux.memoryPolicy.modes[]'); do
+        bundle '.linux.memoryPolicy = {mode: "'"$mode"'", nodes: (if "'"$mode"'" | test("DEFAULT|LOCAL") then "" else "0" end)}' true
+        try
+        [[ $status = 0 || $stderr == *set_mempolicy* ]]
+    done
+    for flag in $(rt features | jq -r '.linux.memoryPolicy.flags[]'); do
+        bundle '.linux.memoryPolicy = {mode: "MPOL_BIND", nodes: "0", flags: ["'"$flag"'"]}' true
+        try
+        equals "$status" 0
+    done
+    [ -n "$mode" ] && [ -n "$flag" ]
+}
+
 @test "every mount option of features is taken" {
     not_runc "is another's"
     local options

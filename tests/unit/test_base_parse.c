@@ -74,6 +74,24 @@ static void cpu_lists_are_checked(void **state)
     assert_int_equal(jl_parse_cpulist("9999", &hi), -ERANGE);
 }
 
+static void numset(void **state)
+{
+    struct jl_numset a, b;
+
+    (void) state;
+    assert_int_equal(jl_parse_numset("0-2,64,8191", &a), 0);
+    assert_int_equal(a.bits[0], 7);
+    assert_int_equal(a.bits[1], 1);
+    assert_true(a.bits[127] == UINT64_C(1) << 63);
+    assert_int_equal(jl_numset_count(&a), 5);
+    assert_int_equal(jl_parse_numset("8191,2,64,0-1,1", &b), 0);
+    assert_true(jl_numset_equal(&a, &b));
+    assert_int_equal(jl_parse_numset("0-1", &b), 0);
+    assert_false(jl_numset_equal(&a, &b));
+    assert_int_equal(jl_parse_numset("8192", &b), -ERANGE);
+    assert_int_equal(jl_parse_numset("1 ", &b), -EINVAL);
+}
+
 static void times_round_trip(void **state)
 {
     uint64_t ns;
@@ -88,4 +106,5 @@ static void times_round_trip(void **state)
 
 UNIT_MAIN(cmocka_unit_test(integers_must_be_whole_and_in_range),
           cmocka_unit_test(sizes_take_units_of_1024), cmocka_unit_test(durations_add_their_groups),
-          cmocka_unit_test(cpu_lists_are_checked), cmocka_unit_test(times_round_trip))
+          cmocka_unit_test(cpu_lists_are_checked), cmocka_unit_test(numset),
+          cmocka_unit_test(times_round_trip))

@@ -72,6 +72,25 @@ static void limits_hold_before_there_is_a_process(void **state)
     assert_int_equal(at(RT_OP_CGROUP_JOIN), -1);
 }
 
+static void the_process_is_placed_where_it_is_joined_and_before_it_loses_its_rights(void **state)
+{
+    struct rt_plan_opts o = { .cgroup = "x" };
+
+    (void) state;
+    build(HEAD "\"process\":{\"cwd\":\"/\",\"args\":[\"true\"],\"ioPriority\":{\"class\":"
+               "\"IOPRIO_CLASS_BE\",\"priority\":1}},"
+               "\"linux\":{\"namespaces\":[{\"type\":\"mount\"}],"
+               "\"personality\":{\"domain\":\"LINUX32\"}}}",
+          &o);
+    assert_order(RT_OP_CGROUP_JOIN, RT_OP_AFFINITY);
+    assert_order(RT_OP_AFFINITY, RT_OP_DOMAIN);
+    assert_order(RT_OP_DOMAIN, RT_OP_PROCESS);
+    assert_order(RT_OP_SCHED, RT_OP_PROCESS);
+    build(HEAD PROCESS ",\"linux\":{\"namespaces\":[{\"type\":\"mount\"}]}}", &o);
+    assert_int_equal(at(RT_OP_DOMAIN), -1);
+    assert_int_equal(at(RT_OP_SCHED), -1);
+}
+
 static void the_group_is_joined_before_its_namespace_is_made(void **state)
 {
     struct rt_plan_opts o = { .cgroup = "x" };
@@ -228,6 +247,8 @@ static void a_plan_prints_one_line_a_step(void **state)
 
 UNIT_MAIN(cmocka_unit_test_teardown(the_record_comes_before_everything, finish),
           cmocka_unit_test_teardown(limits_hold_before_there_is_a_process, finish),
+          cmocka_unit_test_teardown(
+              the_process_is_placed_where_it_is_joined_and_before_it_loses_its_rights, finish),
           cmocka_unit_test_teardown(the_group_is_joined_before_its_namespace_is_made, finish),
           cmocka_unit_test_teardown(a_user_namespace_is_mapped_before_the_child_goes_on, finish),
           cmocka_unit_test_teardown(masks_and_read_only_paths_come_after_all_mounts, finish),

@@ -391,10 +391,8 @@ static void network_devices_need_a_namespace_and_good_names(void **state)
 static void what_is_not_built_is_refused(void **state)
 {
     (void) state;
-    refuse(CONFIG("", "", NS, ",\"personality\":{\"domain\":\"LINUX\"}"), "linux.personality");
     refuse(CONFIG("", "", NS, ",\"intelRdt\":{}"), "linux.intelRdt");
     refuse(CONFIG("", "", NS, ",\"mountLabel\":\"x\""), "linux.mountLabel");
-    refuse(CONFIG("", "", NS, ",\"memoryPolicy\":{\"mode\":\"MPOL_BIND\"}"), "linux.memoryPolicy");
     refuse(CONFIG("", "", NS, ",\"timeOffsets\":{\"boottime\":{\"secs\":1}}"), "linux.timeOffsets");
 }
 
