@@ -126,3 +126,24 @@ int jl_parse_rfc3339(const char *s, uint64_t *ret_wall_ns)
     *ret_wall_ns = (uint64_t) (t - offset) * JL_NS_PER_S + frac;
     return 0;
 }
+
+char *jl_duration_text(uint64_t ns, char *buf, size_t size)
+{
+    uint64_t s = ns / JL_NS_PER_S, m = s / 60, h = m / 60, d = h / 24;
+
+    if (s < 10) /* most jobs; a tenth would make many of them 0.0s */
+        snprintf(buf, size, "%.2fs", (double) (ns / (JL_NS_PER_S / 100)) / 100);
+    else if (m == 0)
+        snprintf(buf, size, "%.1fs", (double) (ns / (JL_NS_PER_S / 10)) / 10);
+    else if (h == 0)
+        snprintf(buf, size, "%.1fm", (double) (s / 6) / 10);
+    else if (d == 0 && m % 60 == 0)
+        snprintf(buf, size, "%uh", (unsigned) h);
+    else if (d == 0)
+        snprintf(buf, size, "%uh%um", (unsigned) h, (unsigned) (m % 60));
+    else if (h % 24 == 0)
+        snprintf(buf, size, "%llud", (unsigned long long) d);
+    else
+        snprintf(buf, size, "%llud%uh", (unsigned long long) d, (unsigned) (h % 24));
+    return buf;
+}

@@ -189,10 +189,10 @@ static void timing(const Joblet__GetJobStatusResponse *s, uint64_t now_ns)
     if (s->end_time[0] != '\0' && jl_parse_rfc3339(s->end_time, &end) == 0) {
         printf("  Ended: %s\n", rnx_time_text(s->end_time, true, "", when, sizeof when));
         printf("  Duration: %s\n",
-               rnx_duration_text(end > start ? end - start : 0, when, sizeof when));
+               jl_duration_text(end > start ? end - start : 0, when, sizeof when));
     } else if (!rnx_job_has_ended(s->status)) {
         printf("  Running For: %s\n",
-               rnx_duration_text(now_ns > start ? now_ns - start : 0, when, sizeof when));
+               jl_duration_text(now_ns > start ? now_ns - start : 0, when, sizeof when));
     }
 }
 
@@ -207,7 +207,7 @@ static void schedule(const Joblet__GetJobStatusResponse *s, uint64_t now_ns)
            rnx_time_text(s->scheduled_time, true, "", when, sizeof when));
     if (strcmp(s->status, "SCHEDULED") == 0)
         printf("  Time Until Execution: %s\n",
-               rnx_duration_text(due > now_ns ? due - now_ns : 0, when, sizeof when));
+               jl_duration_text(due > now_ns ? due - now_ns : 0, when, sizeof when));
 }
 
 static void limits(const Joblet__GetJobStatusResponse *s)
@@ -230,7 +230,7 @@ static void limits(const Joblet__GetJobStatusResponse *s)
         printf("  GPUs: %d\n", s->gpu_count);
     if (s->timeout_seconds > 0)
         printf("  Timeout: %s\n",
-               rnx_duration_text((uint64_t) s->timeout_seconds * JL_NS_PER_S, text, sizeof text));
+               jl_duration_text((uint64_t) s->timeout_seconds * JL_NS_PER_S, text, sizeof text));
 }
 
 static int by_text(const void *a, const void *b)

@@ -144,27 +144,6 @@ char *rnx_time_text(const char *rfc3339, bool zone, const char *none, char *buf,
     return buf;
 }
 
-char *rnx_duration_text(uint64_t ns, char *buf, size_t size)
-{
-    uint64_t s = ns / JL_NS_PER_S, m = s / 60, h = m / 60, d = h / 24;
-
-    if (s < 10) /* most jobs; a tenth would make many of them 0.0s */
-        snprintf(buf, size, "%.2fs", (double) (ns / (JL_NS_PER_S / 100)) / 100);
-    else if (m == 0)
-        snprintf(buf, size, "%.1fs", (double) (ns / (JL_NS_PER_S / 10)) / 10);
-    else if (h == 0)
-        snprintf(buf, size, "%.1fm", (double) (s / 6) / 10);
-    else if (d == 0 && m % 60 == 0)
-        snprintf(buf, size, "%uh", (unsigned) h);
-    else if (d == 0)
-        snprintf(buf, size, "%uh%um", (unsigned) h, (unsigned) (m % 60));
-    else if (h % 24 == 0)
-        snprintf(buf, size, "%llud", (unsigned long long) d);
-    else
-        snprintf(buf, size, "%llud%uh", (unsigned long long) d, (unsigned) (h % 24));
-    return buf;
-}
-
 char *rnx_size_text(uint64_t bytes, char *buf, size_t size)
 {
     static const char *const units[] = { "KB", "MB", "GB", "TB" };

@@ -37,9 +37,6 @@ char *rnx_status_text(const char *status, bool colour, char *buf, size_t size);
  * itself when it is no time; `none` when it is empty. Returns buf. */
 char *rnx_time_text(const char *rfc3339, bool zone, const char *none, char *buf, size_t size);
 
-/* 12.3s, 4.5m, 2h, 2h30m, 3d, 3d4h. Returns buf. */
-char *rnx_duration_text(uint64_t ns, char *buf, size_t size);
-
 /* 12.34 KB, MB, GB (1024-based). Returns buf. */
 char *rnx_size_text(uint64_t bytes, char *buf, size_t size);
 

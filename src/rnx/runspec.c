@@ -5,11 +5,11 @@
 #include <limits.h>
 #include <sys/stat.h>
 
+#include "api/schedule.h"
 #include "api/validate.h"
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "rnx/cmd.h"
-#include "rnx/schedule.h"
 
 #define AT(field) offsetof(struct rnx_run_opts, field)
 
@@ -232,6 +232,20 @@ static int make_limits(const struct rnx_run_opts *o, struct rnx_runspec *s, stru
     return make_gpu(o, s, e);
 }
 
+static int make_schedule(const struct rnx_run_opts *o, uint64_t now_ns, struct rnx_runspec *ret,
+                         struct jl_err *e)
+{
+    uint64_t due;
+
+    if (api_schedule(o->schedule, now_ns, &due, e) < 0) {
+        jl_wrap(e, "--schedule");
+        return jl_phase(e, "usage");
+    }
+    jl_rfc3339(due, due % JL_NS_PER_S ? 3 : 0, ret->schedule);
+    ret->request.schedule = ret->schedule;
+    return 0;
+}
+
 int rnx_runspec_make(struct rnx_run_opts *o, const struct jl_strv *words, uint64_t now_ns,
                      struct rnx_runspec *ret, struct jl_err *e)
 {
@@ -248,10 +262,8 @@ int rnx_runspec_make(struct rnx_run_opts *o, const struct jl_strv *words, uint64
         r = make_env(o, ret, e);
     if (r == 0)
         r = make_volumes(o, ret, e);
-    if (r == 0 && o->schedule) {
-        r = rnx_schedule(o->schedule, now_ns, ret->schedule, e);
-        ret->request.schedule = ret->schedule;
-    }
+    if (r == 0 && o->schedule)
+        r = make_schedule(o, now_ns, ret, e);
     if (r < 0)
         return r;
     ret->request.name = text(o->name);

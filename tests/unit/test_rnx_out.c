@@ -45,11 +45,11 @@ static void out_durations_have_the_documented_forms(void **state)
 
     (void) state;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        assert_string_equal(rnx_duration_text(table[i].s * JL_NS_PER_S, buf, sizeof buf),
+        assert_string_equal(jl_duration_text(table[i].s * JL_NS_PER_S, buf, sizeof buf),
                             table[i].text);
-    assert_string_equal(rnx_duration_text(42 * JL_NS_PER_MS, buf, sizeof buf), "0.04s");
-    assert_string_equal(rnx_duration_text(9999 * JL_NS_PER_MS, buf, sizeof buf), "9.99s");
-    assert_string_equal(rnx_duration_text(12345 * JL_NS_PER_MS, buf, sizeof buf), "12.3s");
+    assert_string_equal(jl_duration_text(42 * JL_NS_PER_MS, buf, sizeof buf), "0.04s");
+    assert_string_equal(jl_duration_text(9999 * JL_NS_PER_MS, buf, sizeof buf), "9.99s");
+    assert_string_equal(jl_duration_text(12345 * JL_NS_PER_MS, buf, sizeof buf), "12.3s");
 }
 
 static void out_sizes(void **state)

@@ -1,24 +1,17 @@
 /* schedule.c - see schedule.h. */
-#include "rnx/schedule.h"
+#include "api/schedule.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <string.h>
 #include <strings.h>
 #include <time.h>
 
 #include "base/cleanup.h"
-#include "rnx/opt.h"
-#include "rnx/out.h"
+#include "base/clock.h"
 
 #define GRACE_NS (30 * JL_NS_PER_S)
 #define MAX_S (365ull * 86400)
-
-static int refuse(const char *spec, struct jl_err *e)
-{
-    return rnx_usage(e,
-                     "--schedule='%.60s' is no time; write for example 30min, 2h30m, 1day, "
-                     "2025-12-25T08:00:00 or 2025-12-25T08:00:00Z",
-                     spec);
-}
 
 static uint64_t unit_seconds(const char *word, size_t len)
 {
@@ -173,7 +166,7 @@ static int absolute(const char *spec, time_t *ret)
     return 0;
 }
 
-int rnx_schedule(const char *spec, uint64_t now_ns, char out[JL_RFC3339_MAX], struct jl_err *e)
+int api_schedule(const char *spec, uint64_t now_ns, uint64_t *ret_ns, struct jl_err *e)
 {
     uint64_t seconds = 0, due;
     char ago[32];
@@ -181,19 +174,22 @@ int rnx_schedule(const char *spec, uint64_t now_ns, char out[JL_RFC3339_MAX], st
     int r = relative(spec, &seconds);
 
     if (r == -ERANGE || (r == 0 && seconds == 0))
-        return rnx_usage(e, "--schedule='%.60s' is outside 1 second to 365 days", spec);
+        return jl_refuse(e, ERANGE, "schedule '%.60s' is outside 1 second to 365 days", spec);
     if (r == 0) {
-        jl_rfc3339(now_ns + seconds * JL_NS_PER_S, 3, out);
+        *ret_ns = now_ns + seconds * JL_NS_PER_S;
         return 0;
     }
     if (absolute(spec, &t) < 0 || t < 0)
-        return refuse(spec, e);
+        return jl_refuse(e, EINVAL,
+                         "schedule '%.60s' is no time; write for example 30min, 2h30m, 1day, "
+                         "2025-12-25T08:00:00 or 2025-12-25T08:00:00Z",
+                         spec);
     due = (uint64_t) t * JL_NS_PER_S;
     if (due + GRACE_NS < now_ns)
-        return rnx_usage(e, "--schedule='%.60s' is over since %s", spec,
-                         rnx_duration_text(now_ns - due, ago, sizeof ago));
+        return jl_refuse(e, ERANGE, "schedule '%.60s' is over since %s", spec,
+                         jl_duration_text(now_ns - due, ago, sizeof ago));
     if (due > now_ns + MAX_S * JL_NS_PER_S)
-        return rnx_usage(e, "--schedule='%.60s' is more than 365 days away", spec);
-    jl_rfc3339(due, 0, out);
+        return jl_refuse(e, ERANGE, "schedule '%.60s' is more than 365 days away", spec);
+    *ret_ns = due;
     return 0;
 }
