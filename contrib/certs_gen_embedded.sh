@@ -108,6 +108,8 @@ joblet.defaultIoLimit|0|off|bytes a second for jobs that ask for nothing; 0: no 
 joblet.defaultPidsLimit|4096|off|processes and threads a job may have
 joblet.maxConcurrentJobs|0|off|running jobs; more wait as PENDING; 0: no limit
 joblet.maxWaitingJobs|10000|off|jobs that wait; more are refused
+joblet.cpuCapacity|0|off|percent of one core that running jobs may ask for together; 0: this host's
+joblet.memoryCapacity|0|off|MB that running jobs may ask for together; 0: this host's
 joblet.jobTimeout|0s|off|longest run time of a job that names none; 0: no limit
 joblet.stopGrace|10s|off|from SIGTERM to SIGKILL
 joblet.retention|{max_jobs: 1000, max_age: 168h}|off|ended jobs that are kept

@@ -108,8 +108,22 @@ static int zone(const char **p, int *ret_minutes)
     return 0;
 }
 
-/* Date and time of day at *p. -EINVAL. */
-static int date_time(const char **p, struct tm *tm)
+/* The digits behind the point, as nanoseconds; more than nine are cut. */
+static int fraction(const char **p, uint64_t *ret_ns)
+{
+    uint64_t unit = JL_NS_PER_S;
+
+    if (**p < '0' || **p > '9')
+        return -EINVAL;
+    for (; **p >= '0' && **p <= '9'; (*p)++) {
+        unit /= 10;
+        *ret_ns += unit * (uint64_t) (**p - '0');
+    }
+    return 0;
+}
+
+/* Date and time of day at *p; ret_ns: the part below a second. -EINVAL. */
+static int date_time(const char **p, struct tm *tm, uint64_t *ret_ns)
 {
     int year = digits(p, 4), month, day, hour, minute, second = 0;
 
@@ -125,11 +139,8 @@ static int date_time(const char **p, struct tm *tm)
         second = digits(p, 2);
         if (second < 0 || second > 59)
             return -EINVAL;
-        if (take(p, '.')) {
-            if (**p < '0' || **p > '9')
-                return -EINVAL;
-            *p += strspn(*p, "0123456789");
-        }
+        if (take(p, '.') && fraction(p, ret_ns) < 0)
+            return -EINVAL;
     }
     memset(tm, 0, sizeof *tm);
     tm->tm_year = year - 1900;
@@ -141,14 +152,15 @@ static int date_time(const char **p, struct tm *tm)
     return 0;
 }
 
-static int absolute(const char *spec, time_t *ret)
+static int absolute(const char *spec, uint64_t *ret_ns)
 {
     const char *p = skip_blanks(spec);
     struct tm tm;
     int minutes = 0, day, month;
+    uint64_t ns = 0;
     time_t t;
 
-    if (date_time(&p, &tm) < 0)
+    if (date_time(&p, &tm, &ns) < 0)
         return -EINVAL;
     day = tm.tm_mday;
     month = tm.tm_mon;
@@ -162,15 +174,17 @@ static int absolute(const char *spec, time_t *ret)
     }
     if (t == (time_t) -1 || tm.tm_mday != day || tm.tm_mon != month) /* 30 February */
         return -EINVAL;
-    *ret = t - minutes * 60;
+    t -= minutes * 60;
+    if (t < 0)
+        return -EINVAL;
+    *ret_ns = (uint64_t) t * JL_NS_PER_S + ns;
     return 0;
 }
 
 int api_schedule(const char *spec, uint64_t now_ns, uint64_t *ret_ns, struct jl_err *e)
 {
-    uint64_t seconds = 0, due;
+    uint64_t seconds = 0, due = 0;
     char ago[32];
-    time_t t = 0;
     int r = relative(spec, &seconds);
 
     if (r == -ERANGE || (r == 0 && seconds == 0))
@@ -179,12 +193,11 @@ int api_schedule(const char *spec, uint64_t now_ns, uint64_t *ret_ns, struct jl_
         *ret_ns = now_ns + seconds * JL_NS_PER_S;
         return 0;
     }
-    if (absolute(spec, &t) < 0 || t < 0)
+    if (absolute(spec, &due) < 0)
         return jl_refuse(e, EINVAL,
                          "schedule '%.60s' is no time; write for example 30min, 2h30m, 1day, "
                          "2025-12-25T08:00:00 or 2025-12-25T08:00:00Z",
                          spec);
-    due = (uint64_t) t * JL_NS_PER_S;
     if (due + GRACE_NS < now_ns)
         return jl_refuse(e, ERANGE, "schedule '%.60s' is over since %s", spec,
                          jl_duration_text(now_ns - due, ago, sizeof ago));

@@ -1,6 +1,6 @@
 /* cmd_stop.c - rnx job stop. */
-#include "base/cleanup.h"
 #include "base/clock.h"
+#include "rnx/many.h"
 #include "rnx/out.h"
 #include "rnx/remote.h"
 
@@ -50,48 +50,9 @@ static int stop_one(struct rnx *x, char *id, struct jl_json_out *w, struct jl_er
     return 0;
 }
 
-/* All ids are tried. One failure is told by main; of several each is told here. */
-static int stop_all(struct rnx *x, const struct jl_strv *ids, struct jl_json_out *w,
-                    struct jl_err *e)
-{
-    int failed = 0;
-
-    for (size_t i = 0; i < ids->len; i++) {
-        struct jl_err one = JL_ERR_INIT;
-
-        if (stop_one(x, ids->items[i], w, &one) == 0)
-            continue;
-        if (ids->len == 1) {
-            *e = one;
-            return -one.code;
-        }
-        fprintf(stderr, "Error: %s%s%s\n", one.text, one.hint[0] ? ". " : "", one.hint);
-        failed = 1;
-    }
-    return failed;
-}
-
 static int run_stop(struct rnx *x, int argc, char **argv, struct jl_err *e)
 {
-    _strv_ struct jl_strv words = JL_STRV_INIT;
-    _buf_ struct jl_buf b = JL_BUF_INIT(16u << 20);
-    struct jl_json_out w;
-    int r = rnx_parse(x, NULL, argc, argv, false, &words, e), printed;
-
-    if (r != 0)
-        return r < 0 ? r : 0;
-    if (words.len == 0)
-        return rnx_usage(e, "rnx job stop wants a job id");
-    rnx_json_begin(&w, &b, false);
-    if (words.len > 1)
-        jl_json_put_array(&w, NULL);
-    r = stop_all(x, &words, &w, e);
-    if (words.len > 1)
-        jl_json_end(&w);
-    if (r < 0 || !x->json)
-        return r;
-    printed = rnx_json_print(&w, stdout, e);
-    return printed < 0 ? printed : r;
+    return rnx_each_id(x, argc, argv, stop_one, e);
 }
 
 const struct rnx_cmd rnx_cmd_stop = {

@@ -28,9 +28,6 @@ const struct rnx_opts rnx_global_opts = RNX_OPTS(global_items);
     }
 
 static const struct rnx_cmd absent[] = {
-    ABSENT("job", "cancel", true, "cancel a scheduled job"),
-    ABSENT("job", "delete", true, "remove an ended job with its log"),
-    ABSENT("job", "delete-all", true, "remove all ended jobs"),
     ABSENT("job", "metrics", true, "what a job uses"),
     ABSENT("job", "telematics", false, "security events of a job"),
     ABSENT("workflow", "run", false, "run the jobs of a file in order"),
@@ -58,8 +55,10 @@ static const struct rnx_cmd absent[] = {
 };
 
 static const struct rnx_cmd *const built[] = {
-    &rnx_cmd_run,   &rnx_cmd_list,    &rnx_cmd_status,      &rnx_cmd_log,        &rnx_cmd_stop,
-    &rnx_cmd_nodes, &rnx_cmd_version, &rnx_cmd_config_help, &rnx_cmd_completion, &rnx_cmd_help,
+    &rnx_cmd_run,   &rnx_cmd_list,    &rnx_cmd_status,      &rnx_cmd_log,
+    &rnx_cmd_stop,  &rnx_cmd_cancel,  &rnx_cmd_delete,      &rnx_cmd_delete_all,
+    &rnx_cmd_nodes, &rnx_cmd_version, &rnx_cmd_config_help, &rnx_cmd_completion,
+    &rnx_cmd_help,
 };
 
 const struct rnx_cmd *rnx_cmd_at(size_t i)

@@ -252,7 +252,7 @@ def an_unknown_method_is_named():
         code, text = c.refused("Explode")
         equal(code, Code.UNIMPLEMENTED, "status")
         check("/joblet.JobService/Explode" in text, text)
-        equal(c.refused("DeleteJob")[0], Code.UNIMPLEMENTED, "known but not built")
+        equal(c.refused("RunWorkflow")[0], Code.UNIMPLEMENTED, "known but not built")
 
 
 @case

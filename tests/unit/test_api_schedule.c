@@ -59,6 +59,18 @@ static void schedule_absolute(void **state)
     is("2026-06-15T11:59:40Z", "2026-06-15T11:59:40Z"); /* within the clocks' difference */
 }
 
+static void schedule_below_a_second(void **state)
+{
+    struct jl_err e = JL_ERR_INIT;
+    uint64_t due = 0;
+
+    (void) state;
+    assert_int_equal(api_schedule("2026-06-16T08:00:00.2504Z", NOW, &due, &e), 0);
+    assert_int_equal(due % JL_NS_PER_S, 250400000);
+    assert_int_equal(api_schedule("2026-06-16T08:00:00.1234567899Z", NOW, &due, &e), 0);
+    assert_int_equal(due % JL_NS_PER_S, 123456789);
+}
+
 static void schedule_refusals(void **state)
 {
     (void) state;
@@ -86,4 +98,4 @@ static void schedule_refusals(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test(schedule_relative), cmocka_unit_test(schedule_absolute),
-          cmocka_unit_test(schedule_refusals))
+          cmocka_unit_test(schedule_below_a_second), cmocka_unit_test(schedule_refusals))

@@ -38,6 +38,18 @@ static void a_job_goes_from_pending_to_its_end(void **state)
     moves(JD_RUNNING, JD_EV_UP, JD_RUNNING, JD_ACT_NONE);
 }
 
+static void a_time_that_has_come_makes_a_job_wait_for_a_slot(void **state)
+{
+    struct jd_move m;
+
+    (void) state;
+    moves(JD_SCHEDULED, JD_EV_DUE, JD_PENDING, JD_ACT_NONE);
+    moves(JD_SCHEDULED, JD_EV_SLOT, JD_INITIALIZING, JD_ACT_START);
+    for (int s = JD_PENDING; s < JD_STATE_N; s++)
+        if (s != JD_SCHEDULED)
+            assert_true(next((enum jd_state) s, JD_EV_DUE, JD_FAILED, &m) < 0);
+}
+
 static void stop_means_what_the_state_allows(void **state)
 {
     struct jd_move m;
@@ -143,6 +155,7 @@ static void a_record_means_what_happened(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test(a_job_goes_from_pending_to_its_end),
+          cmocka_unit_test(a_time_that_has_come_makes_a_job_wait_for_a_slot),
           cmocka_unit_test(stop_means_what_the_state_allows),
           cmocka_unit_test(an_ended_state_never_changes),
           cmocka_unit_test(no_other_moves_than_the_documented_ones),

@@ -30,25 +30,14 @@ int jd_audit_open(struct jd_core *c, struct jl_err *e)
     return 0;
 }
 
-/* Reading what everybody with a certificate may read leaves no line, unless it was refused. */
+/* Reading what everybody with a certificate may read leaves no line, unless it was refused; nor do
+ * the parts of a RunJob that are front's. */
 static bool wanted(const struct jd_call *call, uint32_t status)
 {
-    bool refused = status == API_PERMISSION_DENIED || status == API_UNAUTHENTICATED;
-
-    switch (call->op) {
-    case JD_OP_RUN_JOB:
-    case JD_OP_STOP_JOB:
+    if (status == API_PERMISSION_DENIED || status == API_UNAUTHENTICATED)
         return true;
-    case JD_OP_LIST_JOBS:
-    case JD_OP_GET_JOB:
-    case JD_OP_GET_JOB_LOGS:
-    case JD_OP_STAGE:
-    case JD_OP_UNSTAGE:
-    case JD_OP_NONE:
-    case JD_OP_N:
-        break;
-    }
-    return refused;
+    return jd_op_role(call->op) > JD_ROLE_READER && call->op != JD_OP_STAGE &&
+           call->op != JD_OP_UNSTAGE;
 }
 
 void jd_audit(const struct jd_call *call, uint32_t status, const char *text)

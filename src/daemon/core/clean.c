@@ -271,5 +271,5 @@ void jd_sweep(struct jd_core *c)
         sweep_hierarchy(c, c->cg_host.v1[i]);
     each_id(c->state_dirfd, "", c, sweep_state);
     each_id(c->jobs_dirfd, "", c, sweep_bundle);
-    jd_jobs_retain(c);
+    jd_purge_retain(c);
 }

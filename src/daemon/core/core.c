@@ -285,6 +285,10 @@ static int load_job(void *arg, struct jd_record *own_r)
         jl_log_fail(&e, "state.load", "a job is passed over");
         return 0;
     }
+    if (jd_queue_reserve(c, c->jobs.n + 1, &e) < 0) {
+        jd_job_free(j);
+        return -e.code;
+    }
     jd_jobs_add(c, j);
     if (jd_state_is_ended(j->state) && j->rec.secrets.len > 0)
         jd_store_drop_secrets(c->store, j->rec.id, &e);
@@ -399,6 +403,8 @@ static int bring_up(struct jd_core *c, struct jl_err *e)
     if (r == 0)
         r = jd_stages_init(c, e);
     if (r == 0)
+        r = jd_queue_init(c, e);
+    if (r == 0)
         r = load_jobs(c, e);
     return r;
 }
@@ -417,7 +423,7 @@ int jd_core_start(struct jd_core *c, struct jd_conf *own_conf, struct jl_err *e)
                            .signal_fd = -1 };
     *own_conf = (struct jd_conf){ 0 };
     c->front.link = c->front.pidfd = -1;
-    c->stages.dirfd = c->trash.dirfd = -1;
+    c->stages.dirfd = c->trash.dirfd = c->jobs.queue.timer_fd = -1;
     umask(022);
     c->loop = jl_loop_new();
     if (!c->loop)
@@ -435,7 +441,7 @@ int jd_core_start(struct jd_core *c, struct jd_conf *own_conf, struct jl_err *e)
                 c->jobs.n);
     adopt_jobs(c);
     on_sweep(&c->sweep);
-    jd_jobs_schedule(c);
+    jd_queue_run(c);
     return jd_front_start(c, e);
 }
 
@@ -463,7 +469,9 @@ void jd_core_done(struct jd_core *c)
 {
     if (c->loop) {
         jd_front_done(c);
+        jd_purge_done(c);
         jd_jobs_clear(c);
+        jd_queue_done(c);
         jd_stages_done(c);
         jd_trash_done(c);
         jl_loop_disarm(c->loop, &c->sweep);

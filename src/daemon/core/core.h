@@ -12,6 +12,7 @@
 #include "daemon/core/conf.h"
 #include "daemon/core/front.h"
 #include "daemon/core/jobs.h"
+#include "daemon/core/purge.h"
 #include "daemon/core/stage.h"
 #include "daemon/core/trash.h"
 #include "os/cgroup.h"
@@ -27,6 +28,7 @@ struct jd_core {
     struct jd_front front;
     struct jd_stages stages;
     struct jd_trash trash;
+    struct jd_purge purge;
 
     char *shim_path, *front_path, *init_path; /* our programs; init NULL when job.init is off */
     char *runtime_path;                       /* oci.runtime, or NULL: runtime_fd */

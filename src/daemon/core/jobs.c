@@ -101,10 +101,19 @@ static bool is_active(enum jd_state s)
     return s == JD_INITIALIZING || s == JD_RUNNING || s == JD_STOPPING;
 }
 
-static void count(struct jd_core *c, enum jd_state s, int by)
+/* The job is in its state from now on (by 1), or leaves it (by -1). */
+static void count(struct jd_job *j, int by)
 {
-    c->jobs.n_ended += (unsigned) (jd_state_is_ended(s) ? by : 0);
-    c->jobs.n_active += (unsigned) (is_active(s) ? by : 0);
+    struct jd_jobs *all = &j->core->jobs;
+
+    all->n_ended += (unsigned) (jd_state_is_ended(j->state) ? by : 0);
+    all->n_active += (unsigned) (is_active(j->state) ? by : 0);
+    if (is_active(j->state))
+        jd_queue_account(j, by);
+    if (by > 0)
+        jd_queue_add(j);
+    else
+        jd_queue_remove(j);
 }
 
 void jd_jobs_add(struct jd_core *c, struct jd_job *j)
@@ -116,24 +125,23 @@ void jd_jobs_add(struct jd_core *c, struct jd_job *j)
         c->jobs.first = j;
     c->jobs.last = j;
     c->jobs.n++;
-    count(c, j->state, 1);
+    count(j, 1);
 }
 
-static void remove_job(struct jd_core *c, struct jd_job *j)
+void jd_jobs_remove(struct jd_core *c, struct jd_job *j)
 {
     *(j->prev ? &j->prev->next : &c->jobs.first) = j->next;
     *(j->next ? &j->next->prev : &c->jobs.last) = j->prev;
     c->jobs.n--;
-    count(c, j->state, -1);
+    count(j, -1);
     jd_job_free(j);
 }
 
 void jd_jobs_clear(struct jd_core *c)
 {
     jl_loop_disarm(c->loop, &c->jobs.again);
-    jl_loop_disarm(c->loop, &c->jobs.kick);
     while (c->jobs.first)
-        remove_job(c, c->jobs.first);
+        jd_jobs_remove(c, c->jobs.first);
 }
 
 static struct jd_job *ambiguous(const struct jd_core *c, const char *id, struct jl_err *e)
@@ -223,7 +231,7 @@ static void finish(struct jd_job *j)
         struct jd_call *call = j->waiters;
 
         j->waiters = call->next;
-        jd_reply_stopped(call, j);
+        jd_reply_ended(call, j);
         free(call);
     }
 }
@@ -254,15 +262,15 @@ static int on_again(struct jl_timer *t)
         if (j->unstored && store(j) && jd_state_is_ended(j->state))
             finish(j);
     }
-    jd_jobs_schedule(c);
+    jd_queue_run(c);
     return 0;
 }
 
 static void set_state(struct jd_job *j, enum jd_state to, const char *reason)
 {
-    count(j->core, j->state, -1);
-    count(j->core, to, 1);
+    count(j, -1);
     j->state = to;
+    count(j, 1);
     if (jd_record_set(&j->rec.status, jd_state_name(to)) < 0 ||
         (reason && jd_record_set(&j->rec.reason, reason) < 0))
         jl_log_warn("job.store", "job=%s: out of memory", j->rec.id);
@@ -293,12 +301,6 @@ static void act(struct jd_job *j, enum jd_action action)
     }
 }
 
-static int on_kick(struct jl_timer *t)
-{
-    jd_jobs_schedule(JL_CONTAINER(t, struct jd_core, jobs.kick));
-    return 0;
-}
-
 int jd_job_event(struct jd_job *j, enum jd_event ev, enum jd_state outcome, const char *reason,
                  struct jl_err *e)
 {
@@ -310,7 +312,8 @@ int jd_job_event(struct jd_job *j, enum jd_event ev, enum jd_state outcome, cons
         return r;
     if (move.to != j->state) {
         set_state(j, move.to, jd_state_is_ended(move.to) ? reason : NULL);
-        stored = store(j);
+        if (ev != JD_EV_DUE) /* a restart finds out for itself that the time has come */
+            stored = store(j);
         if (!jd_state_is_ended(move.to))
             jd_front_event(j->core, j->rec.id);
     }
@@ -320,75 +323,11 @@ int jd_job_event(struct jd_job *j, enum jd_event ev, enum jd_state outcome, cons
     }
     if (stored)
         finish(j);
-    /* not from here: a start that fails ends up here again */
-    jl_loop_arm(j->core->loop, &j->core->jobs.kick, jl_now_ns(), on_kick);
+    jd_queue_kick(j->core); /* a slot is free */
     return 0;
 }
 
 void jd_job_start(struct jd_job *j)
 {
     act(j, JD_ACT_START);
-}
-
-/* The next one: highest priority first, then the oldest. */
-static struct jd_job *next_waiting(const struct jd_core *c)
-{
-    struct jd_job *best = NULL;
-
-    for (struct jd_job *j = c->jobs.first; j; j = j->next)
-        if (j->state == JD_PENDING && (!best || j->req->priority > best->req->priority))
-            best = j;
-    return best;
-}
-
-void jd_jobs_schedule(struct jd_core *c)
-{
-    struct jl_err e = JL_ERR_INIT;
-
-    while (!c->ending && (c->conf.max_jobs == 0 || c->jobs.n_active < c->conf.max_jobs)) {
-        struct jd_job *j = next_waiting(c);
-
-        if (!j)
-            return;
-        if (c->userns && j->rec.host_id_base == 0)
-            j->rec.host_id_base = jd_jobs_host_ids(c, &e);
-        if (c->userns && j->rec.host_id_base == 0)
-            return; /* all in use: the end of a job comes back here */
-        if (jd_job_event(j, JD_EV_SLOT, JD_FAILED, NULL, &e) < 0)
-            return;
-    }
-}
-
-static void forget(struct jd_core *c, struct jd_job *j)
-{
-    struct jl_err e = JL_ERR_INIT;
-
-    if (jd_store_delete(c->store, j->rec.id, &e) < 0 ||
-        jd_trash_put(c, c->logs_dirfd, j->rec.id, &e) < 0) {
-        jl_log_fail(&e, "job.forget", "job=%s", j->rec.id);
-        return;
-    }
-    jl_log_info("job.forget", "job=%s status=%s", j->rec.id, j->rec.status);
-    remove_job(c, j);
-}
-
-void jd_jobs_retain(struct jd_core *c)
-{
-    uint64_t now = jl_wall_ns(), day = 86400 * JL_NS_PER_S;
-    struct jl_err e = JL_ERR_INIT;
-    struct jd_job *next;
-
-    for (struct jd_job *j = c->jobs.first; j; j = next) {
-        uint64_t age = now > j->rec.ended_wall_ns ? now - j->rec.ended_wall_ns : 0;
-
-        next = j->next;
-        if (!jd_state_is_ended(j->state) || j->unstored)
-            continue;
-        if ((c->conf.retention_jobs > 0 && c->jobs.n_ended > c->conf.retention_jobs) ||
-            (c->conf.retention_age_ns > 0 && age > c->conf.retention_age_ns))
-            forget(c, j);
-        else if (c->conf.logs_days > 0 && age / day >= (uint64_t) c->conf.logs_days &&
-                 jd_trash_put(c, c->logs_dirfd, j->rec.id, &e) < 0)
-            jl_log_fail(&e, "job.log", "job=%s", j->rec.id);
-    }
 }

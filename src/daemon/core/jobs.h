@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/loop.h"
 #include "daemon/core/jobstate.h"
+#include "daemon/core/queue.h"
 #include "daemon/core/store.h"
 
 struct jd_core;
@@ -28,6 +29,8 @@ struct jd_job {
     uint64_t stop_grace_ms;     /* of the StopJob that came; UINT64_MAX: the configuration's */
     struct jd_call *waiters;    /* StopJob calls */
     bool unstored;              /* its last change is not on disk yet; tried again */
+    bool doomed;                /* ended, and about to be forgotten (purge.h) */
+    size_t heap_at;             /* queue.c's */
     struct jd_job *next, *prev;
 };
 
@@ -35,15 +38,18 @@ struct jd_jobs {
     struct jd_job *first, *last;   /* in order of submission */
     unsigned n, n_ended, n_active; /* active: from INITIALIZING to STOPPING */
     struct jl_timer again;         /* for unstored ones */
-    struct jl_timer kick;          /* a slot has become free */
-    uint32_t last_slot;            /* of host ids, so that they are not used again at once */
+    struct jd_queue queue;
+    uint32_t last_slot; /* of host ids, so that they are not used again at once */
 };
 
 /* A job out of its record, not yet in the list. Takes the record over. NULL with e filled. */
 struct jd_job *jd_job_new(struct jd_core *c, struct jd_record *own_rec, struct jl_err *e);
 void jd_job_free(struct jd_job *j); /* not in the list; NULL is fine */
 
+/* Into the list and, when it waits, the queue, which has room (jd_queue_reserve). */
 void jd_jobs_add(struct jd_core *c, struct jd_job *j);
+/* Out of the list, and freed. */
+void jd_jobs_remove(struct jd_core *c, struct jd_job *j);
 void jd_jobs_clear(struct jd_core *c);
 
 /* The job with this id, or the only one whose id begins so (>= 4 characters). NULL with e filled:
@@ -61,14 +67,8 @@ int jd_job_event(struct jd_job *j, enum jd_event ev, enum jd_state outcome, cons
 /* Starts a job that is INITIALIZING already; a failure becomes its end. */
 void jd_job_start(struct jd_job *j);
 
-/* Gives free slots to those that wait, oldest first. */
-void jd_jobs_schedule(struct jd_core *c);
-
 /* A first host id that no living job has; 0 with e filled when all are taken. */
 uint32_t jd_jobs_host_ids(struct jd_core *c, struct jl_err *e);
-
-/* Removes ended jobs over the limits of joblet.retention and logs over logs.retention_days. */
-void jd_jobs_retain(struct jd_core *c);
 
 /* What an exit record means. reason holds JL_ERR_TEXT_MAX. */
 struct jd_verdict {

@@ -15,11 +15,8 @@ static const char *const state_names[JD_STATE_N] = {
 };
 
 static const char *const event_names[JD_EV_N] = {
-    [JD_EV_SLOT] = "slot",
-    [JD_EV_UP] = "up",
-    [JD_EV_STOP] = "stop",
-    [JD_EV_DONE] = "done",
-    [JD_EV_START_FAILED] = "start-failed",
+    [JD_EV_DUE] = "due",   [JD_EV_SLOT] = "slot", [JD_EV_UP] = "up",
+    [JD_EV_STOP] = "stop", [JD_EV_DONE] = "done", [JD_EV_START_FAILED] = "start-failed",
     [JD_EV_LOST] = "lost",
 };
 
@@ -63,6 +60,10 @@ static int refuse(enum jd_state state, enum jd_event ev, struct jl_err *e)
 static int on_waiting(enum jd_state state, enum jd_event ev, struct jd_move *ret, struct jl_err *e)
 {
     switch (ev) {
+    case JD_EV_DUE:
+        if (state == JD_SCHEDULED)
+            return go(ret, JD_PENDING, JD_ACT_NONE);
+        break;
     case JD_EV_SLOT:
         return go(ret, JD_INITIALIZING, JD_ACT_START);
     case JD_EV_STOP:
@@ -90,6 +91,7 @@ static int on_initializing(enum jd_event ev, enum jd_state outcome, struct jd_mo
     case JD_EV_START_FAILED:
     case JD_EV_LOST:
         return go(ret, JD_FAILED, JD_ACT_FINISH);
+    case JD_EV_DUE:
     case JD_EV_SLOT: /* it has one */
     case JD_EV_N:
         break;
@@ -110,6 +112,7 @@ static int on_running(enum jd_event ev, enum jd_state outcome, struct jd_move *r
     case JD_EV_LOST:
         return go(ret, JD_FAILED, JD_ACT_FINISH);
     case JD_EV_START_FAILED:
+    case JD_EV_DUE:
     case JD_EV_SLOT:
     case JD_EV_N:
         break;
@@ -128,6 +131,7 @@ static int on_stopping(enum jd_event ev, struct jd_move *ret, struct jl_err *e)
     case JD_EV_START_FAILED:
     case JD_EV_LOST:
         return go(ret, JD_STOPPED, JD_ACT_FINISH);
+    case JD_EV_DUE:
     case JD_EV_SLOT:
     case JD_EV_N:
         break;

@@ -25,6 +25,7 @@ enum jd_state {
 };
 
 enum jd_event {
+    JD_EV_DUE,          /* its time has come */
     JD_EV_SLOT,         /* a slot is free */
     JD_EV_UP,           /* the shim says that the command runs */
     JD_EV_STOP,         /* somebody asked for the end */

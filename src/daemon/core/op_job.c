@@ -1,4 +1,4 @@
-/* op_job.c - GetJobStatus, ListJobs, StopJob: what request.h says about one job or all of them. */
+/* op_job.c - GetJobStatus and ListJobs: what request.h says about one job or all of them. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +10,6 @@
 #include "daemon/core/arena.h"
 #include "daemon/core/core.h"
 #include "daemon/core/request.h"
-
-#define STOP_GRACE_MAX_MS 3600000
 
 static void freep(ProtobufCMessage **m)
 {
@@ -47,6 +45,15 @@ static void *masked(struct jd_arena *a, const Joblet__RunJobRequest *q)
     return v;
 }
 
+/* Why it ended, or why it waits. */
+static char *reason(struct jd_arena *a, const struct jd_job *j)
+{
+    char why[128];
+
+    return j->state == JD_PENDING ? jd_arena_format(a, "%s", jd_queue_why(j, why, sizeof why))
+                                  : j->rec.reason;
+}
+
 /* What Job and GetJobStatusResponse have in common. */
 #define FILL_COMMON(m, j, a)                                                                       \
     do {                                                                                           \
@@ -78,7 +85,7 @@ static void *masked(struct jd_arena *a, const Joblet__RunJobRequest *q)
         (m)->gpu_count = q->gpu_count;                                                             \
         (m)->gpu_memory_mb = q->gpu_memory_mb;                                                     \
         (m)->node_id = (j)->rec.node_id;                                                           \
-        (m)->reason = (j)->rec.reason;                                                             \
+        (m)->reason = reason(a, j);                                                                \
         (m)->timeout_seconds = q->timeout_seconds;                                                 \
     } while (0)
 
@@ -161,57 +168,4 @@ void jd_op_list(struct jd_call *call, const struct ipc_frame *f)
         jobs.jobs[jobs.n_jobs++] = m;
     }
     reply_or_no_memory(call, &a, &jobs.base);
-}
-
-void jd_reply_stopped(const struct jd_call *call, const struct jd_job *j)
-{
-    _arena_ struct jd_arena a = JD_ARENA_INIT;
-    Joblet__StopJobResponse m = JOBLET__STOP_JOB_RESPONSE__INIT;
-
-    m.uuid = (char *) (uintptr_t) j->rec.id;
-    m.status = j->rec.status;
-    m.end_time = when(&a, j->rec.ended_wall_ns);
-    m.exit_code = j->rec.exit_code;
-    reply_or_no_memory(call, &a, &m.base);
-}
-
-void jd_op_stop(struct jd_call *call, const struct ipc_frame *f)
-{
-    _message_ ProtobufCMessage *in = NULL;
-    const Joblet__StopJobRequest *q;
-    struct jl_err e = JL_ERR_INIT;
-    struct jd_call *waits;
-    struct jd_job *j = NULL;
-    int r;
-
-    r = api_unpack_request(&joblet__stop_job_request__descriptor, f->body, f->body_len, &in, &e);
-    q = (const Joblet__StopJobRequest *) in;
-    if (r == 0)
-        r = api_validate_stop_job(q, &e);
-    if (r == 0)
-        j = jd_jobs_find(call->core, q->uuid, &e);
-    if (!j) {
-        jd_reply_error(call, &e);
-        return;
-    }
-    memcpy(call->job_id, j->rec.id, sizeof call->job_id);
-    waits = jd_call_keep(call);
-    if (!waits) {
-        jd_reply_status(call, API_RESOURCE_EXHAUSTED, "the server is out of memory");
-        return;
-    }
-    waits->next = j->waiters; /* before the event: a pending job ends in it */
-    j->waiters = waits;
-    if (q->grace_ms > 0)
-        j->stop_grace_ms =
-            q->grace_ms < STOP_GRACE_MAX_MS ? (uint64_t) q->grace_ms : STOP_GRACE_MAX_MS;
-    r = jd_job_event(j, JD_EV_STOP, JD_CANCELED, "canceled before it began", &e);
-    if (r < 0) {
-        j->waiters = waits->next;
-        free(waits);
-        jl_wrap(&e, "job %s", j->rec.id);
-        jd_reply_error(call, &e);
-        return;
-    }
-    jl_log_info("job.stop", "job=%s client=%s", call->job_id, call->who.common_name);
 }

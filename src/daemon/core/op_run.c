@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "api/schedule.h"
 #include "api/validate.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -26,6 +27,7 @@ struct submit {
     struct jd_call call;
     Joblet__RunJobRequest *req; /* own */
     char id[40];
+    uint64_t due_ns; /* wall clock; 0: at once */
 };
 
 static void submit_free(struct submit *s)
@@ -103,48 +105,39 @@ static int store(struct jd_job *j, struct jl_err *e)
     return jl_refuse(e, EAGAIN, "the server can't store jobs at the moment");
 }
 
-/* Stored, answered, started. */
-static int commit(struct submit *s, bool has_uploads, uint64_t bytes, struct jl_err *e)
+static int check_waiting(const struct jd_core *c, struct jl_err *e)
+{
+    if (c->jobs.n - c->jobs.n_ended - c->jobs.n_active < c->conf.max_waiting)
+        return 0;
+    return jl_refuse(e, EMFILE, "too many jobs wait already (%lld, joblet.maxWaitingJobs)",
+                     (long long) c->conf.max_waiting);
+}
+
+/* What the job is to be stored as: it starts now, when its time has come and nothing is in its way. */
+static enum jd_state first_state(const struct submit *s, struct jd_record *rec)
 {
     struct jd_core *c = s->call.core;
-    bool slot = c->conf.max_jobs == 0 || c->jobs.n_active < c->conf.max_jobs;
-    Joblet__RunJobResponse m = JOBLET__RUN_JOB_RESPONSE__INIT;
-    struct jd_record rec;
-    struct jd_job *j = NULL;
-    int r;
+    struct jl_err none = JL_ERR_INIT;
 
-    if (!slot && c->jobs.n - c->jobs.n_ended - c->jobs.n_active >= c->conf.max_waiting)
-        return jl_refuse(e, EMFILE, "too many jobs wait already (%lld, joblet.maxWaitingJobs)",
-                         (long long) c->conf.max_waiting);
-    for (const struct jd_job *other = c->jobs.first; slot && other; other = other->next)
-        slot = other->state != JD_PENDING; /* nobody overtakes by luck */
-    if (jd_record_init(&rec) < 0)
-        return jl_fail(e, ENOMEM, "take the job");
-    rec.has_uploads = has_uploads;
-    rec.upload_bytes = bytes;
-    if (slot && jd_record_set(&rec.boot_id, c->boot_id) < 0)
-        slot = false;
-    if (slot && c->userns) {
-        rec.host_id_base = jd_jobs_host_ids(c, e);
-        slot = rec.host_id_base != 0; /* all in use: it waits */
-    }
-    r = fill_record(s, &rec, slot ? JD_INITIALIZING : JD_PENDING, e);
-    if (r < 0) {
-        jd_record_done(&rec);
-        return r;
-    }
-    j = jd_job_new(c, &rec, e); /* before it is stored: what is refused must not run later */
-    if (!j)
-        return -e->code;
-    r = store(j, e);
-    if (r < 0) {
-        jd_job_free(j);
-        return r;
-    }
-    jd_jobs_add(c, j);
-    jl_log_info("job.submit", "job=%s client=%s command=%.64s", j->rec.id, s->call.who.common_name,
-                j->req->command);
-    m.job_uuid = j->rec.id;
+    if (s->due_ns > jl_wall_ns())
+        return JD_SCHEDULED;
+    if (!jd_queue_is_free_for(c, s->req->max_cpu, s->req->max_memory))
+        return JD_PENDING;
+    if (c->userns)
+        rec->host_id_base = jd_jobs_host_ids(c, &none);
+    if (c->userns && rec->host_id_base == 0)
+        return JD_PENDING; /* all in use */
+    return jd_record_set(&rec->boot_id, c->boot_id) < 0 ? JD_PENDING : JD_INITIALIZING;
+}
+
+static void reply_submitted(struct submit *s, const struct jd_job *j)
+{
+    Joblet__RunJobResponse m = JOBLET__RUN_JOB_RESPONSE__INIT;
+    char scheduled[JL_RFC3339_MAX] = "";
+
+    if (s->due_ns > 0)
+        jl_rfc3339(s->due_ns, 3, scheduled);
+    m.job_uuid = (char *) (uintptr_t) j->rec.id;
     m.status = j->rec.status;
     m.command = j->req->command;
     m.args = j->req->args;
@@ -153,12 +146,58 @@ static int commit(struct submit *s, bool has_uploads, uint64_t bytes, struct jl_
     m.cpu_cores = j->req->cpu_cores;
     m.max_memory = j->req->max_memory;
     m.max_io_bps = j->req->max_io_bps;
+    m.scheduled_time = scheduled;
     memcpy(s->call.job_id, j->rec.id, sizeof s->call.job_id);
     jd_reply(&s->call, &m.base);
-    if (slot)
+}
+
+static struct jd_job *make_job(struct submit *s, bool has_uploads, uint64_t bytes, struct jl_err *e)
+{
+    struct jd_core *c = s->call.core;
+    enum jd_state state;
+    struct jd_record rec;
+
+    if (jd_record_init(&rec) < 0) {
+        jl_fail(e, ENOMEM, "take the job");
+        return NULL;
+    }
+    rec.has_uploads = has_uploads;
+    rec.upload_bytes = bytes;
+    rec.scheduled_wall_ns = s->due_ns;
+    state = first_state(s, &rec);
+    if ((state != JD_INITIALIZING && check_waiting(c, e) < 0) ||
+        fill_record(s, &rec, state, e) < 0) {
+        jd_record_done(&rec);
+        return NULL;
+    }
+    return jd_job_new(c, &rec, e);
+}
+
+/* Stored, answered, started. */
+static int commit(struct submit *s, bool has_uploads, uint64_t bytes, struct jl_err *e)
+{
+    struct jd_core *c = s->call.core;
+    struct jd_job *j; /* before it is stored: what is refused must not run later */
+    int r = jd_queue_reserve(c, c->jobs.n + 1, e);
+
+    if (r < 0)
+        return r;
+    j = make_job(s, has_uploads, bytes, e);
+    if (!j)
+        return -e->code;
+    r = store(j, e);
+    if (r < 0) {
+        jd_job_free(j);
+        return r;
+    }
+    jd_jobs_add(c, j);
+    jl_log_info("job.submit", "job=%s client=%s status=%s command=%.64s", j->rec.id,
+                s->call.who.common_name, j->rec.status, j->req->command);
+    reply_submitted(s, j);
+    if (j->state == JD_INITIALIZING)
         jd_job_start(j);
     else
-        jd_jobs_schedule(c);
+        jd_queue_run(c);
     return 0;
 }
 
@@ -201,6 +240,8 @@ static int begin(struct submit *s, const struct ipc_frame *f, struct jl_err *e)
 
     if (r == 0 && s->req->cpu_cores[0])
         r = jd_host_check_cpus(s->req->cpu_cores, e);
+    if (r == 0 && s->req->schedule[0])
+        r = api_schedule(s->req->schedule, jl_wall_ns(), &s->due_ns, e);
     if (r == 0 && jl_id_new(s->id) < 0)
         r = jl_fail(e, ENOMEM, "make a job id");
     return r;

@@ -25,6 +25,12 @@ static op_fn handler_of(enum jd_op op)
         return jd_op_list;
     case JD_OP_STOP_JOB:
         return jd_op_stop;
+    case JD_OP_CANCEL_JOB:
+        return jd_op_cancel;
+    case JD_OP_DELETE_JOB:
+        return jd_op_delete;
+    case JD_OP_DELETE_ALL_JOBS:
+        return jd_op_delete_all;
     case JD_OP_GET_JOB_LOGS:
         return jd_op_logs;
     case JD_OP_STAGE:

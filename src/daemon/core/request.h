@@ -44,9 +44,12 @@ void jd_op_run(struct jd_call *call, const struct ipc_frame *f);
 void jd_op_status(struct jd_call *call, const struct ipc_frame *f);
 void jd_op_list(struct jd_call *call, const struct ipc_frame *f);
 void jd_op_stop(struct jd_call *call, const struct ipc_frame *f);
+void jd_op_cancel(struct jd_call *call, const struct ipc_frame *f);
+void jd_op_delete(struct jd_call *call, const struct ipc_frame *f);
+void jd_op_delete_all(struct jd_call *call, const struct ipc_frame *f);
 void jd_op_logs(struct jd_call *call, const struct ipc_frame *f);
 void jd_op_stage(struct jd_call *call, const struct ipc_frame *f);
 void jd_op_unstage(struct jd_call *call, const struct ipc_frame *f);
 
-/* The answer to a StopJob whose job has ended. */
-void jd_reply_stopped(const struct jd_call *call, const struct jd_job *j);
+/* The answer to a StopJob or CancelJob whose job has ended. */
+void jd_reply_ended(const struct jd_call *call, const struct jd_job *j);

@@ -16,8 +16,6 @@ static int not_built(struct jl_err *e, const char *what, const char *option)
 
 static int check_built(const Joblet__RunJobRequest *q, struct jl_err *e)
 {
-    if (q->schedule[0])
-        return not_built(e, "scheduled jobs are", "schedule");
     if (q->n_volumes > 0)
         return not_built(e, "volumes are", "volumes");
     if (q->runtime[0])

@@ -390,9 +390,19 @@ int jd_store_drop_secrets(struct jd_store *s, const char *id, struct jl_err *e)
     return run_for_id(s, "DELETE FROM job_secrets WHERE id=?", id, e);
 }
 
-int jd_store_delete(struct jd_store *s, const char *id, struct jl_err *e)
+int jd_store_delete(struct jd_store *s, const char *const *ids, size_t n, struct jl_err *e)
 {
-    return run_for_id(s, "DELETE FROM jobs WHERE id=?", id, e);
+    int r = run_sql(s, "BEGIN IMMEDIATE", "begin", e);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = run_for_id(s, "DELETE FROM jobs WHERE id=?", ids[i], e);
+    if (r == 0)
+        r = run_sql(s, "COMMIT", "commit", e);
+    if (r < 0)
+        sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+    return r;
 }
 
 static int read_blob(sqlite3_stmt *st, int i, struct jd_blob *ret)

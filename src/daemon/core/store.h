@@ -72,7 +72,8 @@ int jd_store_add(struct jd_store *s, struct jd_record *r, struct jl_err *e);
 int jd_store_update(struct jd_store *s, const struct jd_record *r, struct jl_err *e);
 /* Forgets the secret values of an ended job. */
 int jd_store_drop_secrets(struct jd_store *s, const char *id, struct jl_err *e);
-int jd_store_delete(struct jd_store *s, const char *id, struct jl_err *e);
+/* Forgets these jobs, all or none. */
+int jd_store_delete(struct jd_store *s, const char *const *ids, size_t n, struct jl_err *e);
 
 /* Calls fn for each record in order of submission; the callee takes it over with its contents.
  * A negative return ends the walk with that value. */

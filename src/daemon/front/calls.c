@@ -147,6 +147,10 @@ static int check_fields(const struct jd_front *front, enum jd_op op, const void 
     switch ((int) op) { /* what is not listed has no fields to check */
     case JD_OP_GET_JOB:
         return api_validate_get_job_status(msg, e);
+    case JD_OP_CANCEL_JOB:
+        return api_validate_id("uuid", ((const Joblet__CancelJobRequest *) msg)->uuid, e);
+    case JD_OP_DELETE_JOB:
+        return api_validate_id("uuid", ((const Joblet__DeleteJobRequest *) msg)->uuid, e);
     case JD_OP_STOP_JOB:
         grace = ((const Joblet__StopJobRequest *) msg)->grace_ms;
         *extra_ms = STOP_EXTRA_MS + (grace > 0 ? (uint64_t) grace : front->conf.stop_grace_ms);

@@ -1,0 +1,54 @@
+/* many.c - see many.h. */
+#include "rnx/many.h"
+
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "rnx/out.h"
+
+#define JSON_MAX (16u << 20)
+
+/* One failure is told by main; of several each is told here. */
+static int each(struct rnx *x, const struct jl_strv *ids, rnx_one_fn *fn, struct jl_json_out *w,
+                struct jl_err *e)
+{
+    int failed = 0;
+
+    for (size_t i = 0; i < ids->len; i++) {
+        struct jl_err one = JL_ERR_INIT;
+
+        if (fn(x, ids->items[i], w, &one) == 0)
+            continue;
+        if (ids->len == 1) {
+            *e = one;
+            return -one.code;
+        }
+        fprintf(stderr, "Error: %s%s%s\n", one.text, one.hint[0] ? ". " : "", one.hint);
+        failed = 1;
+    }
+    return failed;
+}
+
+int rnx_each_id(struct rnx *x, int argc, char **argv, rnx_one_fn *fn, struct jl_err *e)
+{
+    _strv_ struct jl_strv words = JL_STRV_INIT;
+    _buf_ struct jl_buf b = JL_BUF_INIT(JSON_MAX);
+    struct jl_json_out w;
+    int r = rnx_parse(x, NULL, argc, argv, false, &words, e), printed;
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    if (words.len == 0)
+        return rnx_usage(e, "rnx job %s wants a job id", x->cmd->name);
+    rnx_json_begin(&w, &b, false);
+    if (words.len > 1)
+        jl_json_put_array(&w, NULL);
+    r = each(x, &words, fn, &w, e);
+    if (words.len > 1)
+        jl_json_end(&w);
+    if (r < 0 || !x->json)
+        return r;
+    printed = rnx_json_print(&w, stdout, e);
+    return printed < 0 ? printed : r;
+}
