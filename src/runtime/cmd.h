@@ -11,6 +11,7 @@
 struct jl_err;
 struct jl_strv;
 struct os_cgroup;
+struct rt_spec;
 struct rt_state;
 
 #define RT_LOCK_WAIT_MS 5000 /* for whoever changes the container at the moment */
@@ -72,6 +73,9 @@ int rt_container_lock(const struct rt_ctx *ctx, const char *id, int *ret_root, s
 /* Opens its control group, which is the container's own; refuses for `verb` where it has none. */
 int rt_container_group(const struct rt_state *s, const char *verb, struct os_cgroup **ret,
                        struct jl_err *e);
+
+/* rt_spec_check_strict, and a line for each key on standard error. */
+int rt_check_strict(const struct rt_spec *spec, struct jl_err *e);
 
 /* Warnings go to the log when it is text, else to standard error: a JSON log holds errors only. */
 void rt_warn_all(const struct rt_ctx *ctx, const struct jl_strv *warnings);

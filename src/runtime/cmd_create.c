@@ -20,9 +20,9 @@
 #include "runtime/terminal.h"
 
 struct making {
-    const char *bundle, *console_socket, *pid_file;
+    const char *bundle, *config, *console_socket, *pid_file;
     unsigned preserve_fds;
-    bool no_pivot, no_new_keyring, detach, keep, no_subreaper;
+    bool no_pivot, no_new_keyring, detach, keep, no_subreaper, strict;
     bool foreground; /* run without --detach */
 };
 
@@ -230,7 +230,9 @@ static int load_and_make(const struct rt_ctx *ctx, struct making *m, const char 
     }
     r = rt_id_check(id, e);
     if (r == 0)
-        r = rt_spec_load(m->bundle ? m->bundle : ".", &spec, e);
+        r = rt_spec_load(m->bundle ? m->bundle : ".", m->config, &spec, e);
+    if (r == 0 && m->strict)
+        r = rt_check_strict(spec, e);
     if (r < 0)
         return r;
     rt_warn_all(ctx, &spec->warnings);
@@ -244,18 +246,20 @@ static int load_and_make(const struct rt_ctx *ctx, struct making *m, const char 
     return r < 0 ? r : make(ctx, spec, m, id, e);
 }
 
-#define COMMON_OPTS(m)                                                                             \
-    { "bundle", 'b', RT_OPT_TEXT, &(m).bundle, "DIR", "the bundle (default: working directory)" }, \
-        { "console-socket",    0,        RT_OPT_TEXT,                                              \
-          &(m).console_socket, "SOCKET", "unix socket that gets the terminal's master" },          \
-        { "pid-file", 0, RT_OPT_TEXT, &(m).pid_file, "FILE", "write the process's pid there" },    \
-        { "no-pivot",    0,    RT_OPT_FLAG,                                                        \
-          &(m).no_pivot, NULL, "chroot instead of pivot_root (for a root on a ramdisk)" },         \
-        { "no-new-keyring",    0,    RT_OPT_FLAG,                                                  \
-          &(m).no_new_keyring, NULL, "keep the caller's session keyring" },                        \
-    {                                                                                              \
-        "preserve-fds", 0, RT_OPT_UINT, &(m).preserve_fds, "N",                                    \
-            "pass descriptors 3 to 3+N-1 to the process"                                           \
+#define COMMON_OPTS(m)                                                                                 \
+    { "bundle", 'b', RT_OPT_TEXT, &(m).bundle, "DIR", "the bundle (default: working directory)" },     \
+        { "console-socket",    0,        RT_OPT_TEXT,                                                  \
+          &(m).console_socket, "SOCKET", "unix socket that gets the terminal's master" },              \
+        { "pid-file", 0, RT_OPT_TEXT, &(m).pid_file, "FILE", "write the process's pid there" },        \
+        { "config", 'f', RT_OPT_TEXT, &(m).config, "FILE", "instead of the bundle's config.json" },    \
+        { "strict", 0, RT_OPT_FLAG, &(m).strict, NULL, "refuse keys that the specification has not" }, \
+        { "no-pivot",    0,    RT_OPT_FLAG,                                                            \
+          &(m).no_pivot, NULL, "chroot instead of pivot_root (for a root on a ramdisk)" },             \
+        { "no-new-keyring",    0,    RT_OPT_FLAG,                                                      \
+          &(m).no_new_keyring, NULL, "keep the caller's session keyring" },                            \
+    {                                                                                                  \
+        "preserve-fds", 0, RT_OPT_UINT, &(m).preserve_fds, "N",                                        \
+            "pass descriptors 3 to 3+N-1 to the process"                                               \
     }
 
 int rt_cmd_create(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e)

@@ -177,11 +177,13 @@ int rt_cmd_list(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *
 
 int rt_cmd_plan(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e)
 {
-    bool create = false;
-    const char *bundle = ".";
+    bool create = false, strict = false;
+    const char *bundle = ".", *config = NULL;
     const struct rt_opt opts[] = {
         { "bundle", 'b', RT_OPT_TEXT, &bundle, "DIR", "the bundle (default: working directory)" },
+        { "config", 'f', RT_OPT_TEXT, &config, "FILE", "instead of the bundle's config.json" },
         { "create", 0, RT_OPT_FLAG, &create, NULL, "for create instead of run" },
+        { "strict", 0, RT_OPT_FLAG, &strict, NULL, "refuse keys that the specification has not" },
     };
     _rt_spec_ struct rt_spec *spec = NULL;
     _buf_ struct jl_buf out = JL_BUF_INIT(OUTPUT_MAX);
@@ -193,7 +195,9 @@ int rt_cmd_plan(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *
 
     if (r != 0)
         return r < 0 ? r : 0;
-    r = rt_spec_load(args.n > 0 ? args.items[0] : bundle, &spec, e);
+    r = rt_spec_load(args.n > 0 ? args.items[0] : bundle, config, &spec, e);
+    if (r == 0 && strict)
+        r = rt_check_strict(spec, e);
     if (r == 0)
         r = rt_cgroup_path(spec, "ID", &cgroup, e);
     if (r < 0)

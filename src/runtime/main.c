@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "base/json.h"
+#include "base/parse.h"
 #include "base/strv.h"
 #include "os/ns.h"
 #include "os/selfexe.h"
@@ -101,6 +102,20 @@ static void log_json(const struct jl_err *e, struct jl_buf *out)
     jl_buf_putc(out, '\n');
 }
 
+/* A descriptor of our caller's ("fd:3") is written to as it is. fd to close, or -1 with errno. */
+static int open_log(const char *log)
+{
+    uint64_t fd;
+
+    if (strncmp(log, "fd:", 3) != 0)
+        return open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (jl_parse_u64(log + 3, INT32_MAX, &fd) < 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    return fcntl((int) fd, F_DUPFD_CLOEXEC, 3);
+}
+
 void rt_report(const struct rt_ctx *ctx, const struct jl_err *e)
 {
     _buf_ struct jl_buf line = JL_BUF_INIT(8192);
@@ -115,7 +130,7 @@ void rt_report(const struct rt_ctx *ctx, const struct jl_err *e)
     else
         jl_buf_add(&line, text.data, text.len);
     if (ctx->log) {
-        fd = open(ctx->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+        fd = open_log(ctx->log);
         if (fd >= 0)
             jl_write_all(fd, line.data, line.len);
         else
@@ -134,7 +149,7 @@ static void warn(const struct rt_ctx *ctx, const char *text)
     _close_ int fd = -1;
 
     if (ctx->log && !ctx->log_json)
-        fd = open(ctx->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+        fd = open_log(ctx->log);
     dprintf(fd >= 0 ? fd : STDERR_FILENO, "joblet-run: warning: %s\n", text);
 }
 
@@ -142,6 +157,16 @@ void rt_warn_all(const struct rt_ctx *ctx, const struct jl_strv *warnings)
 {
     for (size_t i = 0; i < warnings->len; i++)
         warn(ctx, warnings->items[i]);
+}
+
+int rt_check_strict(const struct rt_spec *spec, struct jl_err *e)
+{
+    _strv_ struct jl_strv paths = JL_STRV_INIT;
+    int r = rt_spec_check_strict(spec, &paths, e);
+
+    for (size_t i = 0; i < paths.len; i++)
+        dprintf(STDERR_FILENO, "joblet-run: config.json: %s: unknown key\n", paths.items[i]);
+    return r;
 }
 
 int rt_pidfile_write(const char *path, int pid, struct jl_err *e)
@@ -215,6 +240,7 @@ static int dispatch(const struct rt_ctx *ctx, const struct rt_args *args, char *
     if (r == 0)
         r = c->fn(ctx, (int) args->n, args->items, &e);
     if (r < 0) {
+        jl_phase(&e, c->name);
         rt_report(ctx, &e);
         return c->failure;
     }
@@ -230,7 +256,8 @@ int main(int argc, char **argv)
     bool help = false, version = false;
     const struct rt_opt opts[] = {
         { "root", 0, RT_OPT_TEXT, &ctx.root, "DIR", "where containers' states are kept" },
-        { "log", 0, RT_OPT_TEXT, &ctx.log, "FILE", "append errors to this file" },
+        { "log", 0, RT_OPT_TEXT, &ctx.log, "FILE",
+          "append errors to this file; fd:N is a descriptor" },
         { "log-format", 0, RT_OPT_TEXT, &format, "FORMAT", "text or json" },
         { "debug", 0, RT_OPT_FLAG, &ctx.debug, NULL, "tell how long each step took" },
         { "systemd-cgroup", 0, RT_OPT_FLAG, &ctx.systemd_cgroup, NULL,
@@ -266,6 +293,11 @@ int main(int argc, char **argv)
     ctx.log_json = strcmp(format, "json") == 0;
     if (!ctx.log_json && strcmp(format, "text") != 0) {
         jl_refuse(&e, EINVAL, "--log-format: '%s', allowed are text and json", format);
+        rt_report(&ctx, &e);
+        return 1;
+    }
+    if (strcmp(rootless, "auto") != 0 && jl_parse_bool(rootless, &help) < 0) {
+        jl_refuse(&e, EINVAL, "--rootless: '%s', allowed are true, false and auto", rootless);
         rt_report(&ctx, &e);
         return 1;
     }

@@ -305,7 +305,22 @@ int rt_spec_from_text(const char *bundle, const char *text, size_t len, struct r
     return 0;
 }
 
-int rt_spec_load(const char *bundle, struct rt_spec **ret, struct jl_err *e)
+/* A file that was named may be a symlink: its name is the caller's, as the bundle's is. */
+static int read_config(int bundle_fd, const char *config, struct jl_buf *text, struct jl_err *e)
+{
+    _close_ int fd = -1;
+    int r;
+
+    if (!config)
+        return jl_read_file_at(bundle_fd, "config.json", text, e);
+    fd = open(config, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return jl_fail_sys(e, "open", config, "--config");
+    r = jl_read_all(fd, text);
+    return r < 0 ? jl_fail(e, -r, "--config: read '%s'", config) : 0;
+}
+
+int rt_spec_load(const char *bundle, const char *config, struct rt_spec **ret, struct jl_err *e)
 {
     _buf_ struct jl_buf text = JL_BUF_INIT(CONFIG_MAX + 1);
     _free_ char *path = realpath(bundle, NULL);
@@ -318,7 +333,7 @@ int rt_spec_load(const char *bundle, struct rt_spec **ret, struct jl_err *e)
     dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return jl_fail_sys(e, "open", path, "open the bundle");
-    r = jl_read_file_at(dir, "config.json", &text, e);
+    r = read_config(dir, config, &text, e);
     if (r == -EMSGSIZE)
         return jl_refuse(e, EMSGSIZE, "config.json: is larger than %zu MiB", CONFIG_MAX >> 20);
     if (r < 0)

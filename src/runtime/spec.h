@@ -94,10 +94,15 @@ struct rt_spec {
 #define RT_ANNOTATION_OOM_GROUP "io.joblet.memory.oom.group"
 
 /*
- * Reads BUNDLE/config.json and checks it. *ret is the caller's (rt_spec_free). 0, or -errno with e
- * filled. Blocks on the file system alone.
+ * Reads BUNDLE/config.json, or the file `config` (NULL: none; it is found from the working
+ * directory), and checks it. *ret is the caller's (rt_spec_free). 0, or -errno with e filled.
+ * Blocks on the file system alone.
  */
-int rt_spec_load(const char *bundle, struct rt_spec **ret, struct jl_err *e);
+int rt_spec_load(const char *bundle, const char *config, struct rt_spec **ret, struct jl_err *e);
+
+/* Strict mode: refuses keys that the specification doesn't know. *ret_paths gets the JSON path of
+ * each (of the first OCI_UNKNOWN_MAX); the caller clears it. 0, or -errno with e filled. */
+int rt_spec_check_strict(const struct rt_spec *s, struct jl_strv *ret_paths, struct jl_err *e);
 
 /* The same from memory, without looking at any file: for tests, and for stored configurations.
  * bundle is absolute; NULL means "/". */
