@@ -7,15 +7,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <linux/kcmp.h>
+
 #include "base/cleanup.h"
 
-int os_pid_stat(pid_t pid, uint64_t *ret_ticks, char *ret_state)
+/* Reads /proc/PID/stat into line; *ret points to field 3. 0 or -errno. */
+static int read_stat(pid_t pid, char *line, size_t size, const char **ret)
 {
-    char path[64], line[1024];
     _close_ int fd = -1;
+    char path[64];
     const char *p;
     ssize_t n;
 
@@ -23,7 +27,7 @@ int os_pid_stat(pid_t pid, uint64_t *ret_ticks, char *ret_state)
     fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? -ESRCH : -errno;
-    n = read(fd, line, sizeof line - 1);
+    n = read(fd, line, size - 1);
     if (n < 0)
         return -errno;
     line[n] = '\0';
@@ -31,16 +35,79 @@ int os_pid_stat(pid_t pid, uint64_t *ret_ticks, char *ret_state)
     p = strrchr(line, ')');
     if (!p || p[1] != ' ')
         return -EIO;
-    p += 2;
+    *ret = p + 2;
+    return 0;
+}
+
+/* From field `from` on to field `to`; NULL when there are not as many. */
+static const char *skip_fields(const char *p, int from, int to)
+{
+    for (; p && from < to; from++) {
+        p = strchr(p, ' ');
+        p = p ? p + 1 : NULL;
+    }
+    return p;
+}
+
+int os_pid_stat(pid_t pid, uint64_t *ret_ticks, char *ret_state)
+{
+    char line[1024];
+    const char *p;
+    int r = read_stat(pid, line, sizeof line, &p);
+
+    if (r < 0)
+        return r;
     if (ret_state)
         *ret_state = *p;
-    for (int field = 3; field < 22; field++) {
-        p = strchr(p, ' ');
-        if (!p)
-            return -EIO;
-        p++;
-    }
+    p = skip_fields(p, 3, 22);
+    if (!p)
+        return -EIO;
     *ret_ticks = strtoull(p, NULL, 10);
+    return 0;
+}
+
+/* Who may not ptrace the process reads 0 for its status, too; kcmp(2) asks for that right. */
+int os_pid_exit_status(pid_t pid, uint64_t start_ticks, int *ret_status)
+{
+    char line[1024];
+    const char *p, *threads, *ticks, *status;
+    int r = read_stat(pid, line, sizeof line, &p);
+
+    if (r < 0)
+        return r;
+    threads = skip_fields(p, 3, 20);
+    ticks = skip_fields(threads, 20, 22);
+    status = skip_fields(ticks, 22, 52);
+    if (!status)
+        return -EIO;
+    /* a dead first thread with others that live is no dead process */
+    if (*p != 'Z' || strtol(threads, NULL, 10) > 1 || strtoull(ticks, NULL, 10) != start_ticks)
+        return -ESRCH;
+    *ret_status = (int) strtol(status, NULL, 10);
+    if (*ret_status == 0 && syscall(SYS_kcmp, pid, pid, KCMP_FILES, 0, 0) < 0)
+        return errno == ESRCH ? -ESRCH : -EPERM;
+    return 0;
+}
+
+/* struct pidfd_info of include/uapi/linux/pidfd.h, its first version; headers may be older. */
+struct info {
+    uint64_t mask, cgroup;
+    uint32_t ids[11];
+    int32_t exit_code;
+};
+
+#define GET_INFO _IOWR(0xff, 11, struct info) /* PIDFD_GET_INFO, Linux 6.13 */
+#define INFO_EXIT (UINT64_C(1) << 3)          /* PIDFD_INFO_EXIT, Linux 6.15 */
+
+int os_pidfd_exit_status(int pidfd, int *ret_status)
+{
+    struct info info = { .mask = INFO_EXIT };
+
+    if (ioctl(pidfd, GET_INFO, &info) < 0)
+        return -errno;
+    if (!(info.mask & INFO_EXIT))
+        return -ENODATA;
+    *ret_status = info.exit_code;
     return 0;
 }
 

@@ -25,3 +25,11 @@ int os_pidfd_wait_end(int pidfd, int timeout_ms);
 
 /* The pid behind a pidfd in our pid namespace; -ESRCH when it is gone, -errno. */
 pid_t os_pidfd_pid(int pidfd);
+
+/*
+ * How a process ended, as wait(2) has it. The first asks the zombie: -ESRCH when it runs or was
+ * waited for, -EPERM when we may not know. The second asks the kernel by a pidfd, once it was
+ * waited for: -ENODATA before that, -ENOTTY or -ENODATA before Linux 6.15. 0 or -errno.
+ */
+int os_pid_exit_status(pid_t pid, uint64_t start_ticks, int *ret_status);
+int os_pidfd_exit_status(int pidfd, int *ret_status);

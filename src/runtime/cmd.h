@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "runtime/opts.h"
 
@@ -22,6 +23,7 @@ struct rt_ctx {
     const char *log;  /* file for errors, or NULL */
     bool log_json;
     bool debug;
+    uint64_t started_ns; /* when this process began its work; CLOCK_MONOTONIC */
     bool systemd_cgroup;
 };
 
@@ -50,6 +52,7 @@ int rt_cmd_ps(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e)
 int rt_cmd_resume(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
 int rt_cmd_spec(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
 int rt_cmd_update(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
+int rt_cmd_wait(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
 int rt_cmd_features(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
 int rt_cmd_plan(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
 

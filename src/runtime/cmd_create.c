@@ -15,6 +15,7 @@
 #include "base/spawn.h"
 #include "os/pidfd.h"
 #include "runtime/cmd.h"
+#include "runtime/ending.h"
 #include "runtime/hooks.h"
 #include "runtime/launch.h"
 #include "runtime/terminal.h"
@@ -22,7 +23,7 @@
 struct making {
     const char *bundle, *config, *console_socket, *pid_file;
     unsigned preserve_fds;
-    bool no_pivot, no_new_keyring, detach, keep, no_subreaper, strict;
+    bool no_pivot, no_new_keyring, detach, keep, keep_exit, no_subreaper, strict;
     bool foreground; /* run without --detach */
 };
 
@@ -109,6 +110,13 @@ static int after_start(struct rt_launch *l, const struct making *m, struct jl_er
     const struct oci_hooks *h = l->spec->oci->hooks;
     int r = 0;
 
+    rt_launch_mark(l, RT_PHASE_SETUP);
+    rt_state_add_phases(l->state);
+    if (m->keep_exit) {
+        r = rt_ending_watch(l->state, l->pidfd, e);
+        if (r < 0)
+            return r;
+    }
     rt_state_made(l->state);
     if (m->pid_file)
         r = rt_pidfile_write(m->pid_file, l->pid, e);
@@ -129,10 +137,13 @@ static void kill_container(struct rt_launch *l)
 
 static int wait_and_clean(struct rt_launch *l, const struct making *m, struct jl_err *e)
 {
-    int status, r;
+    struct jl_err ignored = JL_ERR_INIT;
+    int status, how, r;
 
     rt_state_unlock(l->state); /* others may look at it, and kill or delete it, meanwhile */
-    status = rt_foreground(l->pid, l->pidfd, l->tty_master, e);
+    status = rt_foreground(l->pid, l->pidfd, l->tty_master, &how, e);
+    if (status >= 0 && m->keep && !m->keep_exit)
+        rt_ending_record(l->state, how, &ignored); /* it may be deleted by now */
     if (status < 0 || m->keep)
         return status;
     r = rt_state_lock(l->state, 5000, e);
@@ -172,6 +183,7 @@ static int make(const struct rt_ctx *ctx, const struct rt_spec *spec, const stru
     l.console_socket = m->console_socket;
     l.preserve_fds = m->preserve_fds;
     l.foreground = m->foreground;
+    l.mark_ns = ctx->started_ns;
     l.trace = ctx->debug;
     l.opts.wait_for_start = !m->foreground && !m->detach;
     l.opts.has_console_socket = m->console_socket != NULL;
@@ -179,6 +191,7 @@ static int make(const struct rt_ctx *ctx, const struct rt_spec *spec, const stru
     l.opts.open_inside = !may_mount();
     l.opts.no_new_keyring = m->no_new_keyring;
     r = fill_state(&st, spec, id, e);
+    rt_launch_mark(&l, RT_PHASE_LOAD);
     if (r == 0)
         r = decide_cgroup(&l, &st, e);
     if (r == 0 && m->foreground)
@@ -253,6 +266,8 @@ static int load_and_make(const struct rt_ctx *ctx, struct making *m, const char 
         { "pid-file", 0, RT_OPT_TEXT, &(m).pid_file, "FILE", "write the process's pid there" },        \
         { "config", 'f', RT_OPT_TEXT, &(m).config, "FILE", "instead of the bundle's config.json" },    \
         { "strict", 0, RT_OPT_FLAG, &(m).strict, NULL, "refuse keys that the specification has not" }, \
+        { "keep-exit",    0,    RT_OPT_FLAG,                                                           \
+          &(m).keep_exit, NULL, "have the exit status written down by a process that stays" },         \
         { "no-pivot",    0,    RT_OPT_FLAG,                                                            \
           &(m).no_pivot, NULL, "chroot instead of pivot_root (for a root on a ramdisk)" },             \
         { "no-new-keyring",    0,    RT_OPT_FLAG,                                                      \

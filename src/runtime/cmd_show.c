@@ -13,6 +13,7 @@
 #include "base/strv.h"
 #include "os/cgroup.h"
 #include "runtime/cmd.h"
+#include "runtime/ending.h"
 #include "runtime/launch.h"
 #include "runtime/plan.h"
 #include "runtime/spec.h"
@@ -53,8 +54,13 @@ int rt_cmd_state(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err 
         return root;
     jl_err_clear(e);
     r = rt_state_open(root, args.items[0], &s, e);
-    if (r == 0)
-        r = rt_state_json(&s, rt_state_status(&s, read_host(&host)), true, &out, e);
+    if (r == 0) {
+        enum rt_status status = rt_state_status(&s, read_host(&host));
+
+        if (status == RT_STOPPED)
+            rt_ending_learn(&s, -1);
+        r = rt_state_json(&s, status, true, &out, e);
+    }
     if (r == 0)
         r = jl_buf_putc(&out, '\n') < 0 ? jl_fail(e, ENOMEM, "state") : print(&out, e);
     return r;
@@ -134,6 +140,8 @@ static int list(int root, const char *format, bool quiet, struct jl_buf *out, st
             continue;
         }
         rows[n].status = quiet ? RT_RUNNING : rt_state_status(&rows[n].s, h);
+        if (rows[n].status == RT_STOPPED)
+            rt_ending_learn(&rows[n].s, -1);
         n++;
     }
     if (quiet)

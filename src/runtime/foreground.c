@@ -11,7 +11,6 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/io.h"
-#include "base/spawn.h"
 #include "os/pidfd.h"
 #include "os/pty.h"
 #include "runtime/terminal.h"
@@ -116,7 +115,19 @@ static int wait_for_end(struct fore *f, struct jl_err *e)
     }
 }
 
-int rt_foreground(pid_t pid, int pidfd, int tty_master, struct jl_err *e)
+static int take_status(pid_t pid, int *ret_how)
+{
+    int how;
+
+    while (waitpid(pid, &how, 0) < 0)
+        if (errno != EINTR)
+            return -errno;
+    if (ret_how)
+        *ret_how = how;
+    return WIFSIGNALED(how) ? 128 + WTERMSIG(how) : WEXITSTATUS(how);
+}
+
+int rt_foreground(pid_t pid, int pidfd, int tty_master, int *ret_how, struct jl_err *e)
 {
     struct fore f = { .pid = pid, .pidfd = pidfd, .master = tty_master, .read_stdin = true };
     sigset_t all, old;
@@ -149,7 +160,7 @@ int rt_foreground(pid_t pid, int pidfd, int tty_master, struct jl_err *e)
     jl_close(f.signals);
     if (r < 0)
         return r;
-    r = jl_wait_status(pid);
+    r = take_status(pid, ret_how);
     sigprocmask(SIG_SETMASK, &old, NULL);
     return r < 0 ? jl_fail(e, -r, "wait for the container") : r;
 }

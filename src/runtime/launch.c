@@ -296,6 +296,14 @@ int rt_launch_start(struct rt_launch *l, struct jl_err *e)
     return 0;
 }
 
+void rt_launch_mark(struct rt_launch *l, enum rt_phase phase)
+{
+    uint64_t now = jl_now_ns();
+
+    l->state->phase_us[phase] += (now - l->mark_ns) / 1000;
+    l->mark_ns = now - (now - l->mark_ns) % 1000; /* what is less than a us counts for the next */
+}
+
 void rt_launch_done(struct rt_launch *l)
 {
     close_handed_over(l);

@@ -27,6 +27,7 @@ struct rt_launch {
     const char *console_socket; /* path, or NULL */
     unsigned preserve_fds;      /* descriptors 3 to 3 + N - 1 go to the process */
     bool foreground;            /* run without --detach: the terminal comes to us */
+    uint64_t mark_ns;           /* end of the phase before; CLOCK_MONOTONIC */
     bool trace;                 /* --debug: how long each step took, to standard error */
 
     /* filled by the parent's steps */
@@ -70,6 +71,9 @@ void rt_launch_init(struct rt_launch *l);
  * failure nothing is left behind. Blocks.
  */
 int rt_launch_start(struct rt_launch *l, struct jl_err *e);
+
+/* The time since the last mark went into this phase (state->phase_us). */
+void rt_launch_mark(struct rt_launch *l, enum rt_phase phase);
 
 /* Closes and frees what l holds; leaves the container alone. */
 void rt_launch_done(struct rt_launch *l);

@@ -44,6 +44,8 @@ const struct rt_cmd rt_cmds[] = {
     { "start", "ID", "start a container that was made by create", rt_cmd_start, false, 1 },
     { "state", "ID", "print the state of a container, as JSON", rt_cmd_state, false, 1 },
     { "update", "[OPTIONS] ID", "give a container other limits", rt_cmd_update, false, 1 },
+    { "wait", "ID", "wait for the end of a container and print its exit status", rt_cmd_wait, false,
+      1 },
     { NULL },
 };
 
@@ -251,7 +253,7 @@ static int dispatch(const struct rt_ctx *ctx, const struct rt_args *args, char *
 
 int main(int argc, char **argv)
 {
-    struct rt_ctx ctx = { 0 };
+    struct rt_ctx ctx = { .started_ns = jl_now_ns() };
     const char *format = "text", *rootless = "auto";
     bool help = false, version = false;
     const struct rt_opt opts[] = {

@@ -40,6 +40,18 @@ const char *rt_status_name(enum rt_status s)
     return names[s];
 }
 
+const char *rt_phase_name(enum rt_phase phase)
+{
+    static const char *const names[] = {
+        [RT_PHASE_LOAD] = "load",       [RT_PHASE_CGROUP] = "cgroup",
+        [RT_PHASE_SECCOMP] = "seccomp", [RT_PHASE_PREPARE] = "prepare",
+        [RT_PHASE_CLONE] = "clone",     [RT_PHASE_SETUP] = "setup",
+        [RT_PHASE_HOOKS] = "hooks",
+    };
+
+    return names[phase];
+}
+
 int rt_id_check(const char *id, struct jl_err *e)
 {
     size_t len = strlen(id);
@@ -226,6 +238,34 @@ static int read_head(struct rt_state *s, const char *text, size_t len, struct jl
     return take_annotations(s, jl_json_get(doc, "annotations"), e);
 }
 
+static void read_phases(struct rt_state *s, const struct jl_json *phases)
+{
+    if (!phases || phases->kind != JL_JSON_OBJECT)
+        return;
+    s->has_phases = true;
+    for (unsigned i = 0; i < RT_PHASE_N; i++)
+        if (jl_json_u64(jl_json_get(phases, rt_phase_name(i)), INT64_MAX, &s->phase_us[i]) < 0)
+            s->phase_us[i] = 0;
+}
+
+static void read_ending(struct rt_state *s, const struct jl_json *doc)
+{
+    int64_t status;
+    uint64_t when;
+    char *finished;
+
+    if (jl_json_i64(jl_json_get(doc, "waitStatus"), 0, 0xffff, &status) < 0)
+        return;
+    s->exited = true;
+    s->exit_status = (int) status;
+    if (take_string(doc, "finished", &finished) < 0 || !finished)
+        return;
+    if (s->finished || jl_parse_rfc3339(finished, &when) < 0)
+        free(finished);
+    else
+        s->finished = finished;
+}
+
 /* A line about the group or the first process. A half one means that its writer died in it: as if
  * there were none. */
 static void read_addition(struct rt_state *s, const char *text, size_t len)
@@ -240,6 +280,8 @@ static void read_addition(struct rt_state *s, const char *text, size_t len)
         return;
     if (jl_json_bool(jl_json_get(doc, "cgroupMade"), &made) == 0)
         s->cgroup_made = made;
+    read_phases(s, jl_json_get(doc, "phasesUs"));
+    read_ending(s, doc);
     if (jl_json_i64(jl_json_get(doc, "pid"), 1, INT32_MAX, &pid) < 0 ||
         jl_json_u64(jl_json_get(doc, "startTicks"), UINT64_MAX, &ticks) < 0)
         return;
@@ -411,6 +453,18 @@ int rt_state_set_pid(struct rt_state *s, pid_t pid, struct jl_err *e)
     return r < 0 ? jl_fail(e, -r, "add process %d to the record", (int) pid) : 0;
 }
 
+void rt_state_add_phases(struct rt_state *s)
+{
+    char line[320];
+    int len = snprintf(line, sizeof line, "{\"phasesUs\":{");
+
+    for (unsigned i = 0; i < RT_PHASE_N; i++)
+        len += snprintf(line + len, sizeof line - (size_t) len, "%s\"%s\":%llu", i ? "," : "",
+                        rt_phase_name(i), (unsigned long long) s->phase_us[i]);
+    len += snprintf(line + len, sizeof line - (size_t) len, "}}\n");
+    append(s, line, (size_t) len);
+}
+
 bool rt_state_has_ended(const struct rt_state *s)
 {
     uint64_t ticks;
@@ -488,54 +542,6 @@ enum rt_status rt_state_status(const struct rt_state *s, const struct os_cgroup_
     return frozen ? RT_PAUSED : RT_RUNNING;
 }
 
-static void put_state(struct jl_json_out *w, const struct rt_state *s, enum rt_status status,
-                      bool extended)
-{
-    char owner[16];
-
-    jl_json_put_str(w, "ociVersion", s->oci_version ? s->oci_version : "1.0.0");
-    jl_json_put_str(w, "id", s->id);
-    jl_json_put_str(w, "status", rt_status_name(status));
-    if (status != RT_STOPPED && s->pid > 0)
-        jl_json_put_i64(w, "pid", s->pid);
-    else if (extended)
-        jl_json_put_i64(w, "pid", 0);
-    jl_json_put_str(w, "bundle", s->bundle ? s->bundle : "");
-    if (extended) {
-        jl_json_put_str(w, "rootfs", s->rootfs ? s->rootfs : "");
-        jl_json_put_str(w, "created", s->created ? s->created : "");
-        snprintf(owner, sizeof owner, s->owner == 0 ? "root" : "#%u", s->owner);
-        jl_json_put_str(w, "owner", owner);
-        if (s->cgroup)
-            jl_json_put_str(w, "cgroup", s->cgroup);
-    }
-    if (s->n_annotations > 0) {
-        jl_json_put_object(w, "annotations");
-        for (size_t i = 0; i < s->n_annotations; i++)
-            jl_json_put_str(w, s->annotations[i].key, s->annotations[i].value);
-        jl_json_end(w);
-    }
-}
-
-void rt_state_put(struct jl_json_out *w, const struct rt_state *s, enum rt_status status)
-{
-    put_state(w, s, status, false);
-}
-
-int rt_state_json(const struct rt_state *s, enum rt_status status, bool extended,
-                  struct jl_buf *out, struct jl_err *e)
-{
-    struct jl_json_out w = JL_JSON_OUT_INIT(out, extended ? 2 : 0);
-    int r;
-
-    w.replace = true;
-    jl_json_put_object(&w, NULL);
-    put_state(&w, s, status, extended);
-    jl_json_end(&w);
-    r = jl_json_finish(&w);
-    return r < 0 ? jl_fail(e, -r, "write the state of container '%s'", s->id) : 0;
-}
-
 int rt_state_remove(int root_fd, struct rt_state *s, struct jl_err *e)
 {
     static const char *const files[] = { "start", "record" };
@@ -588,6 +594,7 @@ void rt_state_clear(struct rt_state *s)
     free(s->cgroup);
     free(s->oci_version);
     free(s->created);
+    free(s->finished);
     free(s->config);
     for (size_t i = 0; i < s->n_annotations; i++) {
         free(s->annotations[i].key);

@@ -3,8 +3,8 @@
  * state root, made before anything else and removed last. docs/formats/runtime-state.md.
  *
  *   record   the intent (one line of JSON), then config.json as it was read, both written at once
- *            before the first side effect; a line of JSON once its control group is made, and
- *            another once the first process exists
+ *            before the first side effect; then lines of JSON: once its control group is made,
+ *            once the first process exists, how long it all took, and how it ended
  *   start    the socket on which a created container waits; gone once it was started
  *
  * The directory is locked (flock) by whoever changes the container.
@@ -25,11 +25,23 @@ struct os_cgroup_host;
 
 enum rt_status { RT_CREATING, RT_CREATED, RT_RUNNING, RT_PAUSED, RT_STOPPED };
 
+/* What the time of create and run goes into; docs/formats/runtime-state.md. */
+enum rt_phase {
+    RT_PHASE_LOAD,
+    RT_PHASE_CGROUP,
+    RT_PHASE_SECCOMP,
+    RT_PHASE_PREPARE,
+    RT_PHASE_CLONE,
+    RT_PHASE_SETUP,
+    RT_PHASE_HOOKS,
+    RT_PHASE_N,
+};
+
 struct rt_state {
-    int dirfd;  /* of the container's directory; -1: not open */
+    int dirfd;   /* of the container's directory; -1: not open */
     bool locked; /* we hold the directory's lock */
-    int record; /* open and locked while we make the container, which others see; else -1 */
-    char *id;   /* own, as all strings here */
+    int record;  /* open and locked while we make the container, which others see; else -1 */
+    char *id;    /* own, as all strings here */
     char *bundle;
     char *rootfs;
     char *cgroup;     /* path in the hierarchies; NULL: it has none */
@@ -44,6 +56,11 @@ struct rt_state {
     size_t config_len;
     pid_t pid; /* 0: not known (yet) */
     uint64_t start_ticks;
+    uint64_t phase_us[RT_PHASE_N]; /* how long making it took */
+    bool has_phases;
+    bool exited; /* how it ended is known: exit_status, as wait(2) has it */
+    int exit_status;
+    char *finished; /* RFC 3339; NULL: not known */
 };
 
 #define RT_STATE_INIT                                                                              \
@@ -51,8 +68,8 @@ struct rt_state {
         .dirfd = -1, .record = -1                                                                  \
     }
 
-/* "running" */
-const char *rt_status_name(enum rt_status s);
+const char *rt_status_name(enum rt_status s);   /* "running" */
+const char *rt_phase_name(enum rt_phase phase); /* "setup" */
 
 /* 0, or -EINVAL with e filled. */
 int rt_id_check(const char *id, struct jl_err *e);
@@ -97,6 +114,9 @@ int rt_state_set_cgroup_made(struct rt_state *s, struct jl_err *e);
 /* Adds the first process to the record. 0, or -errno with e filled. */
 int rt_state_set_pid(struct rt_state *s, pid_t pid, struct jl_err *e);
 
+/* Adds how long each phase took (s->phase_us). Nobody's business if that can't be written. */
+void rt_state_add_phases(struct rt_state *s);
+
 /* What the container is doing now. host may be NULL: paused is not told from running then. */
 enum rt_status rt_state_status(const struct rt_state *s, const struct os_cgroup_host *host);
 
@@ -110,7 +130,7 @@ bool rt_state_all_ended(const struct rt_state *s);
 /* A pidfd of the first process; -ESRCH when it has ended. */
 int rt_state_pidfd(const struct rt_state *s);
 
-/* The OCI state document for hooks and `state`; compact or indented. out: ceiling is the
+/* state_json.c: the OCI state document for hooks and `state`; compact or indented. out: ceiling is the
  * caller's. 0, or -errno with e filled. */
 struct jl_buf;
 int rt_state_json(const struct rt_state *s, enum rt_status status, bool extended,

@@ -60,6 +60,18 @@ static const rt_step_fn fns[RT_OP_N] = {
     [RT_OP_EXEC] = rt_step_exec,
 };
 
+/* What the parent's time is counted as. */
+static enum rt_phase phase_of(enum rt_op op)
+{
+    if (op == RT_OP_CGROUP_MAKE || op == RT_OP_CGROUP_LIMITS)
+        return RT_PHASE_CGROUP;
+    if (op == RT_OP_SECCOMP_BUILD)
+        return RT_PHASE_SECCOMP;
+    if (op == RT_OP_CLONE)
+        return RT_PHASE_CLONE;
+    return op < RT_OP_CLONE ? RT_PHASE_PREPARE : RT_PHASE_SETUP;
+}
+
 int rt_steps_run(struct rt_launch *l, int side, struct jl_err *e)
 {
     for (size_t i = 0; i < l->plan.n; i++) {
@@ -72,6 +84,8 @@ int rt_steps_run(struct rt_launch *l, int side, struct jl_err *e)
         r = fns[st->op](l, st->i, e);
         if (r < 0)
             return jl_phase(e, rt_op_name(st->op));
+        if (side != RT_CHILD)
+            rt_launch_mark(l, phase_of(st->op));
         if (l->trace)
             dprintf(STDERR_FILENO, "joblet-run: trace: %-6s %s[%zu] %llu us\n",
                     side == RT_CHILD ? "child" : "parent", rt_op_name(st->op), st->i,

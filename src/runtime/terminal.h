@@ -26,6 +26,7 @@ int rt_terminal_devpts(struct jl_err *e);
  * In the foreground: waits for the process (a child of ours), passing signals on to it. With
  * tty_master >= 0 our own terminal becomes raw, what is typed goes there and what comes from there
  * is written to standard output, until the process has ended and all was read. Reaps other
- * children meanwhile. Returns the exit status as a shell has it, or -errno with e filled.
+ * children meanwhile. Returns the exit status as a shell has it, or -errno with e filled; *ret_how
+ * gets it as wait(2) has it (NULL: not wanted).
  */
-int rt_foreground(pid_t pid, int pidfd, int tty_master, struct jl_err *e);
+int rt_foreground(pid_t pid, int pidfd, int tty_master, int *ret_how, struct jl_err *e);

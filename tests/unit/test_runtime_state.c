@@ -101,6 +101,36 @@ static void what_was_recorded_is_read_again(void **state)
     assert_string_equal(read.annotations[0].value, "v \"x\"");
 }
 
+static void phases_and_ending_are_read_again(void **state)
+{
+    static const char end[] = "{\"waitStatus\":9,\"finished\":\"2026-01-02T03:04:05Z\"}\n"
+                              "{\"waitStatus\":-1}\n{\"waitStatus\":512,\"finished\":\"x\"}\n";
+    _rt_state_ struct rt_state made = RT_STATE_INIT, read = RT_STATE_INIT;
+    _buf_ struct jl_buf out = JL_BUF_INIT(65536);
+
+    (void) state;
+    fill(&made, "c", "{}");
+    made.phase_us[RT_PHASE_HOOKS] = UINT64_MAX / 2;
+    made.phase_us[RT_PHASE_CLONE] = 77;
+    assert_int_equal(rt_state_create(root, &made, &e), 0);
+    rt_state_add_phases(&made);
+    assert_int_equal(jl_write_all(made.record, end, sizeof end - 1), 0);
+    assert_int_equal(rt_state_open(root, "c", &read, &e), 0);
+    assert_true(read.has_phases);
+    assert_int_equal(read.phase_us[RT_PHASE_CLONE], 77);
+    assert_int_equal(read.phase_us[RT_PHASE_HOOKS], UINT64_MAX / 2);
+    assert_true(read.exited);
+    assert_int_equal(read.exit_status, 512);
+    assert_string_equal(read.finished, "2026-01-02T03:04:05Z");
+    assert_int_equal(rt_state_json(&read, RT_STOPPED, true, &out, &e), 0);
+    assert_non_null(strstr(out.data, "\"exitStatus\": 2"));
+    jl_buf_clear(&out);
+    read.exit_status = 9;
+    assert_int_equal(rt_state_json(&read, RT_STOPPED, true, &out, &e), 0);
+    assert_non_null(strstr(out.data, "\"exitStatus\": 137"));
+    assert_non_null(strstr(out.data, "\"exitSignal\": 9"));
+}
+
 static void an_id_is_taken_once(void **state)
 {
     _rt_state_ struct rt_state a = RT_STATE_INIT, b = RT_STATE_INIT;
@@ -270,7 +300,8 @@ static void removing_leaves_nothing_and_listing_sorts(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, start, finish)
 UNIT_MAIN(cmocka_unit_test(ids_name_directories_and_nothing_else),
-          CASE(what_was_recorded_is_read_again), CASE(an_id_is_taken_once),
+          CASE(what_was_recorded_is_read_again),
+        CASE(phases_and_ending_are_read_again), CASE(an_id_is_taken_once),
           CASE(an_unknown_id_does_not_exist), CASE(every_prefix_of_a_record_opens),
           CASE(a_damaged_record_is_an_error_and_no_crash), CASE(a_reused_pid_is_not_the_container),
           CASE(a_zombie_has_stopped), CASE(without_a_process_it_is_creating_while_its_maker_lives),
