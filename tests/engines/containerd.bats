@@ -7,7 +7,7 @@ setup_file() {
     machine_up containerd ctr
     inside_daemon containerd containerd
     until_true inside ctr version >/dev/null 2>&1 || { tail -n 20 "$dir/containerd.log" >&2; return 1; }
-    make_archive
+    make_archive "$image" sh
     task images import "$dir/image.oci" >/dev/null
 }
 teardown_file() { machine_down; }
@@ -28,9 +28,11 @@ status_of() { task tasks list | awk -v id="$1" '$1 == id { print $3 }'; }
 pid_of() { task tasks list | awk -v id="$1" '$1 == id { print $2 }'; }
 has_status() { [ "$(status_of "$1")" = "$2" ]; }
 
-# An OCI image layout in a tar file: one layer, one configuration, one manifest.
+# make_archive NAME COMMAND...: an OCI image layout in a tar file: one layer, one configuration, one manifest.
 make_archive() {
-    local a=$dir/archive layer config manifest
+    local a=$dir/archive name=$1 layer config manifest
+    shift
+    rm -rf "$a"
     mkdir -p "$a/blobs/sha256"
     blob() { # TYPE FILE: moves it in, prints its descriptor
         local sum
@@ -40,13 +42,14 @@ make_archive() {
     }
     cp "$dir/image.tar" "$dir/layer"
     layer=$(blob application/vnd.oci.image.layer.v1.tar "$dir/layer")
-    jq -n --argjson l "$layer" '{architecture: "amd64", os: "linux", config: {Env: ["PATH=/bin"], Cmd: ["sh"]},
-        rootfs: {type: "layers", diff_ids: [$l.digest]}}' >"$dir/config"
+    jq -n --argjson l "$layer" '{architecture: "amd64", os: "linux", 
+        config: {Env: ["PATH=/bin"], Cmd: $ARGS.positional},
+        rootfs: {type: "layers", diff_ids: [$l.digest]}}' --args -- "$@" >"$dir/config"
     config=$(blob application/vnd.oci.image.config.v1+json "$dir/config")
     jq -n --argjson c "$config" --argjson l "$layer" '{schemaVersion: 2,
         mediaType: "application/vnd.oci.image.manifest.v1+json", config: $c, layers: [$l]}' >"$dir/manifest"
     manifest=$(blob application/vnd.oci.image.manifest.v1+json "$dir/manifest")
-    jq -n --argjson m "$manifest" --arg n "$image" '{schemaVersion: 2,
+    jq -n --argjson m "$manifest" --arg n "$name" '{schemaVersion: 2,
         manifests: [$m + {annotations: {"io.containerd.image.name": $n}}]}' >"$a/index.json"
     echo '{"imageLayoutVersion": "1.0.0"}' >"$a/oci-layout"
     tar -C "$a" -cf "$dir/image.oci" oci-layout index.json blobs
@@ -156,4 +159,42 @@ make_archive() {
     equals "$(pid_of t)" "$pid"
     run -0 task tasks exec --exec-id e t echo there
     equals "$output" there
+}
+
+@test "CRI, as Kubernetes calls it: a pod and a container in it" {
+    cri() { inside /usr/bin/python3 "$here/cri.py" "$@"; }
+    has_ended() { prints "2 $1" cri status "$c"; }
+    pause=$(inside containerd config dump | sed -n 's/^ *sandbox_image = "\(.*\)"/\1/p')
+    make_archive "$pause" sleep 1000000
+    inside ctr --namespace k8s.io images import "$dir/image.oci" >/dev/null
+    make_archive "$image" sh
+    inside ctr --namespace k8s.io images import "$dir/image.oci" >/dev/null
+    mkdir "$dir/pods"
+
+    until_true eval 'pod=$(cri run-pod pod "/$group" "$dir/pods")'
+    c=$(cri create "$pod" "/$group" "$dir/pods" c "$image" 67108864 sh -c "$patient")
+    cri start "$c"
+    contains "$(cri status "$c")" "1 0"
+    until_true grep -q 'stdout F up' "$dir/pods/c.log"
+    pid=$(inside ctr --namespace k8s.io tasks list | awk -v c="$c" '$1 == c { print $2 }')
+    equals "$(limit "$pid" memory memory.limit_in_bytes memory.max)" 67108864
+    cri update "$c" 33554432
+    equals "$(limit "$pid" memory memory.limit_in_bytes memory.max)" 33554432
+    run -9 cri exec "$c" sh -c 'echo in; exit 9'
+    equals "$output" in
+    run cri exec "$c" no-such-command
+    contains "$output" "executable file not found"
+    cri stop "$c"
+    until_true has_ended 3
+    contains "$(cat "$dir/pods/c.log")" "stdout F bye"
+    cri remove "$c"
+
+    c=$(cri create "$pod" "/$group" "$dir/pods" d "$image" 16777216 tail /dev/zero)
+    cri start "$c"
+    until_true has_ended "137 OOMKilled"
+    cri remove "$c"
+    run -1 cri start "$(cri create "$pod" "/$group" "$dir/pods" e "$image" 16777216 no-such-command)"
+    contains "$output" "executable file not found"
+    cri stop-pod "$pod"
+    cri remove-pod "$pod"
 }

@@ -145,7 +145,7 @@ state_of() { docker inspect --format '{{.State.Status}} {{.State.ExitCode}}' "$1
 @test "docker kill of a container with the host's pids ends all of it" {
     start_in c1 --pid host busybox sh -c 'sleep 4322 & sleep 1234'
     docker kill c1
-    until_true eval '! pgrep -f "^sleep 4322" >/dev/null'
+    until_true eval '! inside pgrep -f "^sleep 4322" >/dev/null'
 }
 
 @test "docker top, stats, cp, attach" {

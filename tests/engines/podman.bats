@@ -133,7 +133,7 @@ state_of() { pod inspect --format '{{.State.Status}} {{.State.ExitCode}}' "$1"; 
 @test "podman stop of a container with the host's pids" {
     start_in c --pid host busybox sh -c 'sleep 4321 & sleep 1234'
     pod stop --time 0 c
-    run ! pgrep -f 'sleep 4321'
+    run ! inside pgrep -f '^sleep 4321'
 }
 
 @test "podman restart, start --attach, ps, top, stats, cp" {

@@ -102,7 +102,7 @@ nothing_left() { [ -z "$(inside ls -A "/run/joblet-slurm/$1" 2>/dev/null)" ]; }
     job --job-name mine --container "$dir/bundle" sh -c 'trap "" TERM; echo up; sleep 4324; sleep 4324' >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
     until_true grep -q up "$BATS_TEST_TMPDIR/out"
     inside scancel --name mine
-    until_true eval '! pgrep -f "^sleep 4324" >/dev/null'
+    until_true eval '! inside pgrep -f "^sleep 4324" >/dev/null'
     until_true nothing_left root
 }
 
@@ -124,6 +124,6 @@ nothing_left() { [ -z "$(inside ls -A "/run/joblet-slurm/$1" 2>/dev/null)" ]; }
     worker srun --quiet --job-name mine --container "$dir/worker" sh -c 'trap "" TERM; echo up; sleep 4325; sleep 4325' >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- &
     until_true grep -q up "$BATS_TEST_TMPDIR/out"
     inside scancel --name mine
-    until_true eval '! pgrep -f "^sleep 4325" >/dev/null'
+    until_true eval '! inside pgrep -f "^sleep 4325" >/dev/null'
     until_true nothing_left worker
 }
