@@ -75,6 +75,24 @@ state_of() { pod inspect --format '{{.State.Status}} {{.State.ExitCode}}' "$1"; 
     equals "$output" $'81\n77'
 }
 
+@test "podman run: mapped users, a root file system of one's own, overlay and named volumes" {
+    run -0 run_in --uidmap 0:700000:65536 busybox sh -c 'cat /proc/self/uid_map; touch /x; ls -ln /x'
+    equals "$(echo ${lines[0]})" "0 700000 65536"
+    contains "${lines[1]}" " 0        0 "
+    run -0 run_in --rootfs "$dir/rootfs" /bin/cat /data/file
+    equals "$output" data
+    run -0 run_in --volume "$dir/rootfs/data:/over:O" --volume named:/named busybox \
+        sh -c 'touch /over/x /named/y; ls /over /named'
+    equals "$output" $'/named:\ny\n\n/over:\nfile\nx'
+    [ ! -e "$dir/rootfs/data/x" ]
+}
+
+@test "podman run --systemd: what systemd in a container needs" {
+    run -0 run_in --systemd always busybox sh -c '
+        d=/sys/fs/cgroup/systemd; [ -d $d ] || d=/sys/fs/cgroup
+        mkdir $d/x /run/x && rmdir $d/x'
+}
+
 @test "podman run: the host's namespaces" {
     run -0 run_in --uts host --pid host --ipc host busybox sh -c 'hostname; cat /proc/1/cmdline | grep -c engines/machine'
     equals "$output" $'engines\n1'
