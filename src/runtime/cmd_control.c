@@ -151,7 +151,7 @@ static int run_poststart(const struct rt_state *s, struct jl_err *e)
         return 0;
     r = oci_spec_parse(s->config, s->config_len, NULL, &oci, e);
     if (r == 0 && oci->hooks)
-        rt_hooks_run_all(oci->hooks->poststart, oci->hooks->n_poststart, "poststart", s, RT_RUNNING,
+        r = rt_hooks_run(oci->hooks->poststart, oci->hooks->n_poststart, "poststart", s, RT_RUNNING,
                          e);
     oci_spec_free(oci);
     return r;
@@ -160,6 +160,7 @@ static int run_poststart(const struct rt_state *s, struct jl_err *e)
 int rt_cmd_start(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e)
 {
     _rt_state_ struct rt_state s = RT_STATE_INIT;
+    struct jl_err ignored = JL_ERR_INIT;
     _close_ int root = -1;
     _close_ int sock = -1;
     struct rt_args args;
@@ -181,10 +182,13 @@ int rt_cmd_start(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err 
     if (sock < 0)
         return sock;
     r = go(sock, &s, e);
-    if (r < 0)
-        return r;
-    unlinkat(s.dirfd, "start", 0);
-    return run_poststart(&s, e);
+    if (r == 0) {
+        unlinkat(s.dirfd, "start", 0);
+        r = run_poststart(&s, e);
+    }
+    if (r < 0 && strcmp(e->phase, "hooks") == 0)
+        rt_destroy(root, &s, NULL, &ignored); /* runtime.md, lifecycle 7 and 9: go on at 12 */
+    return r;
 }
 
 static int parse_signal(const char *word, int *ret)

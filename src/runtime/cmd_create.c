@@ -121,7 +121,7 @@ static int after_start(struct rt_launch *l, const struct making *m, struct jl_er
     if (m->pid_file)
         r = rt_pidfile_write(m->pid_file, l->pid, e);
     if (r == 0 && h && h->n_poststart > 0 && !l->opts.wait_for_start)
-        rt_hooks_run_all(h->poststart, h->n_poststart, "poststart", l->state, RT_RUNNING, e);
+        r = rt_hooks_run(h->poststart, h->n_poststart, "poststart", l->state, RT_RUNNING, e);
     return r;
 }
 
@@ -249,9 +249,10 @@ static int load_and_make(const struct rt_ctx *ctx, struct making *m, const char 
     if (r < 0)
         return r;
     rt_warn_all(ctx, &spec->warnings);
-    if (!spec->has_process)
-        return jl_refuse(e, EINVAL, "config.json: process: is required");
-    r = pass_listen_fds(m, spec->oci->process, e);
+    if (spec->has_process)
+        r = pass_listen_fds(m, spec->oci->process, e);
+    else if (m->foreground || m->detach)
+        r = jl_refuse(e, EINVAL, "config.json: process: is required to start the container");
     if (r == 0)
         r = check_preserved(m->preserve_fds, e);
     if (r == 0)

@@ -273,6 +273,8 @@ static int exec_in(const struct rt_ctx *ctx, const struct asking *a, struct rt_s
     x->l.spec = spec;
     if (a->process)
         r = process_from_file(a, &from_file, e);
+    else if (!spec->has_process)
+        r = jl_refuse(e, EINVAL, "exec: the container has no process whose settings could hold");
     else
         r = process_from_options(a, spec->oci->process, e);
     if (r == 0)

@@ -21,8 +21,7 @@ int rt_hooks_run(struct oci_hook *const *hooks, size_t n, const char *name,
                  const struct rt_state *s, enum rt_status status, struct jl_err *e);
 
 /*
- * poststart and poststop: all of them run whatever becomes of the others, and a failure stops
- * nothing. *e gets the first failure, for a warning; it is left alone when there is none.
+ * poststop: all of them run whatever becomes of the others, and a failure stops nothing. *e gets the first failure, for a warning; it is left alone when there is none.
  */
 void rt_hooks_run_all(struct oci_hook *const *hooks, size_t n, const char *name,
                       const struct rt_state *s, enum rt_status status, struct jl_err *e);

@@ -205,13 +205,28 @@ static int check_hooks(const struct oci_hooks *h, struct jl_err *e)
     return r;
 }
 
+/* Whether three numbers, and perhaps "-dev" or "+build", stand there (semver.org). */
+static bool is_semver(const char *v)
+{
+    for (int part = 0; part < 3; part++) {
+        size_t digits = strspn(v, "0123456789");
+
+        if (digits == 0 || (digits > 1 && *v == '0'))
+            return false;
+        v += digits;
+        if (part < 2 && *v++ != '.')
+            return false;
+    }
+    return *v == '\0' || ((*v == '-' || *v == '+') && v[1] != '\0');
+}
+
 static int check_version(struct rt_spec *s, struct jl_err *e)
 {
     const char *v = s->oci->oci_version;
 
-    if (strncmp(v, "1.", 2) != 0 || v[2] < '0' || v[2] > '9')
-        return jl_refuse(e, EINVAL, "ociVersion: '%s' is not a version 1.x of the specification",
-                         v);
+    if (strncmp(v, "1.", 2) != 0 || !is_semver(v))
+        return jl_refuse(e, EINVAL,
+                         "ociVersion: '%s' is not a version 1.x.y of the specification", v);
     if (strtoul(v + 2, NULL, 10) > 3)
         return warn(&s->warnings, e,
                     "ociVersion: '%s' is newer than %s, which this joblet-run follows", v,
@@ -255,6 +270,8 @@ static int check_all(struct rt_spec *s, struct jl_err *e)
     int r;
 
     r = check_version(s, e);
+    if (r == 0 && oci_kv_get(s->oci->annotations, s->oci->n_annotations, ""))
+        return jl_refuse(e, EINVAL, "annotations: a key is empty");
     if (r == 0)
         r = check_root(s, e);
     if (r == 0)

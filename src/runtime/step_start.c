@@ -200,27 +200,32 @@ int rt_step_process(struct rt_launch *l, size_t i, struct jl_err *e)
 
     (void) i;
     if (!l->spec->has_process)
-        return jl_refuse(e, EINVAL, "config.json: process is required to start");
+        return 0; /* start refuses it */
     r = rt_become_user(&b, e);
     l->program = b.program;
     l->env = b.envp;
     return r;
 }
 
-/* Somebody who only looks whether we still wait connects and says nothing. */
-static int accept_start(int listen_fd)
+/* Somebody who only looks whether we still wait connects and says nothing. A container without a
+ * program is told so to whoever would start it, and goes on waiting. */
+static int accept_start(const struct rt_launch *l)
 {
     for (;;) {
-        struct jl_err none;
-        _close_ int conn = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+        struct jl_err none = JL_ERR_INIT;
+        _close_ int conn = accept4(l->start_fd, NULL, NULL, SOCK_CLOEXEC);
 
         if (conn < 0) {
             if (errno == EINTR || errno == ECONNABORTED)
                 continue;
             return -errno;
         }
-        if (rt_sync_recv(conn, NULL, &none) == RT_MSG_GO)
+        if (rt_sync_recv(conn, NULL, &none) != RT_MSG_GO)
+            continue;
+        if (l->spec->has_process)
             return jl_take_fd(&conn);
+        jl_refuse(&none, EINVAL, "start: config.json has no process");
+        rt_sync_send_error(conn, &none);
     }
 }
 
@@ -241,7 +246,7 @@ int rt_step_start_wait(struct rt_launch *l, size_t i, struct jl_err *e)
         return 0;
     }
     l->sync = jl_close(l->sync);
-    conn = accept_start(l->start_fd);
+    conn = accept_start(l);
     l->start_fd = jl_close(l->start_fd);
     if (conn < 0)
         _exit(RT_EXIT_SETUP);

@@ -221,6 +221,18 @@ process() {
     equals "$status" 255
 }
 
+@test "exec in a container without a process wants a file" {
+    not_runc "needs a process at create"
+    bundle 'del(.process)' true
+    create
+    in_it "$id" true
+    equals "$status" 255
+    contains "$stderr" "has no process"
+    process . echo well
+    in_it --process "$BATS_TEST_TMPDIR/process.json" "$id"
+    equals "$output" well
+}
+
 @test "exec without a command is refused" {
     running
     in_it "$id"

@@ -149,15 +149,29 @@ failing() {
     nothing_left
 }
 
-@test "a failed startContainer hook makes start fail" {
+@test "a failed startContainer hook makes start fail and ends the container" {
     not_runc "1.1 does not wait for it"
-    bundle "$hook"' .hooks.startContainer = [hook("exit 3")]' sh -c 'echo ran'
+    bundle "$hook"' .hooks.startContainer = [hook("exit 3")] | .hooks.poststop = [hook("touch \($tmp)/stopped")]' sh -c 'echo ran'
     create
     run rt start "$id"
     [ "$status" -ne 0 ]
-    until_true is_status stopped
     equals "$(out)" ""
-    rt delete --force "$id"
+    [ -e "$BATS_TEST_TMPDIR/stopped" ]
+    nothing_left
+    rt delete --force "$id" # as engines do then
+}
+
+@test "a failed poststart hook makes start and run fail and ends the container" {
+    not_runc "1.1 warns"
+    bundle "$hook"' .hooks.poststart = [hook("exit 3")] | .hooks.poststop = [hook("touch \($tmp)/stopped")]' sleep 1000
+    create
+    run rt start "$id"
+    [ "$status" -ne 0 ]
+    contains "$output" "hooks.poststart[0]"
+    [ -e "$BATS_TEST_TMPDIR/stopped" ]
+    nothing_left
+    run run_bundle
+    [ "$status" -ne 0 ]
     nothing_left
 }
 
