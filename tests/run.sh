@@ -5,6 +5,8 @@
 #   build   gcc with -Werror, and clang with -Werror
 #   check   unit tests, fuzz corpora, lint          (make check)
 #   cli     joblet-run and rnx on the command line  (bats)
+#   conformance  each requirement of the OCI runtime specification, of which none may hold with
+#           /bin/true in the runtime's place
 #   shim    joblet-shim with real containers        (bats)
 #   engines podman, docker, ctr and srun with joblet-run
 #   e2e     the whole daemon with rnx and a python gRPC client
@@ -26,7 +28,7 @@ failures=() skips=()
 install=yes
 [ "${1-}" = --no-install ] && { install=no; shift; }
 suites=("$@")
-[ $# -gt 0 ] || suites=(build check cli shim engines e2e asan dist vm leaks)
+[ $# -gt 0 ] || suites=(build check cli conformance shim engines e2e asan dist vm leaks)
 wants() { [[ " ${suites[*]} " == *" $1 "* ]]; }
 
 say() { printf '\n== %s (%d s)\n' "$*" $(($(date +%s) - started)); }
@@ -153,6 +155,11 @@ if wants cli; then
     say "cli"
     bats_suite cli tests/cli/*.bats
     bats_suite cli-rnx tests/cli-rnx/*.bats
+fi
+if wants conformance; then
+    say "conformance"
+    bats_suite conformance --filter-tags '!deviation' tests/conformance/*.bats
+    one conformance-none tests/conformance/report none
 fi
 if wants shim; then
     say "shim"
