@@ -70,6 +70,41 @@ int os_cgroup_open(const struct os_cgroup_host *host, const char *path, struct o
     return 0;
 }
 
+/* The controllers whose limits are kept in this hierarchy. */
+static unsigned controllers_of(const struct os_cgroup_host *host, unsigned hierarchy)
+{
+    unsigned bits = 0;
+
+    for (unsigned c = 0; c < OS_CG_N; c++) {
+        bool v1 = host->v1[c][0] != '\0';
+
+        if (v1 ? hierarchy == cg_v1_owner(host, (enum os_controller) c)
+               : hierarchy == CG_UNIFIED && host->v2_controllers & OS_CG_BIT(c))
+            bits |= OS_CG_BIT(c);
+    }
+    return bits;
+}
+
+int os_cgroup_take(struct os_cgroup *cg, struct os_cgroup *sub, unsigned controllers,
+                   struct jl_err *e)
+{
+    for (unsigned h = 0; h < CG_HIERARCHIES; h++) {
+        int fd = cg_hierarchy_fd(cg, h);
+
+        if (fd < 0 || (controllers != 0 && !(controllers_of(&cg->host, h) & controllers)))
+            continue;
+        if (cg_hierarchy_fd(sub, h) < 0) {
+            jl_refuse(e, ENOENT, "cgroup %s/%s does not exist", cg_mount(&cg->host, h), sub->path);
+            return jl_phase(e, "cgroup");
+        }
+        cg->fd[h] = sub->fd[h];
+        sub->fd[h] = fd;
+    }
+    cg_share_joint(cg);
+    cg_share_joint(sub);
+    return 0;
+}
+
 void os_cgroup_free(struct os_cgroup *cg)
 {
     if (!cg)

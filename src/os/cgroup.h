@@ -43,6 +43,8 @@ enum os_controller {
     OS_CG_N,
 };
 
+#define OS_CG_BIT(c) (1u << (c))
+
 /* What the host has, read once from /proc/self/mountinfo and cgroup.controllers. */
 struct os_cgroup_host {
     enum os_cgroup_mode mode;
@@ -75,6 +77,12 @@ int os_cgroup_create(const struct os_cgroup_host *host, const char *path, unsign
 
 /* Opens an existing group; hierarchies without it are passed over; -ENOENT when none has it. */
 int os_cgroup_open(const struct os_cgroup_host *host, const char *path, struct os_cgroup **ret,
+                   struct jl_err *e);
+/*
+ * Makes cg stand for `sub` in the hierarchies of these controllers (bits; 0: in all that cg is in),
+ * for whoever joins it. sub is to be freed then; a hierarchy without it is -ENOENT with e filled.
+ */
+int os_cgroup_take(struct os_cgroup *cg, struct os_cgroup *sub, unsigned controllers,
                    struct jl_err *e);
 void os_cgroup_free(struct os_cgroup *cg); /* closes; removes nothing; NULL is fine */
 

@@ -18,7 +18,6 @@
 
 #include "os/cgroup.h"
 
-#define OS_CG_BIT(c) (1u << (c))
 
 /* Larger than any file of a control group that we read. */
 #define CG_FILE_MAX 65536

@@ -70,3 +70,7 @@ int rt_oom_score_write(pid_t pid, int score, struct jl_err *e);
 
 /* Connects to a unix stream socket of any path length. */
 int rt_unix_connect(const char *path, int *ret_fd, struct jl_err *e);
+
+/* Sends a pidfd over a connected socket, with a word that tells what it is ("standard" for a
+ * container's first process, "setns" for exec's, as runc has it). */
+int rt_pidfd_send(int sock, int pidfd, const char *what, struct jl_err *e);

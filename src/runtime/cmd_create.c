@@ -14,6 +14,7 @@
 #include "base/parse.h"
 #include "base/spawn.h"
 #include "os/pidfd.h"
+#include "runtime/child.h"
 #include "runtime/cmd.h"
 #include "runtime/ending.h"
 #include "runtime/hooks.h"
@@ -21,7 +22,8 @@
 #include "runtime/terminal.h"
 
 struct making {
-    const char *bundle, *config, *console_socket, *pid_file;
+    const char *bundle, *config, *console_socket, *pid_file, *pidfd_socket;
+    int pidfd_sock; /* connected to pidfd_socket */
     unsigned preserve_fds;
     bool no_pivot, no_new_keyring, detach, keep, keep_exit, no_subreaper, strict;
     bool foreground; /* run without --detach */
@@ -118,7 +120,9 @@ static int after_start(struct rt_launch *l, const struct making *m, struct jl_er
             return r;
     }
     rt_state_made(l->state);
-    if (m->pid_file)
+    if (m->pidfd_socket)
+        r = rt_pidfd_send(m->pidfd_sock, l->pidfd, "standard", e);
+    if (r == 0 && m->pid_file)
         r = rt_pidfile_write(m->pid_file, l->pid, e);
     if (r == 0 && h && h->n_poststart > 0 && !l->opts.wait_for_start)
         r = rt_hooks_run(h->poststart, h->n_poststart, "poststart", l->state, RT_RUNNING, e);
@@ -257,6 +261,8 @@ static int load_and_make(const struct rt_ctx *ctx, struct making *m, const char 
         r = check_preserved(m->preserve_fds, e);
     if (r == 0)
         r = check_terminal(spec, m, e);
+    if (r == 0 && m->pidfd_socket && rt_unix_connect(m->pidfd_socket, &m->pidfd_sock, e) < 0)
+        r = jl_wrap(e, "--pidfd-socket");
     return r < 0 ? r : make(ctx, spec, m, id, e);
 }
 
@@ -265,6 +271,8 @@ static int load_and_make(const struct rt_ctx *ctx, struct making *m, const char 
         { "console-socket",    0,        RT_OPT_TEXT,                                                  \
           &(m).console_socket, "SOCKET", "unix socket that gets the terminal's master" },              \
         { "pid-file", 0, RT_OPT_TEXT, &(m).pid_file, "FILE", "write the process's pid there" },        \
+        { "pidfd-socket",    0,        RT_OPT_TEXT,                                                    \
+          &(m).pidfd_socket, "SOCKET", "unix socket that gets a pidfd of the process" },               \
         { "config", 'f', RT_OPT_TEXT, &(m).config, "FILE", "instead of the bundle's config.json" },    \
         { "strict", 0, RT_OPT_FLAG, &(m).strict, NULL, "refuse keys that the specification has not" }, \
         { "keep-exit",    0,    RT_OPT_FLAG,                                                           \

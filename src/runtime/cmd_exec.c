@@ -15,123 +15,20 @@
 #include "base/strv.h"
 #include "runtime/cmd.h"
 #include "runtime/exec.h"
+#include "runtime/exec_process.h"
 #include "runtime/state.h"
 #include "runtime/terminal.h"
 
 #define PROCESS_MAX ((size_t) 8 << 20) /* bytes of a --process file */
 
 struct asking {
-    const char *console_socket, *cwd, *user, *process, *pid_file, *label, *apparmor, *cgroup;
-    struct jl_strv env, gids, caps;
-    bool tty, detach, ignore_paused, no_new_privs;
+    struct rt_exec_asked p;
+    const char *console_socket, *process, *pid_file, *pidfd_socket;
+    struct jl_strv cgroups;
+    bool detach, ignore_paused;
     unsigned preserve_fds;
     const struct rt_args *args; /* ID COMMAND ... */
 };
-
-/* "1000", "1000:100"; nothing else, and never a silent 0 (CVE-2026-30892). */
-static int parse_user(const char *text, struct oci_user *u, struct jl_err *e)
-{
-    const char *colon = strchr(text, ':');
-    _free_ char *uid_text = colon ? strndup(text, (size_t) (colon - text)) : strdup(text);
-    uint64_t uid, gid = 0;
-
-    if (!uid_text)
-        return jl_fail(e, ENOMEM, "--user");
-    if (jl_parse_u64(uid_text, UINT32_MAX - 1, &uid) < 0 ||
-        (colon && jl_parse_u64(colon + 1, UINT32_MAX - 1, &gid) < 0))
-        return jl_refuse(e, EINVAL, "--user: '%s' is not UID or UID:GID in numbers", text);
-    u->uid = (uint32_t) uid;
-    if (colon)
-        u->gid = (uint32_t) gid;
-    return 0;
-}
-
-static int add_gids(const struct jl_strv *words, struct oci_user *u, struct jl_err *e)
-{
-    uint32_t *gids;
-
-    if (words->len == 0)
-        return 0;
-    gids = calloc(u->n_additional_gids + words->len, sizeof *gids);
-    if (!gids)
-        return jl_fail(e, ENOMEM, "--additional-gids");
-    if (u->n_additional_gids > 0)
-        memcpy(gids, u->additional_gids, u->n_additional_gids * sizeof *gids);
-    for (size_t i = 0; i < words->len; i++) {
-        uint64_t gid;
-
-        if (jl_parse_u64(words->items[i], UINT32_MAX - 1, &gid) < 0) {
-            free(gids);
-            return jl_refuse(e, EINVAL, "--additional-gids: '%s' is no group number",
-                             words->items[i]);
-        }
-        gids[u->n_additional_gids + i] = (uint32_t) gid;
-    }
-    free(u->additional_gids);
-    u->additional_gids = gids;
-    u->n_additional_gids += words->len;
-    return 0;
-}
-
-/* runc adds to all sets but the inheritable one. */
-static int add_caps(const struct jl_strv *words, struct oci_process *p, struct jl_err *e)
-{
-    struct oci_capabilities *c = p->capabilities;
-
-    if (words->len == 0)
-        return 0;
-    if (!c)
-        c = p->capabilities = calloc(1, sizeof *c);
-    for (size_t i = 0; c && i < words->len; i++) {
-        const char *w = words->items[i];
-
-        if (oci_strings_add(&c->bounding, &c->n_bounding, w) < 0 ||
-            oci_strings_add(&c->effective, &c->n_effective, w) < 0 ||
-            oci_strings_add(&c->permitted, &c->n_permitted, w) < 0 ||
-            oci_strings_add(&c->ambient, &c->n_ambient, w) < 0)
-            c = NULL;
-    }
-    return c ? 0 : jl_fail(e, ENOMEM, "--cap");
-}
-
-static void clear_strings(char ***list, size_t *n)
-{
-    for (size_t i = 0; i < *n; i++)
-        free((*list)[i]);
-    free(*list);
-    *list = NULL;
-    *n = 0;
-}
-
-/* config.json's process, with what the command line says instead. */
-static int process_from_options(const struct asking *a, struct oci_process *p, struct jl_err *e)
-{
-    int r = 0;
-
-    clear_strings(&p->args, &p->n_args);
-    for (size_t i = 1; i < a->args->n && r == 0; i++)
-        r = oci_strings_add(&p->args, &p->n_args, a->args->items[i]);
-    for (size_t i = 0; i < a->env.len && r == 0; i++)
-        r = oci_strings_add(&p->env, &p->n_env, a->env.items[i]);
-    if (r == 0 && !p->user)
-        r = (p->user = calloc(1, sizeof *p->user)) ? 0 : -ENOMEM;
-    if (r == 0 && a->cwd) {
-        free(p->cwd);
-        r = (p->cwd = strdup(a->cwd)) ? 0 : -ENOMEM;
-    }
-    if (r < 0)
-        return jl_fail(e, -r, "exec");
-    if (a->user)
-        r = parse_user(a->user, p->user, e);
-    if (r == 0)
-        r = add_gids(&a->gids, p->user, e);
-    if (r == 0)
-        r = add_caps(&a->caps, p, e);
-    p->terminal = p->has_terminal = a->tty;
-    if (a->no_new_privs)
-        p->no_new_privileges = p->has_no_new_privileges = true;
-    return r;
-}
 
 static int process_from_file(const struct asking *a, struct oci_process **ret, struct jl_err *e)
 {
@@ -140,36 +37,12 @@ static int process_from_file(const struct asking *a, struct oci_process **ret, s
 
     if (r < 0)
         return jl_wrap(e, "--process");
-    r = oci_process_parse(text.data ? text.data : "", text.len, NULL, ret, e);
+    r = rt_exec_process_read(text.data ? text.data : "", text.len, ret, e);
     if (r < 0)
         return jl_wrap(e, "--process '%s'", a->process);
-    if (a->tty)
+    if (a->p.tty)
         (*ret)->terminal = (*ret)->has_terminal = true;
     return 0;
-}
-
-/* The container's group, or one below it. */
-static int open_cgroup(struct rt_exec *x, const char *sub, struct jl_err *e)
-{
-    const struct rt_state *s = x->l.state;
-    _free_ char *path = NULL;
-    int r;
-
-    if (!s->cgroup)
-        return sub ? jl_refuse(e, EINVAL, "--cgroup: the container has no control group") : 0;
-    if (sub && (strstr(sub, "..") || strchr(sub, ':')))
-        return jl_refuse(e, EINVAL, "--cgroup: '%s' is no path below the container's group", sub);
-    if (asprintf(&path, "%s%s%s", s->cgroup, sub ? "/" : "", sub ? sub + (*sub == '/') : "") < 0) {
-        path = NULL;
-        return jl_fail(e, ENOMEM, "--cgroup");
-    }
-    r = os_cgroup_host_read(&x->l.host, e);
-    if (r == 0)
-        r = os_cgroup_open(&x->l.host, path, &x->l.cg, e);
-    if (r == 0)
-        r = os_cgroup_open_join_fds(x->l.cg, x->cpus_initial != NULL, x->l.join_fds, &x->l.n_join,
-                                    e);
-    return r;
 }
 
 static int check_status(const struct rt_exec *x, bool ignore_paused, struct jl_err *e)
@@ -208,6 +81,8 @@ static int prepare(const struct rt_ctx *ctx, const struct asking *a, struct rt_e
     struct jl_strv warnings = JL_STRV_INIT;
     int r = rt_process_check(p, "process", &x->process, &warnings, e);
 
+    if (r == 0 && a->process && rt_exec_unused(&a->p, &warnings) < 0)
+        r = jl_fail(e, ENOMEM, "keep a warning");
     rt_warn_all(ctx, &warnings);
     jl_strv_clear(&warnings);
     if (r < 0)
@@ -228,7 +103,7 @@ static int prepare(const struct rt_ctx *ctx, const struct asking *a, struct rt_e
     if (r < 0)
         return jl_wrap(e, "the console socket");
     if (r == 0)
-        r = open_cgroup(x, a->cgroup, e);
+        r = rt_exec_cgroup(x, &a->cgroups, e);
     if (r == 0 && spec->seccomp)
         r = os_seccomp_build(spec->seccomp, &x->l.seccomp, e);
     return r;
@@ -236,6 +111,7 @@ static int prepare(const struct rt_ctx *ctx, const struct asking *a, struct rt_e
 
 static int start_and_wait(const struct asking *a, struct rt_exec *x, struct jl_err *e)
 {
+    _close_ int pidfd_sock = -1;
     sigset_t all;
     int r;
 
@@ -244,7 +120,11 @@ static int start_and_wait(const struct asking *a, struct rt_exec *x, struct jl_e
         sigprocmask(SIG_BLOCK, &all, NULL);
         prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     }
+    if (a->pidfd_socket && rt_unix_connect(a->pidfd_socket, &pidfd_sock, e) < 0)
+        return jl_wrap(e, "--pidfd-socket");
     r = rt_exec_start(x, e);
+    if (r == 0 && a->pidfd_socket)
+        r = rt_pidfd_send(pidfd_sock, x->l.pidfd, "setns", e);
     if (r == 0 && a->pid_file)
         r = rt_pidfile_write(a->pid_file, x->l.pid, e);
     if (r < 0 || a->detach)
@@ -276,7 +156,7 @@ static int exec_in(const struct rt_ctx *ctx, const struct asking *a, struct rt_s
     else if (!spec->has_process)
         r = jl_refuse(e, EINVAL, "exec: the container has no process whose settings could hold");
     else
-        r = process_from_options(a, spec->oci->process, e);
+        r = rt_exec_process_edit(&a->p, spec->oci->process, e);
     if (r == 0)
         r = prepare(ctx, a, x, from_file ? from_file : spec->oci->process, e);
     if (r == 0)
@@ -292,10 +172,6 @@ static int check_options(const struct asking *a, struct jl_err *e)
         return jl_hint(e,
                        "usage: joblet-run exec [OPTIONS] ID COMMAND [ARG...], or --process FILE");
     }
-    if (a->label && *a->label)
-        return jl_refuse(e, ENOTSUP, "--process-label: SELinux is not supported yet");
-    if (a->apparmor && *a->apparmor)
-        return jl_refuse(e, ENOTSUP, "--apparmor: AppArmor is not supported yet");
     for (unsigned i = 0; i < a->preserve_fds; i++)
         if (fcntl(3 + (int) i, F_GETFD) < 0)
             return jl_refuse(e, EBADF, "--preserve-fds: descriptor %u is not open", 3 + i);
@@ -331,35 +207,42 @@ int rt_cmd_exec(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *
 {
     struct asking a = { .args = NULL };
     const struct rt_opt opts[] = {
-        { "additional-gids", 'g', RT_OPT_LIST, &a.gids, "GID", "a further group" },
-        { "apparmor", 0, RT_OPT_TEXT, &a.apparmor, "PROFILE", "not supported yet" },
-        { "cap", 'c', RT_OPT_LIST, &a.caps, "CAP", "a further capability" },
-        { "cgroup", 0, RT_OPT_TEXT, &a.cgroup, "PATH", "a group below the container's" },
+        { "additional-gids", 'g', RT_OPT_LIST, &a.p.gids, "GID", "a further group" },
+        { "apparmor", 0, RT_OPT_TEXT, &a.p.apparmor, "PROFILE", "an AppArmor profile" },
+        { "cap", 'c', RT_OPT_LIST, &a.p.caps, "CAP", "a further capability" },
+        { "cgroup", 0, RT_OPT_LIST, &a.cgroups, "[CONTROLLERS:]PATH",
+          "a group below the container's" },
         { "console-socket", 0, RT_OPT_TEXT, &a.console_socket, "SOCKET",
           "unix socket that gets the terminal's master" },
-        { "cwd", 0, RT_OPT_TEXT, &a.cwd, "DIR", "working directory" },
+        { "cwd", 0, RT_OPT_TEXT, &a.p.cwd, "DIR", "working directory" },
         { "detach", 'd', RT_OPT_FLAG, &a.detach, NULL, "do not wait for the process" },
-        { "env", 'e', RT_OPT_LIST, &a.env, "NAME=VALUE", "set in its environment" },
+        { "env", 'e', RT_OPT_LIST, &a.p.env, "NAME=VALUE", "set in its environment" },
         { "ignore-paused", 0, RT_OPT_FLAG, &a.ignore_paused, NULL,
           "go on in a paused container; it runs after resume" },
-        { "no-new-privs", 0, RT_OPT_FLAG, &a.no_new_privs, NULL, "set no_new_privs" },
+        { "no-new-privs", 0, RT_OPT_FLAG, &a.p.no_new_privs, NULL, "set no_new_privs" },
         { "pid-file", 0, RT_OPT_TEXT, &a.pid_file, "FILE", "write its pid there" },
+        { "pidfd-socket", 0, RT_OPT_TEXT, &a.pidfd_socket, "SOCKET",
+          "unix socket that gets a pidfd of the process" },
         { "preserve-fds", 0, RT_OPT_UINT, &a.preserve_fds, "N", "pass descriptors 3 to 3+N-1" },
         { "process", 'p', RT_OPT_TEXT, &a.process, "FILE", "a process object as JSON" },
-        { "process-label", 0, RT_OPT_TEXT, &a.label, "LABEL", "not supported yet" },
-        { "tty", 't', RT_OPT_FLAG, &a.tty, NULL, "give it a terminal" },
-        { "user", 'u', RT_OPT_TEXT, &a.user, "UID[:GID]", "run as this user" },
+        { "process-label", 0, RT_OPT_TEXT, &a.p.label, "LABEL", "an SELinux label" },
+        { "tty", 't', RT_OPT_FLAG, &a.p.tty, NULL, "give it a terminal" },
+        { "user", 'u', RT_OPT_TEXT, &a.p.user, "UID[:GID]", "run as this user" },
     };
     struct rt_args args;
     int r = rt_cmd_parse("exec", opts, JL_COUNT(opts), argc, argv, 1, true, &args, e);
 
     a.args = &args;
-    if (r == 0)
+    if (r == 0) {
+        a.p.args = args.items + 1;
+        a.p.n_args = args.n - 1;
         r = run(ctx, &a, e);
-    else if (r > 0)
+    } else if (r > 0) {
         r = 0;
-    jl_strv_clear(&a.env);
-    jl_strv_clear(&a.gids);
-    jl_strv_clear(&a.caps);
+    }
+    jl_strv_clear(&a.cgroups);
+    jl_strv_clear(&a.p.env);
+    jl_strv_clear(&a.p.gids);
+    jl_strv_clear(&a.p.caps);
     return r;
 }

@@ -24,6 +24,10 @@ struct rt_exec {
     const char *cpus_final;
 };
 
+/* Opens the container's control groups to be joined; `below`: groups under them instead, each
+ * "[CONTROLLERS:]PATH". 0, or -errno with e filled. */
+int rt_exec_cgroup(struct rt_exec *x, const struct jl_strv *below, struct jl_err *e);
+
 /*
  * Starts it. When 0 is returned the program was executed; x->l.pid and x->l.pidfd are it, a child
  * of ours, x->l.tty_master its terminal when it is ours. On failure nothing of it is left. Blocks.

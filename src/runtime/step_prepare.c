@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "runtime/child.h"
 #include "runtime/launch.h"
 #include "runtime/step.h"
@@ -149,6 +150,13 @@ int rt_step_console_connect(struct rt_launch *l, size_t i, struct jl_err *e)
     if (rt_unix_connect(l->console_socket, &l->console_fd, e) < 0)
         return jl_wrap(e, "the console socket");
     return 0;
+}
+
+int rt_pidfd_send(int sock, int pidfd, const char *what, struct jl_err *e)
+{
+    int r = jl_send_fds(sock, what, strlen(what), &pidfd, 1);
+
+    return r < 0 ? jl_fail(e, -r, "--pidfd-socket: send the pidfd") : 0;
 }
 
 int rt_step_start_listen(struct rt_launch *l, size_t i, struct jl_err *e)

@@ -294,3 +294,121 @@ process() {
     in_it "$id" echo well
     equals "$output" well
 }
+
+# A group below the container's, in the hierarchies of these controllers, or in all.
+group_below() {
+    local dir controller
+    for dir in $(cgroup_dirs); do mkdir -p "$dir/$1"; done
+    [ "$(cgroup_mode)" = v2 ] && return
+    for controller in cpus mems; do
+        cat "$(cgroup_dir cpuset)/cpuset.$controller" >"$(cgroup_dir cpuset)/$1/cpuset.$controller"
+    done
+}
+
+# bats test_tags=smoke
+@test "exec --cgroup puts the process into a group below the container's" {
+    running
+    group_below inner
+    in_it --cgroup inner "$id" cat /proc/self/cgroup
+    equals "$status" 0
+    [ "$(grep -c "$cgroup/inner\$" <<<"$output")" -ge 1 ]
+    ! grep -q "$cgroup\$" <<<"$output"
+    in_it --cgroup /inner/ "$id" cat /proc/self/cgroup
+    grep -q "$cgroup/inner\$" <<<"$output"
+}
+
+@test "exec --cgroup does not leave the container's group, and wants what is there" {
+    running
+    local path
+    for path in .. inner/../.. /../x ./.. ; do
+        in_it --cgroup "$path" "$id" true
+        equals "$status" 255
+        contains "$stderr" "--cgroup"
+    done
+    in_it --cgroup not-there "$id" true
+    equals "$status" 255
+    contains "$stderr" "not-there"
+}
+
+@test "exec --cgroup with controllers concerns their hierarchies alone" {
+    [ "$(cgroup_mode)" != v2 ] || skip "v2 has one hierarchy"
+    not_runc "1.1 wants the named ones only"
+    running
+    mkdir "$(cgroup_dir pids)/inner"
+    in_it --cgroup pids:inner "$id" cat /proc/self/cgroup
+    equals "$status" 0
+    equals "$(grep -c "$cgroup/inner\$" <<<"$output")" 1
+    grep -q ":pids:$cgroup/inner\$" <<<"$output"
+    grep -q "memory.*:$cgroup\$" <<<"$output"
+    in_it --cgroup inner "$id" true
+    equals "$status" 255
+    contains "$stderr" "does not exist"
+    in_it --cgroup pids,mood:inner "$id" true
+    equals "$status" 255
+    contains "$stderr" "'mood' is not a controller"
+}
+
+@test "exec --cap with a name that is none is a warning" {
+    running
+    in_it --cap CAP_MOOD "$id" echo well
+    equals "$status" 0
+    equals "$output" well
+    contains "$stderr" "CAP_MOOD"
+}
+
+@test "exec --additional-gids come to those of the container" {
+    not_runc "1.1 forgets groups"
+    running '.process.user.additionalGids = [7]'
+    in_it -g 8 --additional-gids 9 "$id" id -G
+    equals "$output" "0 7 8 9"
+    in_it -g 8x "$id" true
+    equals "$status" 255
+}
+
+@test "exec warns of options that --process leaves without effect" {
+    not_runc "says nothing"
+    running
+    process . true
+    in_it --process "$BATS_TEST_TMPDIR/process.json" --cwd /tmp --user 1 "$id"
+    equals "$status" 0
+    contains "$stderr" "--cwd has no effect"
+    contains "$stderr" "--user has no effect"
+}
+
+# pidfd_of: what comes over a --pidfd-socket, as "WORD PID".
+pidfd_socket() {
+    "$py" - "$BATS_TEST_TMPDIR/pidfd.sock" >"$BATS_TEST_TMPDIR/pidfd" 3>&- <<'PY' &
+import array, os, socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1] + ".new")
+listener.listen(1)
+os.rename(sys.argv[1] + ".new", sys.argv[1])
+listener.settimeout(60)
+conn, _ = listener.accept()
+word, fds, _, _ = socket.recv_fds(conn, 64, 4)
+with open(f"/proc/self/fdinfo/{fds[0]}") as f:
+    pid = next(line.split()[1] for line in f if line.startswith("Pid:"))
+print(len(fds), word.decode(), pid)
+PY
+    pids+=($!)
+    until_true test -S "$BATS_TEST_TMPDIR/pidfd.sock"
+}
+
+# bats test_tags=smoke
+@test "exec, run and create send a pidfd to --pidfd-socket" {
+    not_runc "1.1 knows none"
+    bundle . sleep 1000
+    pidfd_socket
+    detached rt run --detach --bundle "$bundle" --pidfd-socket "$BATS_TEST_TMPDIR/pidfd.sock" "$id"
+    ended "$!"
+    equals "$(cat "$BATS_TEST_TMPDIR/pidfd")" "1 standard $(container_pid)"
+    rm "$BATS_TEST_TMPDIR/pidfd.sock"
+    pidfd_socket
+    detached rt exec --detach --pid-file "$BATS_TEST_TMPDIR/pid" --pidfd-socket "$BATS_TEST_TMPDIR/pidfd.sock" "$id" sleep 1001
+    ended "$!"
+    equals "$(cat "$BATS_TEST_TMPDIR/pidfd")" "1 setns $(cat "$BATS_TEST_TMPDIR/pid")"
+    in_it --pidfd-socket "$BATS_TEST_TMPDIR/nobody" "$id" touch /work/ran
+    equals "$status" 255
+    contains "$stderr" "--pidfd-socket"
+    [ ! -e "$bundle/rootfs/work/ran" ]
+}
