@@ -19,6 +19,7 @@
 #include "runtime/hooks.h"
 #include "runtime/launch.h"
 #include "runtime/listener.h"
+#include "runtime/notify.h"
 #include "runtime/state.h"
 #include "runtime/sync.h"
 
@@ -157,12 +158,34 @@ static int run_poststart(const struct rt_state *s, struct jl_err *e)
     return r;
 }
 
+static int start(const struct rt_state *s, struct jl_err *e)
+{
+    _close_ int sock = connect_start(s, e);
+    int r = sock < 0 ? sock : go(sock, s, e);
+
+    if (r < 0)
+        return r;
+    unlinkat(s->dirfd, "start", 0);
+    return run_poststart(s, e);
+}
+
+/* As `run --detach` does. Others may look at the container and end it meanwhile. */
+static void wait_until_ready(struct rt_state *s, struct rt_notify *n)
+{
+    _close_ int pidfd = rt_state_pidfd(s);
+
+    rt_state_unlock(s);
+    n->mainpid = s->pid;
+    if (pidfd >= 0)
+        rt_notify_wait_ready(n, pidfd);
+}
+
 int rt_cmd_start(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e)
 {
     _rt_state_ struct rt_state s = RT_STATE_INIT;
     struct jl_err ignored = JL_ERR_INIT;
     _close_ int root = -1;
-    _close_ int sock = -1;
+    struct rt_notify notify = RT_NOTIFY_INIT;
     struct rt_args args;
     enum rt_status status;
     int r = rt_cmd_parse("start", NULL, 0, argc, argv, 1, false, &args, e);
@@ -178,16 +201,15 @@ int rt_cmd_start(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err 
             return jl_refuse(e, EINVAL, "cannot start a container that has stopped: '%s'", s.id);
         return jl_refuse(e, EINVAL, "cannot start an already running container: '%s'", s.id);
     }
-    sock = connect_start(&s, e);
-    if (sock < 0)
-        return sock;
-    r = go(sock, &s, e);
-    if (r == 0) {
-        unlinkat(s.dirfd, "start", 0);
-        r = run_poststart(&s, e);
-    }
+    if (rt_notify_wanted() && faccessat(s.dirfd, "notify", F_OK, 0) == 0)
+        r = rt_notify_open(&notify, &s, e);
+    if (r == 0)
+        r = start(&s, e);
     if (r < 0 && strcmp(e->phase, "hooks") == 0)
         rt_destroy(root, &s, NULL, &ignored); /* runtime.md, lifecycle 7 and 9: go on at 12 */
+    if (r == 0 && notify.from >= 0)
+        wait_until_ready(&s, &notify);
+    rt_notify_close(&notify);
     return r;
 }
 

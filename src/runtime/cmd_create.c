@@ -129,6 +129,14 @@ static int after_start(struct rt_launch *l, const struct making *m, struct jl_er
     return r;
 }
 
+/* The caller wants to know when the service is up, not when its program was started. */
+static void wait_until_ready(struct rt_launch *l)
+{
+    rt_state_unlock(l->state);
+    l->notify.mainpid = l->pid;
+    rt_notify_wait_ready(&l->notify, l->pidfd);
+}
+
 static void kill_container(struct rt_launch *l)
 {
     struct jl_err ignored = JL_ERR_INIT;
@@ -145,7 +153,7 @@ static int wait_and_clean(struct rt_launch *l, const struct making *m, struct jl
     int status, how, r;
 
     rt_state_unlock(l->state); /* others may look at it, and kill or delete it, meanwhile */
-    status = rt_foreground(l->pid, l->pidfd, l->tty_master, &how, e);
+    status = rt_foreground(l->pid, l->pidfd, l->tty_master, &l->notify, &how, e);
     if (status >= 0 && m->keep && !m->keep_exit)
         rt_ending_record(l->state, how, &ignored); /* it may be deleted by now */
     if (status < 0 || m->keep)
@@ -191,6 +199,7 @@ static int make(const struct rt_ctx *ctx, const struct rt_spec *spec, const stru
     l.trace = ctx->debug;
     l.opts.wait_for_start = !m->foreground && !m->detach;
     l.opts.has_console_socket = m->console_socket != NULL;
+    l.opts.notify = rt_notify_wanted();
     l.opts.no_pivot = m->no_pivot;
     l.opts.open_inside = !may_mount();
     l.opts.no_new_keyring = m->no_new_keyring;
@@ -213,6 +222,8 @@ static int make(const struct rt_ctx *ctx, const struct rt_spec *spec, const stru
             kill_container(&l);
         else if (m->foreground)
             r = wait_and_clean(&l, m, e);
+        else if (l.notify.from >= 0)
+            wait_until_ready(&l);
     }
     rt_launch_done(&l);
     return r;
@@ -233,6 +244,23 @@ static int pass_listen_fds(struct making *m, struct oci_process *p, struct jl_er
         oci_strings_add(&p->env, &p->n_env, "LISTEN_PID=1") < 0)
         return jl_fail(e, ENOMEM, "process.env");
     return 0;
+}
+
+/* The container's own socket, not the caller's, whose path means nothing inside. */
+static int pass_notify_socket(struct oci_process *p, struct jl_err *e)
+{
+    if (!rt_notify_wanted() || !p)
+        return 0;
+    for (size_t i = 0; i < p->n_env; i++)
+        if (strncmp(p->env[i], "NOTIFY_SOCKET=", 14) == 0) {
+            free(p->env[i]);
+            p->env[i] = p->env[--p->n_env];
+            p->env[p->n_env] = NULL;
+            break;
+        }
+    return oci_strings_add(&p->env, &p->n_env, RT_NOTIFY_ENV) < 0
+               ? jl_fail(e, ENOMEM, "process.env")
+               : 0;
 }
 
 static int load_and_make(const struct rt_ctx *ctx, struct making *m, const char *id,
@@ -257,6 +285,8 @@ static int load_and_make(const struct rt_ctx *ctx, struct making *m, const char 
         r = pass_listen_fds(m, spec->oci->process, e);
     else if (m->foreground || m->detach)
         r = jl_refuse(e, EINVAL, "config.json: process: is required to start the container");
+    if (r == 0)
+        r = pass_notify_socket(spec->oci->process, e);
     if (r == 0)
         r = check_preserved(m->preserve_fds, e);
     if (r == 0)

@@ -129,7 +129,7 @@ static int start_and_wait(const struct asking *a, struct rt_exec *x, struct jl_e
         r = rt_pidfile_write(a->pid_file, x->l.pid, e);
     if (r < 0 || a->detach)
         return r;
-    return rt_foreground(x->l.pid, x->l.pidfd, x->l.tty_master, NULL, e);
+    return rt_foreground(x->l.pid, x->l.pidfd, x->l.tty_master, NULL, NULL, e);
 }
 
 static int exec_in(const struct rt_ctx *ctx, const struct asking *a, struct rt_state *s,

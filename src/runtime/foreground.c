@@ -13,15 +13,17 @@
 #include "base/io.h"
 #include "os/pidfd.h"
 #include "os/pty.h"
+#include "runtime/notify.h"
 #include "runtime/terminal.h"
 
 struct fore {
     pid_t pid;
     int pidfd;
     int signals;
-    int master;       /* -1: no terminal, or closed */
-    bool read_stdin;  /* until its end */
-    char typed[4096]; /* read from standard input, not yet taken by the terminal */
+    struct rt_notify *notify; /* or NULL */
+    int master;               /* -1: no terminal, or closed */
+    bool read_stdin;          /* until its end */
+    char typed[4096];         /* read from standard input, not yet taken by the terminal */
     size_t n_typed;
     struct termios saved;
     bool raw;
@@ -95,6 +97,7 @@ static int wait_for_end(struct fore *f, struct jl_err *e)
             { .fd = f->master, .events = f->n_typed > 0 ? POLLIN | POLLOUT : POLLIN },
             { .fd = f->master >= 0 && f->read_stdin && f->n_typed == 0 ? STDIN_FILENO : -1,
               .events = POLLIN },
+            { .fd = f->notify ? f->notify->from : -1, .events = POLLIN },
         };
 
         if (poll(p, JL_COUNT(p), -1) < 0) {
@@ -110,6 +113,8 @@ static int wait_for_end(struct fore *f, struct jl_err *e)
             feed_terminal(f);
         if (p[2].revents & ~POLLOUT)
             on_terminal(f);
+        if (p[4].revents)
+            rt_notify_relay(f->notify);
         if (p[0].revents)
             return 0;
     }
@@ -127,9 +132,12 @@ static int take_status(pid_t pid, int *ret_how)
     return WIFSIGNALED(how) ? 128 + WTERMSIG(how) : WEXITSTATUS(how);
 }
 
-int rt_foreground(pid_t pid, int pidfd, int tty_master, int *ret_how, struct jl_err *e)
+int rt_foreground(pid_t pid, int pidfd, int tty_master, struct rt_notify *notify, int *ret_how,
+                  struct jl_err *e)
 {
-    struct fore f = { .pid = pid, .pidfd = pidfd, .master = tty_master, .read_stdin = true };
+    struct fore f = {
+        .pid = pid, .pidfd = pidfd, .master = tty_master, .notify = notify, .read_stdin = true
+    };
     sigset_t all, old;
     int r;
 

@@ -31,6 +31,8 @@ void rt_launch_init(struct rt_launch *l)
     *l = (struct rt_launch){ .state_root_fd = -1,
                              .rootfs_fd = -1,
                              .place_fd = -1,
+                             .notify_dir = -1,
+                             .notify = RT_NOTIFY_INIT,
                              .net_fd = -1,
                              .console_fd = -1,
                              .start_fd = -1,
@@ -241,6 +243,7 @@ static int fill_plan(struct rt_launch *l, struct jl_err *e)
 static void close_handed_over(struct rt_launch *l)
 {
     l->rootfs_fd = jl_close(l->rootfs_fd);
+    l->notify_dir = jl_close(l->notify_dir);
     l->console_fd = jl_close(l->console_fd);
     l->start_fd = jl_close(l->start_fd);
     for (size_t i = 0; l->bind_fds && l->spec && i < l->spec->n_mounts; i++)
@@ -315,6 +318,7 @@ void rt_launch_done(struct rt_launch *l)
     free(l->bind_fds);
     free(l->seccomp.insns);
     rt_net_devices_done(l);
+    rt_notify_close(&l->notify);
     rt_plan_clear(&l->plan);
 }
 

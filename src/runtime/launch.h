@@ -11,6 +11,7 @@
 #include "os/cgroup.h"
 #include "os/ns.h"
 #include "os/seccomp.h"
+#include "runtime/notify.h"
 #include "runtime/plan.h"
 #include "runtime/spec.h"
 #include "runtime/state.h"
@@ -51,6 +52,8 @@ struct rt_launch {
     size_t n_netdevs;
     int net_fd;     /* that namespace, while devices may have to come back */
     bool joins;     /* exec: a further process of a container that runs */
+    int notify_dir; /* detached, for the container; -1: nobody waits for it */
+    struct rt_notify notify;
     bool executed;  /* RT_MSG_EXEC has come */
     int interrupts; /* signalfd of what ends the making; -1: nothing does */
     int ended_by;   /* the signal that ended the making, or the child while it was made; or 0 */

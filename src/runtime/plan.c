@@ -14,6 +14,7 @@ static const struct {
     enum rt_side side;
 } ops[RT_OP_N] = {
     [RT_OP_RECORD] = { "record", RT_BEFORE },
+    [RT_OP_NOTIFY_DIR] = { "notify-dir", RT_BEFORE },
     [RT_OP_CGROUP_MAKE] = { "cgroup-make", RT_BEFORE },
     [RT_OP_CGROUP_LIMITS] = { "cgroup-limits", RT_BEFORE },
     [RT_OP_SECCOMP_BUILD] = { "seccomp-build", RT_BEFORE },
@@ -45,6 +46,7 @@ static const struct {
     [RT_OP_BIND_OPEN_INSIDE] = { "bind-open", RT_CHILD },
     [RT_OP_ROOTFS_ATTACH] = { "rootfs-attach", RT_CHILD },
     [RT_OP_MOUNT] = { "mount", RT_CHILD },
+    [RT_OP_NOTIFY_MOUNT] = { "notify-mount", RT_CHILD },
     [RT_OP_DEVICES] = { "devices", RT_CHILD },
     [RT_OP_DEVICE] = { "device", RT_CHILD },
     [RT_OP_DEV_LINKS] = { "dev-links", RT_CHILD },
@@ -156,6 +158,8 @@ static void put_sources(struct builder *b, const struct rt_spec *s, enum rt_op r
 static void put_before(struct builder *b, const struct rt_spec *s, const struct rt_plan_opts *o)
 {
     put(b, RT_OP_RECORD, 0);
+    if (o->notify)
+        put(b, RT_OP_NOTIFY_DIR, 0);
     if (o->cgroup) {
         put(b, RT_OP_CGROUP_MAKE, 0);
         put(b, RT_OP_CGROUP_LIMITS, 0);
@@ -198,13 +202,16 @@ static void put_parent(struct builder *b, const struct rt_spec *s, const struct 
     put(b, RT_OP_GO, 0);
 }
 
-static void put_child_mounts(struct builder *b, const struct rt_spec *s)
+static void put_child_mounts(struct builder *b, const struct rt_spec *s,
+                             const struct rt_plan_opts *o)
 {
     const struct oci_linux *l = s->oci->linux;
 
     put(b, RT_OP_ROOTFS_ATTACH, 0);
     for (size_t i = 0; i < s->n_mounts; i++)
         put(b, RT_OP_MOUNT, i);
+    if (o->notify)
+        put(b, RT_OP_NOTIFY_MOUNT, 0);
     if (owns_dev(s))
         put(b, RT_OP_DEVICES, 0);
     for (size_t i = 0; i < l->n_devices; i++)
@@ -248,7 +255,7 @@ static void put_child(struct builder *b, const struct rt_spec *s, const struct r
         put(b, RT_OP_SYSCTL, 0);
     if (o->open_inside)
         put_sources(b, s, RT_OP_ROOTFS_OPEN_INSIDE, RT_OP_BIND_OPEN_INSIDE);
-    put_child_mounts(b, s);
+    put_child_mounts(b, s, o);
     put(b, RT_OP_PIVOT, 0);
     if (s->has_process && oci->process->terminal)
         put(b, RT_OP_TERMINAL, 0);

@@ -21,6 +21,7 @@ enum rt_side { RT_BEFORE, RT_PARENT, RT_CHILD }; /* parent before clone, after i
 enum rt_op {
     /* the parent, before there is a child */
     RT_OP_RECORD,
+    RT_OP_NOTIFY_DIR,
     RT_OP_CGROUP_MAKE,
     RT_OP_CGROUP_LIMITS,
     RT_OP_SECCOMP_BUILD,
@@ -54,6 +55,7 @@ enum rt_op {
     RT_OP_BIND_OPEN_INSIDE,   /* child is privileged enough */
     RT_OP_ROOTFS_ATTACH,
     RT_OP_MOUNT,
+    RT_OP_NOTIFY_MOUNT,
     RT_OP_DEVICES,
     RT_OP_DEVICE,
     RT_OP_DEV_LINKS,
@@ -88,6 +90,7 @@ struct rt_plan_opts {
     bool has_console_socket;
     bool no_new_keyring;
     bool no_pivot;
+    bool notify;        /* the caller waits for the container's readiness */
     bool open_inside;   /* an ordinary user's parent may clone no mount: its child does */
     const char *cgroup; /* path in the hierarchies; NULL: none */
 };

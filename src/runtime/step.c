@@ -11,6 +11,7 @@
 
 static const rt_step_fn fns[RT_OP_N] = {
     [RT_OP_RECORD] = rt_step_record,
+    [RT_OP_NOTIFY_DIR] = rt_step_notify_dir,
     [RT_OP_CGROUP_MAKE] = rt_step_cgroup_make,
     [RT_OP_CGROUP_LIMITS] = rt_step_cgroup_limits,
     [RT_OP_SECCOMP_BUILD] = rt_step_seccomp_build,
@@ -42,6 +43,7 @@ static const rt_step_fn fns[RT_OP_N] = {
     [RT_OP_BIND_OPEN_INSIDE] = rt_step_bind_open,
     [RT_OP_ROOTFS_ATTACH] = rt_step_rootfs_attach,
     [RT_OP_MOUNT] = rt_step_mount,
+    [RT_OP_NOTIFY_MOUNT] = rt_step_notify_mount,
     [RT_OP_DEVICES] = rt_step_devices,
     [RT_OP_DEVICE] = rt_step_device,
     [RT_OP_DEV_LINKS] = rt_step_dev_links,

@@ -82,6 +82,10 @@ int rt_step_affinity(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_domain(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_sched(struct rt_launch *l, size_t i, struct jl_err *e);
 
+/* step_notify.c: the parent makes the directory, the child mounts it */
+int rt_step_notify_dir(struct rt_launch *l, size_t i, struct jl_err *e);
+int rt_step_notify_mount(struct rt_launch *l, size_t i, struct jl_err *e);
+
 /* step_terminal.c, step_hooks.c, step_start.c: the child becomes the program */
 int rt_step_terminal(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_hooks_ask(struct rt_launch *l, size_t i, struct jl_err *e);

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 struct jl_err;
+struct rt_notify;
 
 struct rt_terminal {
     uint16_t rows, cols; /* 0: as the kernel has it */
@@ -26,7 +27,9 @@ int rt_terminal_devpts(struct jl_err *e);
  * In the foreground: waits for the process (a child of ours), passing signals on to it. With
  * tty_master >= 0 our own terminal becomes raw, what is typed goes there and what comes from there
  * is written to standard output, until the process has ended and all was read. Reaps other
- * children meanwhile. Returns the exit status as a shell has it, or -errno with e filled; *ret_how
- * gets it as wait(2) has it (NULL: not wanted).
+ * children meanwhile, and relays what the container notifies (NULL: nobody wants to know). Returns
+ * the exit status as a shell has it, or -errno with e filled; *ret_how gets it as wait(2) has it
+ * (NULL: not wanted).
  */
-int rt_foreground(pid_t pid, int pidfd, int tty_master, int *ret_how, struct jl_err *e);
+int rt_foreground(pid_t pid, int pidfd, int tty_master, struct rt_notify *notify, int *ret_how,
+                  struct jl_err *e);
