@@ -98,6 +98,11 @@ static int prepare(const struct rt_ctx *ctx, const struct asking *a, struct rt_e
     for (int ns = 0; ns < OS_NS_N; ns++)
         if (rt_spec_has_ns(spec, (enum os_ns) ns))
             x->ns |= os_ns_flag((enum os_ns) ns);
+    if (!rt_spec_has_ns(spec, OS_NS_MOUNT)) {
+        x->root_fd = open(x->l.state->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (x->root_fd < 0)
+            return jl_fail_sys(e, "open", x->l.state->rootfs, "open the container's root");
+    }
     if (a->console_socket)
         r = rt_unix_connect(a->console_socket, &x->l.console_fd, e);
     if (r < 0)
@@ -182,7 +187,7 @@ static int run(const struct rt_ctx *ctx, const struct asking *a, struct jl_err *
 {
     _rt_state_ struct rt_state s = RT_STATE_INIT;
     _close_ int root = -1;
-    struct rt_exec x = { .init_fd = -1 };
+    struct rt_exec x = { .init_fd = -1, .root_fd = -1 };
     int r = check_options(a, e);
 
     if (r < 0)
@@ -200,6 +205,7 @@ static int run(const struct rt_ctx *ctx, const struct asking *a, struct jl_err *
     r = exec_in(ctx, a, &s, &x, e);
     x.l.spec = NULL;
     rt_launch_done(&x.l);
+    jl_close(x.root_fd);
     return r;
 }
 

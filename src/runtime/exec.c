@@ -93,6 +93,8 @@ static int become(struct rt_exec *x, struct jl_err *e)
     int keep[] = { x->l.sync };
     int r = 0;
 
+    if (x->root_fd >= 0 && (fchdir(x->root_fd) < 0 || chroot(".") < 0))
+        return jl_fail_sys(e, "chroot", NULL, "enter the container's root");
     if (in_userns(x) && !rt_become_ns_root())
         return jl_fail_sys(e, "setresuid", NULL, "become root of the user namespace");
     if (!x->l.opts.no_new_keyring)

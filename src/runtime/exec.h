@@ -19,6 +19,7 @@ struct rt_exec {
     struct rt_process process; /* checked */
     int init_fd;               /* pidfd of the container's first process; borrowed */
     uint64_t ns;               /* CLONE_NEW* to join */
+    int root_fd;               /* the root where it has no mount namespace; -1: it has one */
     bool terminal;             /* process.terminal */
     const char *cpus_initial;  /* execCPUAffinity, or NULL; borrowed. Checked lists */
     const char *cpus_final;

@@ -61,10 +61,41 @@ static int check_namespaces(struct rt_spec *s, struct jl_err *e)
         else
             s->ns_new |= os_ns_flag(ns);
     }
-    if (!rt_spec_has_ns(s, OS_NS_MOUNT)) {
-        jl_refuse(e, EINVAL, "linux.namespaces: a mount namespace is required");
+    return 0;
+}
+
+/*
+ * Without a mount namespace the container has the host's (config-linux.md): its root is a chroot
+ * then, and whatever needs a mount would be mounted on the host.
+ */
+static int check_no_mount_ns(struct rt_spec *s, struct jl_err *e)
+{
+    const struct oci_linux *l = s->oci->linux;
+    const char *what = NULL;
+
+    if (rt_spec_has_ns(s, OS_NS_MOUNT))
+        return 0;
+    if (s->oci->n_mounts > 0)
+        what = "mounts";
+    else if (l->n_masked_paths > 0)
+        what = "linux.maskedPaths";
+    else if (l->n_readonly_paths > 0)
+        what = "linux.readonlyPaths";
+    else if (l->rootfs_propagation && *l->rootfs_propagation)
+        what = "linux.rootfsPropagation";
+    else if (s->oci->root->has_readonly && s->oci->root->readonly)
+        what = "root.readonly";
+    else if (s->oci->process && s->oci->process->terminal)
+        what = "process.terminal";
+    else if (rt_spec_has_ns(s, OS_NS_USER))
+        what = "linux.namespaces: a user namespace";
+    if (what) {
+        jl_refuse(e, EINVAL, "%s: needs a mount namespace in linux.namespaces", what);
         return jl_hint(e, "without one the container's mounts would be the host's");
     }
+    if (jl_strv_addf(&s->warnings, "linux.namespaces: no mount namespace: the container's root is "
+                                   "no more than a chroot") < 0)
+        return jl_fail(e, ENOMEM, "linux.namespaces");
     return 0;
 }
 
@@ -175,13 +206,20 @@ static void take_propagation(struct rt_spec *s, const char *word)
 
 int rt_spec_check_linux(struct rt_spec *s, struct jl_err *e)
 {
-    const struct oci_linux *l = s->oci->linux;
+    const struct oci_linux *l;
     int r;
 
+    if (!s->oci->linux) /* optional, and so is all in it: nothing but the caller's namespaces */
+        s->oci->linux = calloc(1, sizeof *s->oci->linux);
+    l = s->oci->linux;
+    if (!l)
+        return jl_fail(e, ENOMEM, "linux");
     r = check_namespaces(s, e);
     if (r < 0)
         return r;
-    r = check_userns(s, e);
+    r = check_no_mount_ns(s, e);
+    if (r == 0)
+        r = check_userns(s, e);
     if (r == 0)
         r = check_time(s, e);
     if (r == 0)

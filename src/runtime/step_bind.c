@@ -41,6 +41,10 @@ int rt_step_rootfs_open(struct rt_launch *l, size_t i, struct jl_err *e)
     int r;
 
     (void) i;
+    if (!rt_spec_has_ns(l->spec, OS_NS_MOUNT)) { /* for chroot */
+        l->rootfs_fd = open(l->spec->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        return l->rootfs_fd < 0 ? jl_fail_sys(e, "open", l->spec->rootfs, "root.path") : 0;
+    }
     l->rootfs_fd = os_mount_clone(AT_FDCWD, l->spec->rootfs, true, false);
     if (l->rootfs_fd < 0)
         return jl_fail(e, -l->rootfs_fd, "root.path: clone the mount tree at '%s'",

@@ -96,7 +96,7 @@ static int make_node(struct rt_launch *l, int dir, const char *name, const struc
         }
         if (errno == EEXIST)
             return existing_node(dir, name, n, e);
-        if (errno != EPERM)
+        if (errno != EPERM || !rt_spec_has_ns(l->spec, OS_NS_MOUNT))
             return jl_fail_sys(e, "mknodat", n->path, "make the device");
     }
     return bind_node(dir, name, n, e);

@@ -22,6 +22,8 @@ int rt_step_notify_dir(struct rt_launch *l, size_t i, struct jl_err *e)
     int r;
 
     (void) i;
+    if (!rt_spec_has_ns(l->spec, OS_NS_MOUNT))
+        return jl_refuse(e, EINVAL, "NOTIFY_SOCKET: needs a mount namespace in linux.namespaces");
     if (mkdirat(l->state->dirfd, "notify", 0755) < 0)
         return jl_fail_sys(e, "mkdirat", "notify", "make the directory of the notify socket");
     fchmodat(l->state->dirfd, "notify", 0755, 0); /* whatever our umask is */

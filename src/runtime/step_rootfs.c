@@ -41,6 +41,8 @@ int rt_step_rootfs_attach(struct rt_launch *l, size_t i, struct jl_err *e)
 
     (void) i;
     umask(022);
+    if (!rt_spec_has_ns(l->spec, OS_NS_MOUNT))
+        return 0; /* nothing is mounted */
     if (host < 0)
         return jl_fail_sys(e, "open", "/", "open the host's root");
     /* Nothing that we mount may show up outside. */
@@ -96,8 +98,8 @@ int rt_step_pivot(struct rt_launch *l, size_t i, struct jl_err *e)
     int r;
 
     (void) i;
-    if (l->opts.no_pivot) {
-        /* A root on a ramdisk cannot be pivoted away from: the rootfs, already attached over it,
+    if (l->opts.no_pivot || !rt_spec_has_ns(l->spec, OS_NS_MOUNT)) {
+        /* Without a mount namespace there is nothing else. A root on a ramdisk cannot be pivoted away from: the rootfs, already attached over it,
          * is entered by chroot, as switch_root(8) does. */
         if (fchdir(l->rootfs_fd) < 0 || chroot(".") < 0 || chdir("/") < 0)
             return jl_fail_sys(e, "chroot", NULL, "enter the rootfs");

@@ -184,12 +184,41 @@ other_userns() {
     contains "$stderr" mood
 }
 
-@test "no mount namespace is refused" {
-    not_runc "1.1 takes it"
-    bundle 'ns("mount")' true
+@test "without a mount namespace the root is a chroot and nothing is mounted" {
+    bundle 'ns("mount") | del(.mounts) | .linux.maskedPaths = []' \
+        sh -c 'echo /*; echo "in file" >/work/file; ls /dev'
+    local before
+    before=$(cat /proc/self/mountinfo)
     try
-    [ "$status" -ne 0 ]
-    contains "$stderr" "mount"
+    equals "$status" 0
+    equals "${lines[0]}" "/bin /dev /etc /mnt /proc /root /sys /tmp /work"
+    contains "$output" null
+    equals "$(cat "$bundle/rootfs/work/file")" "in file"
+    equals "$(cat /proc/self/mountinfo)" "$before"
+    nothing_left
+}
+
+@test "exec enters a container that has no mount namespace" {
+    not_runc "leaves the root to the host's"
+    bundle 'ns("mount") | del(.mounts)' sleep 1000
+    detach
+    contains "$(err)" "no more than a chroot"
+    run --separate-stderr rt exec "$id" sh -c 'echo /*; echo $$'
+    equals "${lines[0]}" "/bin /dev /etc /mnt /proc /root /sys /tmp /work"
+    rt delete --force "$id"
+    nothing_left
+}
+
+@test "what needs a mount is refused without a mount namespace" {
+    not_runc "mounts it on the host"
+    local filter
+    for filter in . 'del(.mounts) | .linux.maskedPaths = ["/proc/kcore"]' 'del(.mounts) | .root.readonly = true' \
+        'del(.mounts) | .process.terminal = true' 'del(.mounts) | userns'; do
+        bundle "ns(\"mount\") | $filter" true
+        try
+        [ "$status" -ne 0 ]
+        contains "$stderr" "needs a mount namespace in linux.namespaces"
+    done
     nothing_left
 }
 

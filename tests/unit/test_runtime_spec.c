@@ -98,13 +98,21 @@ static void broken_json_is_refused(void **state)
 static void namespaces_are_checked(void **state)
 {
     (void) state;
-    refuse(CONFIG("", "", "{\"type\":\"pid\"}", ""), "mount namespace");
+    accept(CONFIG("", "", "{\"type\":\"pid\"}", ""));
+    refuse(CONFIG(",\"mounts\":[{\"destination\":\"/p\",\"type\":\"proc\"}]", "",
+                  "{\"type\":\"pid\"}", ""),
+           "mounts: needs a mount namespace");
+    refuse(CONFIG("", "", "{\"type\":\"pid\"}", ",\"maskedPaths\":[\"/p\"]"),
+           "linux.maskedPaths: needs a mount namespace");
+    refuse(CONFIG("", "", "{\"type\":\"pid\"}", ",\"rootfsPropagation\":\"slave\""),
+           "linux.rootfsPropagation: needs a mount namespace");
+    refuse(CONFIG("", "", "{\"type\":\"user\"}", ""), "a user namespace: needs a mount namespace");
     refuse(CONFIG("", "", NS ",{\"type\":\"pid\"}", ""), "linux.namespaces[3].type");
     refuse(CONFIG("", "", NS ",{\"type\":\"nte\"}", ""), "linux.namespaces[3].type");
     refuse(CONFIG("", "", NS ",{\"type\":\"network\",\"path\":\"x\"}", ""),
            "linux.namespaces[3].path");
     accept(CONFIG("", "", NS ",{\"type\":\"network\",\"path\":\"/proc/1/ns/net\"}", ""));
-    refuse("{\"ociVersion\":\"1.0.0\"," ROOT "}", "mount namespace");
+    accept("{\"ociVersion\":\"1.0.0\"," ROOT "}");
 }
 
 static void user_namespaces_need_maps_and_maps_a_namespace(void **state)
