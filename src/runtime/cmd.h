@@ -22,6 +22,7 @@ struct rt_ctx {
     const char *root; /* state root */
     const char *log;  /* file for errors, or NULL */
     bool log_json;
+    struct jl_strv *held; /* warnings that go to a JSON log when all went well */
     bool debug;
     uint64_t started_ns; /* when this process began its work; CLOCK_MONOTONIC */
     bool systemd_cgroup;

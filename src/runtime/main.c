@@ -146,10 +146,14 @@ void rt_report(const struct rt_ctx *ctx, const struct jl_err *e)
         jl_write_all(STDERR_FILENO, line.data, line.len);
 }
 
+/* An engine reads a JSON log (podman: as one object, when something failed), and gives our standard
+ * error to the container: warnings are not for that. */
 static void warn(const struct rt_ctx *ctx, const char *text)
 {
     _close_ int fd = -1;
 
+    if (ctx->log && ctx->log_json && jl_strv_add(ctx->held, text) == 0)
+        return;
     if (ctx->log && !ctx->log_json)
         fd = open_log(ctx->log);
     dprintf(fd >= 0 ? fd : STDERR_FILENO, "joblet-run: warning: %s\n", text);
@@ -159,6 +163,28 @@ void rt_warn_all(const struct rt_ctx *ctx, const struct jl_strv *warnings)
 {
     for (size_t i = 0; i < warnings->len; i++)
         warn(ctx, warnings->items[i]);
+}
+
+static void log_held(const struct rt_ctx *ctx)
+{
+    _buf_ struct jl_buf lines = JL_BUF_INIT(65536);
+    _close_ int fd = ctx->held->len > 0 ? open_log(ctx->log) : -1;
+
+    for (size_t i = 0; fd >= 0 && i < ctx->held->len; i++) {
+        struct jl_json_out w = JL_JSON_OUT_INIT(&lines, 0);
+        char now[JL_RFC3339_MAX];
+
+        w.replace = true;
+        jl_json_put_object(&w, NULL);
+        jl_json_put_str(&w, "level", "warning");
+        jl_json_put_str(&w, "msg", ctx->held->items[i]);
+        jl_json_put_str(&w, "time", jl_rfc3339(jl_wall_ns(), 9, now));
+        jl_json_end(&w);
+        jl_json_finish(&w);
+        jl_buf_putc(&lines, '\n');
+    }
+    if (fd >= 0)
+        jl_write_all(fd, lines.data, lines.len);
 }
 
 int rt_check_strict(const struct rt_spec *spec, struct jl_err *e)
@@ -248,12 +274,14 @@ static int dispatch(const struct rt_ctx *ctx, const struct rt_args *args, char *
     }
     if (e.code != 0)
         warn(ctx, e.text); /* done all the same */
+    log_held(ctx);
     return r;
 }
 
 int main(int argc, char **argv)
 {
-    struct rt_ctx ctx = { .started_ns = jl_now_ns() };
+    _strv_ struct jl_strv held = JL_STRV_INIT;
+    struct rt_ctx ctx = { .held = &held, .started_ns = jl_now_ns() };
     const char *format = "text", *rootless = "auto";
     bool help = false, version = false;
     const struct rt_opt opts[] = {

@@ -269,6 +269,16 @@ refused() {
     [ -n "$("$runtime" --version | grep '^runc')" ] || equals "$(jq -s length "$BATS_TEST_TMPDIR/log")" 1
 }
 
+@test "a JSON log has the warnings of what went well, and the container's standard error has not" {
+    not_runc "1.1 warns of nothing"
+    bundle '.process.capabilities.bounding += ["CAP_FLY"]' sh -c 'echo err >&2'
+    run --separate-stderr rt --log "$BATS_TEST_TMPDIR/log" --log-format json run --bundle "$bundle" "$id"
+    equals "$status" 0
+    equals "$stderr" err
+    equals "$(jq -r .level "$BATS_TEST_TMPDIR/log")" warning
+    contains "$(jq -r .msg "$BATS_TEST_TMPDIR/log")" CAP_FLY
+}
+
 @test "a log is appended to" {
     echo before >"$BATS_TEST_TMPDIR/log"
     run rt --log "$BATS_TEST_TMPDIR/log" state nobody
