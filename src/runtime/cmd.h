@@ -54,6 +54,8 @@ int rt_cmd_resume(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err
 int rt_cmd_spec(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
 int rt_cmd_update(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
 int rt_cmd_wait(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
+int rt_cmd_events(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
+int rt_cmd_gc(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
 int rt_cmd_features(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
 int rt_cmd_plan(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
 

@@ -91,7 +91,7 @@ unknown='.future = {a: 1} | .linux.more = "x" | .process.capabilites = {} | .mou
 @test "each verb's failure has a phase in its JSON" {
     local args
     for args in "state nobody" "start nobody" "kill nobody" "delete nobody" "exec nobody true" "pause nobody" \
-        "resume nobody" "ps nobody" "update --pids-limit 3 nobody" "wait nobody"; do
+        "resume nobody" "ps nobody" "update --pids-limit 3 nobody" "events --stats nobody" "wait nobody"; do
         rm -f "$BATS_TEST_TMPDIR/log"
         run rt --log "$BATS_TEST_TMPDIR/log" --log-format json $args
         [ "$status" -ne 0 ]
