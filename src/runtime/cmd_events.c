@@ -16,6 +16,8 @@
 #include "runtime/usage.h"
 
 #define EVENT_MAX ((size_t) 8 << 20)
+#define LOOK_FOR_NS JL_NS_PER_S
+#define LOOK_AGAIN_NS (20 * JL_NS_PER_MS)
 
 struct watching {
     const char *id;
@@ -24,6 +26,7 @@ struct watching {
     int oom; /* -1: nobody tells */
     int oom_events;
     uint64_t oom_kills;
+    uint64_t look_until; /* v1 tells before it kills: so the count is looked at for a while */
     uint64_t interval_ns;
 };
 
@@ -66,14 +69,16 @@ static int watch(struct watching *w, struct jl_err *e)
         uint64_t now = jl_now_ns();
         struct pollfd p[] = { { .fd = w->pidfd, .events = POLLIN },
                               { .fd = w->oom, .events = (short) w->oom_events } };
-        int wait_ms = next > now ? (int) ((next - now) / JL_NS_PER_MS) + 1 : 0;
+        uint64_t until = now < w->look_until ? now + LOOK_AGAIN_NS : next;
+        int wait_ms = until > now ? (int) ((until - now) / JL_NS_PER_MS) + 1 : 0;
         int r = 0;
 
         if (poll(p, JL_COUNT(p), wait_ms) < 0 && errno != EINTR)
             return jl_fail_sys(e, "poll", NULL, "wait for events of container '%s'", w->id);
-        if (p[1].revents & w->oom_events)
+        if (p[1].revents & w->oom_events) {
             os_cgroup_oom_seen(w->oom);
-        else if (p[1].revents)
+            w->look_until = jl_now_ns() + LOOK_FOR_NS;
+        } else if (p[1].revents)
             w->oom = -1; /* the group is gone */
         r = print_ooms(w, e);
         if (r < 0 || p[0].revents)
@@ -91,12 +96,13 @@ static int start_watching(struct watching *w, struct jl_err *e)
 {
     struct jl_err ignored = JL_ERR_INIT;
     _close_ int oom = -1;
-    int r = os_cgroup_oom_watch(w->cg, &oom, &ignored);
+    int r;
 
+    os_cgroup_oom_kills(w->cg, &w->oom_kills); /* before: one in between is told at once */
+    r = os_cgroup_oom_watch(w->cg, &oom, &ignored);
     /* without a memory controller there is nothing to be told, and no limit to be hit */
     w->oom = oom;
     w->oom_events = r > 0 ? r : 0;
-    os_cgroup_oom_kills(w->cg, &w->oom_kills);
     return watch(w, e);
 }
 

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,22 +19,58 @@
 #include "base/spawn.h"
 #include "os/pidfd.h"
 
-#define TAIL_MAX 160 /* bytes of a failed hook's standard error in the message */
+#define TAIL_MAX 320 /* bytes of a failed hook's standard error in the message */
 
-/* Waits for its end or its timeout; returns the exit status as a shell has it, or -ETIME. */
-static int wait_hook(pid_t pid, int pidfd, int64_t timeout_s)
+/* What may end the waiting for a hook; -1: nothing does. */
+struct interrupts {
+    int fd;  /* a signalfd */
+    int *by; /* gets the signal */
+};
+
+/* 1 ended, 0 the deadline passed (0: there is none), -EINTR a signal came, -errno. */
+static int wait_for_end(int pidfd, uint64_t deadline, const struct interrupts *in)
 {
-    int timeout = timeout_s > 0 && timeout_s < INT32_MAX / 1000 ? (int) timeout_s * 1000 : -1;
+    struct pollfd p[] = { { .fd = pidfd, .events = POLLIN }, { .fd = in->fd, .events = POLLIN } };
+    struct signalfd_siginfo si;
 
-    if (os_pidfd_wait_end(pidfd, timeout) == 0) {
-        os_pidfd_signal(pidfd, SIGKILL);
-        jl_wait_status(pid);
-        return -ETIME;
+    for (;;) {
+        uint64_t now = deadline ? jl_now_ns() : 0;
+        uint64_t left_ms = deadline > now ? (deadline - now) / JL_NS_PER_MS + 1 : 0;
+
+        if (deadline && now >= deadline)
+            return 0;
+        if (poll(p, JL_COUNT(p),
+                 !deadline             ? -1
+                 : left_ms < INT32_MAX ? (int) left_ms
+                                       : INT32_MAX) < 0 &&
+            errno != EINTR)
+            return -errno;
+        if (p[0].revents)
+            return 1;
+        if (p[1].revents && read(in->fd, &si, sizeof si) == sizeof si) {
+            *in->by = (int) si.ssi_signo;
+            return -EINTR;
+        }
     }
-    return jl_wait_status(pid);
 }
 
-/* The last line or two of what it said. */
+/* Waits for its end or its timeout; returns the exit status as a shell has it, -ETIME, or -EINTR:
+ * it was killed then. */
+static int wait_hook(pid_t pid, int pidfd, int64_t timeout_s, const struct interrupts *in)
+{
+    uint64_t deadline = timeout_s > 0 && timeout_s < INT32_MAX
+                            ? jl_now_ns() + (uint64_t) timeout_s * JL_NS_PER_S
+                            : 0;
+    int r = wait_for_end(pidfd, deadline, in);
+
+    if (r == 1)
+        return jl_wait_status(pid);
+    os_pidfd_signal(pidfd, SIGKILL);
+    jl_wait_status(pid);
+    return r == 0 ? -ETIME : r;
+}
+
+/* The last lines of what it said, whole ones if there are any. */
 static void read_tail(int fd, char *tail, size_t size)
 {
     off_t end = lseek(fd, 0, SEEK_END);
@@ -45,10 +82,14 @@ static void read_tail(int fd, char *tail, size_t size)
     while (n > 0 && tail[n - 1] == '\n')
         n--;
     tail[n] = '\0';
+    if (from > 0 && strchr(tail, '\n'))
+        memmove(tail, strchr(tail, '\n') + 1, strlen(strchr(tail, '\n')));
+    for (char *p = strchr(tail, '\n'); p; p = strchr(p, '\n'))
+        *p = '|'; /* an error is one line */
 }
 
 static int run_one(const struct oci_hook *h, const char *name, size_t i, int state_fd,
-                   struct jl_err *e)
+                   const struct interrupts *in, struct jl_err *e)
 {
     char *no_env[] = { NULL };
     char *only_path[] = { h->path, NULL };
@@ -71,9 +112,14 @@ static int run_one(const struct oci_hook *h, const char *name, size_t i, int sta
     r = jl_spawn(&s, &pid, &pidfd, e);
     if (r < 0)
         return jl_wrap(e, "hooks.%s[%zu]", name, i);
-    r = wait_hook(pid, pidfd, h->has_timeout ? h->timeout : 0);
+    r = wait_hook(pid, pidfd, h->has_timeout ? h->timeout : 0, in);
     if (r == 0)
         return 0;
+    if (r == -EINTR)
+        return jl_refuse(e, EINTR, "hooks.%s[%zu]: '%s' was ended by signal %d to joblet-run", name,
+                         i, h->path, *in->by);
+    if (r < 0 && r != -ETIME)
+        return jl_fail(e, -r, "hooks.%s[%zu]: wait for '%s'", name, i, h->path);
     read_tail(err, tail, sizeof tail);
     if (r == -ETIME)
         return jl_refuse(e, ETIME,
@@ -95,29 +141,38 @@ static int state_document(const struct rt_state *s, enum rt_status status, const
     return r < 0 ? jl_fail(e, -r, "hooks.%s: write the state", name) : r;
 }
 
-int rt_hooks_run(struct oci_hook *const *hooks, size_t n, const char *name,
-                 const struct rt_state *s, enum rt_status status, struct jl_err *e)
+int rt_hooks_run_until(struct oci_hook *const *hooks, size_t n, const char *name,
+                       const struct rt_state *s, enum rt_status status, int signals,
+                       int *ret_signal, struct jl_err *e)
 {
+    const struct interrupts in = { signals, ret_signal };
     _close_ int fd = n > 0 ? state_document(s, status, name, e) : -1;
 
     if (n > 0 && fd < 0)
         return fd;
     for (size_t i = 0; i < n; i++)
-        if (run_one(hooks[i], name, i, fd, e) < 0)
+        if (run_one(hooks[i], name, i, fd, &in, e) < 0)
             return jl_phase(e, "hooks");
     return 0;
+}
+
+int rt_hooks_run(struct oci_hook *const *hooks, size_t n, const char *name,
+                 const struct rt_state *s, enum rt_status status, struct jl_err *e)
+{
+    return rt_hooks_run_until(hooks, n, name, s, status, -1, NULL, e);
 }
 
 void rt_hooks_run_all(struct oci_hook *const *hooks, size_t n, const char *name,
                       const struct rt_state *s, enum rt_status status, struct jl_err *e)
 {
+    const struct interrupts none = { -1, NULL };
     struct jl_err err = JL_ERR_INIT;
     _close_ int fd = n > 0 ? state_document(s, status, name, &err) : -1;
 
     for (size_t i = 0; i < n && fd >= 0; i++) {
         struct jl_err one = JL_ERR_INIT;
 
-        if (run_one(hooks[i], name, i, fd, &one) < 0 && err.code == 0)
+        if (run_one(hooks[i], name, i, fd, &none, &one) < 0 && err.code == 0)
             err = one;
     }
     if (err.code != 0) {

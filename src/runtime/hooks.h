@@ -20,6 +20,12 @@ struct jl_err;
 int rt_hooks_run(struct oci_hook *const *hooks, size_t n, const char *name,
                  const struct rt_state *s, enum rt_status status, struct jl_err *e);
 
+/* The same, but a signal that comes in on this signalfd (-1: none) ends it, too: the hook is killed,
+ * *ret_signal is set, and -EINTR returned. */
+int rt_hooks_run_until(struct oci_hook *const *hooks, size_t n, const char *name,
+                       const struct rt_state *s, enum rt_status status, int signals, int *ret_signal,
+                       struct jl_err *e);
+
 /*
  * poststop: all of them run whatever becomes of the others, and a failure stops nothing. *e gets the first failure, for a warning; it is left alone when there is none.
  */

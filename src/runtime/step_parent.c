@@ -160,10 +160,11 @@ int rt_step_hooks_runtime(struct rt_launch *l, size_t i, struct jl_err *e)
     if (r < 0)
         return r;
     rt_launch_mark(l, RT_PHASE_SETUP);
-    r = rt_hooks_run(h->prestart, h->n_prestart, "prestart", l->state, RT_CREATING, e);
+    r = rt_hooks_run_until(h->prestart, h->n_prestart, "prestart", l->state, RT_CREATING,
+                           l->interrupts, &l->ended_by, e);
     if (r == 0)
-        r = rt_hooks_run(h->create_runtime, h->n_create_runtime, "createRuntime", l->state,
-                         RT_CREATING, e);
+        r = rt_hooks_run_until(h->create_runtime, h->n_create_runtime, "createRuntime", l->state,
+                               RT_CREATING, l->interrupts, &l->ended_by, e);
     rt_launch_mark(l, RT_PHASE_HOOKS);
     if (r == 0)
         r = rt_sync_send(l->sync, RT_MSG_HOOKS_DONE, -1);

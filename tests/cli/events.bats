@@ -17,6 +17,8 @@ events_behind() {
     watcher=$!
     pids+=("$watcher")
 }
+# Until it has what tells of out of memory: v1's eventfd, memory.events or (runc) inotify.
+is_watching() { ls -l "/proc/$watcher/fd" 2>/dev/null | grep -qE 'eventfd\]|memory\.events|inotify'; }
 has_events() { [ "$(jq -r .type "$BATS_TEST_TMPDIR/events" 2>/dev/null | grep -cx "$1")" -ge "$2" ]; }
 
 # bats test_tags=smoke
@@ -37,6 +39,7 @@ has_events() { [ "$(jq -r .type "$BATS_TEST_TMPDIR/events" 2>/dev/null | grep -c
     events_behind --interval 50ms
     until_true has_events stats 3
     rt kill "$id" KILL
+    not_runc "1.1 goes on"
     ended "$watcher"
     equals "$status" 0
     jq -se 'all(.type == "stats")' "$BATS_TEST_TMPDIR/events"
@@ -46,12 +49,13 @@ has_events() { [ "$(jq -r .type "$BATS_TEST_TMPDIR/events" 2>/dev/null | grep -c
 @test "out of memory is told at once" {
     limited sh -c 'until [ -e /work/go ]; do sleep 0.05; done; tail -c 90000000 /dev/zero; echo killed >/work/done; sleep 1000'
     events_behind --interval 10m
-    sleep 0.3
+    until_true is_watching
     touch "$bundle/rootfs/work/go"
     until_true test -s "$bundle/rootfs/work/done"
     until_true has_events oom 1
     equals "$(jq -r .id "$BATS_TEST_TMPDIR/events" | sort -u)" "$id"
     rt kill "$id" KILL
+    not_runc "1.1 goes on"
     ended "$watcher"
 }
 
@@ -59,7 +63,7 @@ has_events() { [ "$(jq -r .type "$BATS_TEST_TMPDIR/events" 2>/dev/null | grep -c
     not_runc "may be too late"
     limited sh -c 'until [ -e /work/go ]; do sleep 0.05; done; exec tail -c 90000000 /dev/zero'
     events_behind --interval 10m
-    sleep 0.3
+    until_true is_watching
     touch "$bundle/rootfs/work/go"
     ended "$watcher"
     has_events oom 1

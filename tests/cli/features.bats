@@ -23,6 +23,11 @@ teardown() { job_teardown; }
         and (.mountOptions | contains(["bind", "nosuid", "rro"]))' <<<"$output"
 }
 
+@test "features names the annotations that change what the runtime does" {
+    not_runc "1.1 has no such list"
+    equals "$(rt features | jq -c .potentiallyUnsafeConfigAnnotations)" '["io.joblet."]'
+}
+
 @test "features claims no more than is there" {
     not_runc "is another's"
     run rt features
@@ -109,7 +114,7 @@ teardown() { job_teardown; }
     run "$runtime" --help
     equals "$status" 0
     local verb
-    for verb in create start state kill delete exec list run spec features; do contains "$output" "$verb"; done
+    for verb in create start state kill delete exec list run spec features events pause ps resume update; do contains "$output" "$verb"; done
 }
 
 @test "every verb has --help" {
@@ -143,4 +148,15 @@ teardown() { job_teardown; }
 @test "output that cannot be written is an error" {
     run bash -c '"$1" --root "$2" features >/dev/full' - "$runtime" "$root"
     [ "$status" -ne 0 ]
+}
+
+@test "bash completes verbs, options and ids of joblet-run" {
+    not_runc "is another's"
+    bundle . true
+    create
+    complete_it() { bash -c 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _joblet_run
+        echo "${COMPREPLY[@]}"' - "$top/contrib/completions/joblet-run.bash" "$runtime" "$@"; }
+    equals "$(complete_it --root "$root" pau)" pause
+    contains "$(complete_it --root "$root" create --pid)" --pid-file
+    equals "$(complete_it --root "$root" start c)" "$id"
 }

@@ -221,3 +221,35 @@ failing() {
     try
     equals "$output" ran
 }
+
+# bats test_tags=smoke
+@test "TERM ends a hook that hangs, and the container with it" {
+    not_runc "waits for the hook"
+    local hook
+    for hook in prestart createRuntime; do
+        bundle ".hooks.$hook = [{path: \"/bin/sleep\", args: [\"sleep\", \"1003\"]}]" true
+        run_behind
+        until_true pgrep -P "$run_pid" -f "sleep 1003"
+        kill -TERM "$run_pid"
+        ended "$run_pid"
+        equals "$status" 143
+        contains "$(err)" "hooks.$hook[0]"
+        contains "$(err)" "signal 15"
+        run pgrep -f "sleep 1003"
+        equals "$output" ""
+        nothing_left
+    done
+}
+
+@test "the last lines that a failing hook wrote are in the error" {
+    not_runc "shows all"
+    printf '#!/bin/sh\nfor i in $(seq 1 200); do echo "line $i" >&2; done\nexit 3\n' >"$BATS_TEST_TMPDIR/hook"
+    chmod +x "$BATS_TEST_TMPDIR/hook"
+    bundle '.hooks.createRuntime = [{path: ($tmp + "/hook")}]' true
+    try
+    [ "$status" -ne 0 ]
+    contains "$stderr" "line 191|line 192"
+    contains "$stderr" "line 200"
+    [[ $stderr != *"line 101"* ]]
+    nothing_left
+}
