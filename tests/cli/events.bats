@@ -31,7 +31,7 @@ has_events() { [ "$(jq -r .type "$BATS_TEST_TMPDIR/events" 2>/dev/null | grep -c
         | .memory.usage.limit == 67108864 and .memory.usage.usage > 0 and (.memory.raw | length > 10)
         and .pids.current >= 1 and .pids.limit == 30
         and .cpu.usage.total > 0 and (.cpu.throttling | type == "object")
-        and (.cpuset.cpus | length > 0) and (.blkio | type == "object") and (.hugetlb | type == "object"))' <<<"$output"
+        and (.cpuset.cpus | type == "array") and (.blkio | type == "object") and (.hugetlb | type == "object"))' <<<"$output"
 }
 
 @test "events prints every interval, and ends when the container does" {
