@@ -121,8 +121,8 @@ int jl_parse_rfc3339(const char *s, uint64_t *ret_wall_ns)
     t = timegm(&back);
     if (back.tm_mon != tm.tm_mon || (back.tm_mday != tm.tm_mday && tm.tm_sec != 60))
         return -ERANGE; /* such as February 30 */
-    if (t - offset < 0)
-        return -ERANGE;
+    if (t - offset < 0 || (uint64_t) (t - offset) >= UINT64_MAX / JL_NS_PER_S)
+        return -ERANGE; /* nanoseconds in 64 bits end in 2554 */
     *ret_wall_ns = (uint64_t) (t - offset) * JL_NS_PER_S + frac;
     return 0;
 }

@@ -102,6 +102,7 @@ static void times_round_trip(void **state)
     assert_string_equal(jl_rfc3339(ns, 3, buf), "2026-02-28T22:59:59.250Z");
     assert_int_equal(jl_parse_rfc3339("2026-02-30T00:00:00Z", &ns), -ERANGE);
     assert_int_equal(jl_parse_rfc3339("2026-02-28T00:00:00", &ns), -EINVAL);
+    assert_int_equal(jl_parse_rfc3339("9999-01-01T00:00:00Z", &ns), -ERANGE);
 }
 
 UNIT_MAIN(cmocka_unit_test(integers_must_be_whole_and_in_range),
