@@ -27,11 +27,8 @@
 struct entry {
     uint32_t nr; /* with base */
     uint32_t ret;
-    uint32_t order; /* of the rule in the profile */
-    uint32_t n_args;
-    const struct os_seccomp_arg *args;
+    uint32_t order;    /* of the rule in the profile */
     uint32_t mux_call; /* 0, or the call through socketcall or ipc: its only condition */
-    bool is_32bit;
 };
 
 /* From this number up to the next range: one answer, or what the entries say. */
@@ -39,7 +36,8 @@ struct range {
     uint32_t from;
     uint32_t ret;
     const struct entry *entries;
-    size_t n;
+    uint32_t n;
+    bool is_32bit;
 };
 
 struct block { /* all of one AUDIT_ARCH */
@@ -47,9 +45,11 @@ struct block { /* all of one AUDIT_ARCH */
     size_t n_entries;
     struct range *ranges;
     size_t n_ranges;
+    bool is_32bit; /* the architecture that is added */
 };
 
 struct program {
+    const struct os_seccomp *s;
     struct sock_filter *insns; /* [BPF_MAXINSNS + 1] */
     size_t len;
     bool full;
@@ -184,17 +184,24 @@ static void put_condition_64(struct program *p, const struct os_seccomp_arg *a)
     put_compare(p, a->op, low);
 }
 
-static void put_rule(struct program *p, const struct entry *r)
+static size_t count_of(const struct os_seccomp *s, const struct entry *r)
+{
+    return r->mux_call != 0 ? 1 : s->rules[r->order].n_args;
+}
+
+static void put_rule(struct program *p, const struct entry *r, bool is_32bit)
 {
     const struct os_seccomp_arg call = { .index = 0, .op = OS_SC_EQ, .value = r->mux_call };
-    const struct os_seccomp_arg *args = r->mux_call != 0 ? &call : r->args;
-    size_t from = p->len;
+    size_t from = p->len, n = count_of(p->s, r);
 
-    for (size_t i = 0; i < r->n_args; i++) {
-        if (r->is_32bit)
-            put_condition_32(p, &args[i]);
+    for (size_t i = 0; i < n; i++) {
+        const struct os_seccomp_arg *arg =
+            r->mux_call != 0 ? &call : &p->s->args[p->s->rules[r->order].first_arg + i];
+
+        if (is_32bit)
+            put_condition_32(p, arg);
         else
-            put_condition_64(p, &args[i]);
+            put_condition_64(p, arg);
     }
     put_ret(p, r->ret);
     for (size_t i = from; i < p->len; i++) {
@@ -211,8 +218,8 @@ static void put_rule(struct program *p, const struct entry *r)
 static void put_range(struct program *p, const struct range *r)
 {
     for (size_t i = 0; i < r->n; i++)
-        if (r->entries[i].n_args > 0)
-            put_rule(p, &r->entries[i]);
+        if (count_of(p->s, &r->entries[i]) > 0)
+            put_rule(p, &r->entries[i], r->is_32bit);
     put_ret(p, r->ret);
 }
 
@@ -241,15 +248,45 @@ static void put_search(struct program *p, const struct range *ranges, size_t n)
     put_search(p, ranges + half, n - half);
 }
 
-static int by_number(const void *a, const void *b)
+static int by_strictness(const void *a, const void *b)
 {
     const struct entry *x = a, *y = b;
 
-    if (x->nr != y->nr)
-        return x->nr < y->nr ? -1 : 1;
     if (sc_strictness(x->ret) != sc_strictness(y->ret))
         return sc_strictness(x->ret) < sc_strictness(y->ret) ? -1 : 1;
     return x->order < y->order ? -1 : x->order > y->order;
+}
+
+/* syscalls.py holds the table to this: a place for each number below 1000, and the last ones for the
+ * architecture's own. */
+static uint32_t place_of(const struct sc_arch *a, uint32_t nr)
+{
+    return nr < a->private_nr ? nr - a->base : SC_NUMBERS + (nr - a->private_nr);
+}
+
+/* By number, those of one number by strictness. Counted, not compared: profiles name hundreds of calls
+ * once, and this was half of the work. */
+static void sort_entries(const struct sc_arch *a, const struct entry *from, size_t n,
+                         struct entry *to)
+{
+    uint32_t end[SC_NUMBERS + SC_PRIVATE_NUMBERS] = { 0 }; /* where the numbers before end */
+
+    for (size_t i = 0; i < n; i++)
+        end[place_of(a, from[i].nr)]++;
+    for (uint32_t place = 0, sum = 0; place < JL_COUNT(end); place++) {
+        uint32_t count = end[place];
+
+        end[place] = sum;
+        sum += count;
+    }
+    for (size_t i = 0; i < n; i++)
+        to[end[place_of(a, from[i].nr)]++] = from[i];
+    for (size_t i = 0, next; i < n; i = next) {
+        for (next = i + 1; next < n && to[next].nr == to[i].nr; next++)
+            ;
+        if (next - i > 1)
+            qsort(to + i, next - i, sizeof *to, by_strictness);
+    }
 }
 
 /* A call through socketcall or ipc has its arguments in memory, where a filter can't look: a rule
@@ -268,9 +305,7 @@ static void add_mux(const struct os_seccomp *s, unsigned arch, size_t order, str
         .nr = sc_archs[arch].base + (uint32_t) sc_number(row, arch),
         .ret = r->ret,
         .order = (uint32_t) order,
-        .n_args = 1,
         .mux_call = call,
-        .is_32bit = sc_archs[arch].is_32bit,
     };
 }
 
@@ -289,9 +324,6 @@ static void add_arch(const struct os_seccomp *s, unsigned arch, struct block *b)
                 .nr = a->base + (uint32_t) nr,
                 .ret = r->ret,
                 .order = (uint32_t) i,
-                .n_args = r->n_args,
-                .args = r->n_args > 0 ? s->args + r->first_arg : NULL,
-                .is_32bit = a->is_32bit,
             };
     }
 }
@@ -307,25 +339,25 @@ static void add_range(struct block *b, uint32_t from, uint32_t ret, const struct
     }
     if (last && last->n == 0 && n == 0 && last->ret == ret)
         return;
-    b->ranges[b->n_ranges++] =
-        (struct range){ .from = from, .ret = ret, .entries = entries, .n = n };
+    b->ranges[b->n_ranges++] = (struct range){ from, ret, entries, (uint32_t) n, b->is_32bit };
 }
 
 /* The rules of one number, strictest first: n of them. */
-static void add_number(struct block *b, const struct entry *entries, size_t n, uint32_t fallback)
+static void add_number(const struct os_seccomp *s, struct block *b, const struct entry *entries,
+                       size_t n)
 {
     const struct entry *plain = NULL;
     size_t stricter = 0;
 
     for (size_t i = 0; i < n; i++)
-        if (entries[i].n_args == 0 && (!plain || entries[i].order < plain->order))
+        if (count_of(s, &entries[i]) == 0 && (!plain || entries[i].order < plain->order))
             plain = &entries[i];
     for (size_t i = 0; i < n; i++)
         if (!plain || sc_strictness(entries[i].ret) < sc_strictness(plain->ret))
             stricter = i + 1;
-    while (stricter > 0 && entries[stricter - 1].n_args == 0)
+    while (stricter > 0 && count_of(s, &entries[stricter - 1]) == 0)
         stricter--;
-    add_range(b, entries[0].nr, plain ? plain->ret : fallback, entries, stricter);
+    add_range(b, entries[0].nr, plain ? plain->ret : s->fallback, entries, stricter);
 }
 
 /* What numbers without a rule get. From `newer` up to `own` they are calls that came after the
@@ -370,7 +402,7 @@ static void add_ranges(const struct os_seccomp *s, const struct sc_arch *a,
             add_gap(b, &g, g.own);
             in_own = true;
         }
-        add_number(b, entries + i, next - i, s->fallback);
+        add_number(s, b, entries + i, next - i);
         add_gap(b, &g, nr + 1);
     }
     if (!in_own)
@@ -380,25 +412,28 @@ static void add_ranges(const struct os_seccomp *s, const struct sc_arch *a,
 static int put_block(const struct os_seccomp *s, uint32_t audit, struct program *p,
                      struct jl_err *e)
 {
-    size_t most = 4 * s->n_rules; /* a rule: two calls; a block: two architectures, at most */
-    _free_ struct entry *entries = calloc(most + 1, sizeof *entries);
-    _free_ struct range *ranges = calloc(2 * most + 8, sizeof *ranges);
-    struct block b = { .entries = entries, .ranges = ranges };
+    size_t most = 2 * s->n_rules; /* of one architecture: a rule may be two calls */
+    _free_ struct entry *unsorted = malloc((most + 1) * sizeof *unsorted);
+    _free_ struct entry *sorted = malloc((2 * most + 1) * sizeof *sorted); /* two share a block */
+    _free_ struct range *ranges = malloc((4 * most + 8) * sizeof *ranges);
+    struct block b = { .entries = unsorted, .ranges = ranges };
+    struct entry *next = sorted;
 
-    if (!entries || !ranges)
+    if (!unsorted || !sorted || !ranges)
         return jl_fail(e, ENOMEM, "build the seccomp filter");
     for (unsigned i = 0; i < sc_n_archs; i++) {
-        size_t from = b.n_entries;
-
         if (sc_archs[i].audit != audit)
             continue;
         if (!(s->archs >> i & 1)) { /* x32, to which nobody agreed */
             add_range(&b, sc_archs[i].base, SECCOMP_RET_KILL_PROCESS, NULL, 0);
             continue;
         }
+        b.n_entries = 0;
+        b.is_32bit = sc_archs[i].is_32bit;
         add_arch(s, i, &b);
-        qsort(b.entries + from, b.n_entries - from, sizeof *b.entries, by_number);
-        add_ranges(s, &sc_archs[i], b.entries + from, b.n_entries - from, &b);
+        sort_entries(&sc_archs[i], unsorted, b.n_entries, next);
+        add_ranges(s, &sc_archs[i], next, b.n_entries, &b);
+        next += b.n_entries;
     }
     put_load(p, offsetof(struct seccomp_data, nr));
     put_search(p, b.ranges, b.n_ranges);
@@ -429,7 +464,7 @@ static int put_blocks(const struct os_seccomp *s, struct program *p, struct jl_e
 int os_seccomp_build(struct os_seccomp *s, struct os_seccomp_prog *ret, struct jl_err *e)
 {
     _free_ struct sock_filter *insns = malloc(BPF_MAXINSNS * sizeof *insns);
-    struct program p = { .insns = insns };
+    struct program p = { .s = s, .insns = insns };
     int r;
 
     if (!insns)

@@ -8,6 +8,8 @@
 
 #include "os/seccomp.h"
 
+#define SC_NUMBERS 1000u       /* without base; all are below */
+#define SC_PRIVATE_NUMBERS 16u /* from private_nr up */
 #define SC_X32_BIT 0x40000000u /* __X32_SYSCALL_BIT, asm/unistd.h */
 
 /* An architecture whose programs this machine can run; the first of the table is its own. */

@@ -50,10 +50,9 @@ def code(word):
     if word == "-":
         return 0xffff
     n = int(word)
-    n = n - ARM_PRIVATE + 0xf000 if n >= ARM_PRIVATE else n
-    if n >= 0xffff:
+    if not (n < 1000 or ARM_PRIVATE <= n < ARM_PRIVATE + 16):  # SC_NUMBERS, SC_PRIVATE_NUMBERS
         sys.exit(f"number {word} is too large")
-    return n
+    return n - ARM_PRIVATE + 0xf000 if n >= ARM_PRIVATE else n
 
 
 def mux(word):
