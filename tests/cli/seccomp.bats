@@ -111,8 +111,8 @@ notify() {
     equals "$output" well
 }
 
-# bats test_tags=smoke
 @test "a system call newer than the profile is ENOSYS, an older one the default" {
+    command -v gcc >/dev/null || skip "compiles the program that asks; nothing is built in the guest"
     # chmod in busybox is fchmodat; what it does not name is refused, up to openat2 (437)
     bundle '.linux.seccomp = {defaultAction: "SCMP_ACT_ERRNO", defaultErrnoRet: 95, syscalls: [{action: "SCMP_ACT_ALLOW",
         names: ["read", "write", "writev", "open", "openat", "openat2", "close", "stat", "lstat", "fstat", "newfstatat", "mmap",
@@ -138,6 +138,7 @@ C
 
 @test "programs of an architecture that is not in the profile are killed" {
     [ "$(uname -m)" = x86_64 ] || skip "asks for 32-bit system calls of x86"
+    command -v gcc >/dev/null || skip "compiles the program that asks; nothing is built in the guest"
     gcc -static -O1 -o "$BATS_TEST_TMPDIR/int80" -x c - <<'C'
 #include <stdio.h>
 int main(void)
