@@ -75,6 +75,21 @@ struct os_cgroup;
 int os_cgroup_create(const struct os_cgroup_host *host, const char *path, unsigned need,
                      struct os_cgroup **ret, struct jl_err *e);
 
+/* The same for a group that somebody else (systemd) has made for us, with or without processes. */
+int os_cgroup_adopt(const struct os_cgroup_host *host, const char *path, unsigned need,
+                    struct os_cgroup **ret, struct jl_err *e);
+
+/*
+ * Where an ordinary user may make groups: his own group in the unified tree (v2 hosts only) if he
+ * may write there, or the one above if that is empty and delegated as well. ret: its path, "" for
+ * the root. False when there is none.
+ */
+bool os_cgroup_delegated(const struct os_cgroup_host *host, char *ret, size_t size);
+
+/* Makes a user the owner of the group in the unified tree and of those of its files that
+ * /sys/kernel/cgroup/delegate names, so that he can manage groups below it. 0, or -errno. */
+int os_cgroup_give(const struct os_cgroup *cg, uid_t uid, struct jl_err *e);
+
 /* Opens an existing group; hierarchies without it are passed over; -ENOENT when none has it. */
 int os_cgroup_open(const struct os_cgroup_host *host, const char *path, struct os_cgroup **ret,
                    struct jl_err *e);
@@ -110,6 +125,10 @@ int os_cgroup_update(struct os_cgroup *cg, const struct os_cgroup_limits *limits
 
 /* The memory limit in force in this very group, bytes; -1 none. 0, or -errno with e filled. */
 int os_cgroup_memory_limit(const struct os_cgroup *cg, int64_t *ret, struct jl_err *e);
+
+/* The conversions of OCI's numbers: cpu.shares to cpu.weight, blkio.weight to io.weight. */
+uint64_t os_cgroup_cpu_weight(uint64_t shares);
+uint64_t os_cgroup_io_weight(uint16_t weight);
 
 /* The unified directory, for clone3(CLONE_INTO_CGROUP); borrowed; -1 where there is none. */
 int os_cgroup_unified_fd(const struct os_cgroup *cg);

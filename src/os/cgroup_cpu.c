@@ -14,7 +14,7 @@
  * any other group. Same numbers as runc since 1.3.2 and crun since 1.23
  * (opencontainers/runc#4785, containers/crun#1767).
  */
-uint64_t cg_shares_to_weight(uint64_t shares)
+uint64_t os_cgroup_cpu_weight(uint64_t shares)
 {
     double l;
 
@@ -35,7 +35,7 @@ static int apply_weight(const struct cg_place *p, const struct os_cgroup_limits 
         return jl_refuse(e, EINVAL, "cpu shares %llu: 2 to 262144 are allowed",
                          (unsigned long long) l->cpu_shares);
     if (p->v2)
-        return cg_put_number(p, "cpu.weight", (int64_t) cg_shares_to_weight(l->cpu_shares), "max",
+        return cg_put_number(p, "cpu.weight", (int64_t) os_cgroup_cpu_weight(l->cpu_shares), "max",
                              1, e);
     return cg_put_number(p, "cpu.shares", (int64_t) l->cpu_shares, "max", 1, e);
 }

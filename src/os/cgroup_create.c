@@ -26,6 +26,7 @@ struct descent {
     unsigned need; /* controllers that must be on in the unified tree */
     unsigned want; /* and those that are worth a try, for their statistics */
     unsigned n_made;
+    bool adopt; /* others made it, and may be inside */
 };
 
 static const char *words(unsigned bits, char *buf, size_t size)
@@ -319,8 +320,10 @@ static int create_in(struct descent *d, struct os_cgroup *cg, struct jl_err *e)
     cg->fd[d->hierarchy] = fd;
     if (d->hierarchy == CG_UNIFIED)
         r = check_type(d, fd, e);
-    if (r == 0 && d->n_made == 0)
+    if (r == 0 && d->n_made == 0 && !d->adopt)
         r = check_free(d, fd, e);
+    if (r == 0 && d->n_made > 0 && d->adopt)
+        r = jl_refuse(e, ENOENT, "cgroup %s/%s is not there", d->mount, d->path);
     return r;
 }
 
@@ -341,8 +344,8 @@ static bool is_needless(const struct os_cgroup_host *host, unsigned h, unsigned 
     return true;
 }
 
-int os_cgroup_create(const struct os_cgroup_host *host, const char *path, unsigned need,
-                     struct os_cgroup **ret, struct jl_err *e)
+static int create(const struct os_cgroup_host *host, const char *path, unsigned need, bool adopt,
+                  struct os_cgroup **ret, struct jl_err *e)
 {
     struct descent done[CG_HIERARCHIES];
     struct os_cgroup *cg;
@@ -365,7 +368,8 @@ int os_cgroup_create(const struct os_cgroup_host *host, const char *path, unsign
                                     .mount = cg_mount(host, h),
                                     .path = cg->path,
                                     .need = need & host->v2_controllers,
-                                    .want = STATISTICS & host->v2_controllers };
+                                    .want = adopt ? 0 : STATISTICS & host->v2_controllers,
+                                    .adopt = adopt };
         r = create_in(&done[n], cg, e);
         n++;
         if (r < 0) {
@@ -378,4 +382,16 @@ int os_cgroup_create(const struct os_cgroup_host *host, const char *path, unsign
     cg_share_joint(cg);
     *ret = cg;
     return 0;
+}
+
+int os_cgroup_create(const struct os_cgroup_host *host, const char *path, unsigned need,
+                     struct os_cgroup **ret, struct jl_err *e)
+{
+    return create(host, path, need, false, ret, e);
+}
+
+int os_cgroup_adopt(const struct os_cgroup_host *host, const char *path, unsigned need,
+                    struct os_cgroup **ret, struct jl_err *e)
+{
+    return create(host, path, need, true, ret, e);
 }

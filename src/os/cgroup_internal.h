@@ -169,14 +169,6 @@ int cg_apply_devices(struct os_cgroup *cg, const struct os_cgroup_limits *l, str
 /* Whether the line of `name` in a text of "name word word" lines has each of the words. */
 bool cg_has_words(const char *text, const char *name, const char *words);
 
-/* ---- cgroup_cpu.c, cgroup_io.c: conversions ---- */
-
-/* OCI cpu.shares (2 to 262144) to cpu.weight (1 to 10000). */
-uint64_t cg_shares_to_weight(uint64_t shares);
-
-/* OCI blkio weight (10 to 1000) to io.weight (1 to 10000). */
-uint64_t cg_io_weight(uint16_t weight);
-
 /* ---- cgroup_devices.c, cgroup_devices_bpf.c ---- */
 
 #define CG_DEVICE_RULES_MAX 512

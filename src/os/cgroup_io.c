@@ -11,7 +11,7 @@
 
 /* io.weight has 1 to 10000 for OCI's 10 to 1000. The BFQ scheduler's own file, io.bfq.weight, kept
  * v1's scale and takes the number as it is. */
-uint64_t cg_io_weight(uint16_t weight)
+uint64_t os_cgroup_io_weight(uint16_t weight)
 {
     return 1 + (uint64_t) (weight - 10) * 9999 / 990;
 }
@@ -155,7 +155,7 @@ static int apply_weight(const struct cg_place *p, uint16_t weight, struct jl_err
         if (w->v2 != p->v2 || !cg_has_file(p->fd, w->file))
             continue;
         any = true;
-        r = put_default_weight(p, w, w->convert ? cg_io_weight(weight) : weight, e);
+        r = put_default_weight(p, w, w->convert ? os_cgroup_io_weight(weight) : weight, e);
     }
     return r < 0 || any ? r : refuse_weight(p, e);
 }
@@ -176,7 +176,7 @@ static int apply_device_weight(const struct cg_place *p, const struct os_cgroup_
             continue;
         any = true;
         r = put_device(p, w->device_file, dw->major, dw->minor, "",
-                       w->convert ? cg_io_weight(dw->weight) : dw->weight, e);
+                       w->convert ? os_cgroup_io_weight(dw->weight) : dw->weight, e);
         if (r == 0)
             return 0;
     }

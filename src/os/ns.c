@@ -251,3 +251,26 @@ int os_userns_new(const struct os_idmap *uids, size_t n_uids, const struct os_id
     waitpid(pid, NULL, 0);
     return r < 0 ? r : fd;
 }
+
+int os_idmap_to_host(pid_t pid, uint32_t uid, uint32_t *ret_host)
+{
+    _buf_ struct jl_buf text = JL_BUF_INIT(65536); /* 340 lines at most */
+    struct jl_err ignored = JL_ERR_INIT;
+    char path[64];
+    int r;
+
+    snprintf(path, sizeof path, "/proc/%d/uid_map", (int) pid);
+    r = jl_read_file_at(AT_FDCWD, path, &text, &ignored);
+    for (char *p = text.data; r == 0 && p && *p != '\0'; p += strspn(p, " \n")) {
+        unsigned long inside = strtoul(p, &p, 10), outside = strtoul(p, &p, 10);
+        unsigned long size = strtoul(p, &p, 10);
+
+        if (uid >= inside && uid - inside < size) {
+            *ret_host = (uint32_t) (outside + (uid - inside));
+            return 0;
+        }
+        if (size == 0)
+            break;
+    }
+    return r < 0 ? r : -ENOENT;
+}

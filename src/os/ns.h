@@ -61,6 +61,10 @@ int os_idmap_write(pid_t pid, const struct os_idmap *uids, size_t n_uids,
 /* Whether both map the same ids. */
 bool os_idmap_equal(const struct os_idmap *a, size_t n_a, const struct os_idmap *b, size_t n_b);
 
+/* Who on this host an id inside of the process's user namespace is. 0, -ENOENT when it is nobody,
+ * or -errno. */
+int os_idmap_to_host(pid_t pid, uint32_t uid, uint32_t *ret_host);
+
 /* A user namespace with these maps and no process in it, for idmapped mounts. fd, or -errno. */
 int os_userns_new(const struct os_idmap *uids, size_t n_uids, const struct os_idmap *gids,
                   size_t n_gids, struct jl_err *e);

@@ -51,6 +51,7 @@ _Noreturn void rt_child_main(struct rt_launch *l, int sync)
     l->state->record = jl_close(l->state->record);
     l->state_root_fd = jl_close(l->state_root_fd);
     l->pidfd = jl_close(l->pidfd);
+    l->helper.sock = jl_close(l->helper.sock); /* it waits for nobody else to have it */
     rt_signals_reset();
     if (l->spec->ns_new & os_ns_flag(OS_NS_USER)) {
         /* stays inspectable for our parent until the maps are written */

@@ -26,6 +26,7 @@ struct rt_ctx {
     bool debug;
     uint64_t started_ns; /* when this process began its work; CLOCK_MONOTONIC */
     bool systemd_cgroup;
+    bool no_cgroup; /* --cgroup-manager disabled */
 };
 
 /* A verb returns the exit status (>= 0), or -errno with e filled. */

@@ -76,28 +76,6 @@ static int fill_state(struct rt_state *st, const struct rt_spec *s, const char *
     return 0;
 }
 
-/* Whether control groups can be made here at all: an ordinary user on v1 cannot, and goes on
- * without as long as nothing was asked of them. */
-static int decide_cgroup(struct rt_launch *l, struct rt_state *st, struct jl_err *e)
-{
-    bool unprivileged =
-        geteuid() != 0 || getenv("_CONTAINERS_ROOTLESS_UID") || access("/sys/fs/cgroup", W_OK) < 0;
-    int r = os_cgroup_host_read(&l->host, e);
-
-    if (r < 0)
-        return r;
-    if (l->host.mode == OS_CGROUP_NONE) {
-        if (!l->spec->wants_limits)
-            return 0;
-        return jl_refuse(e, ENOTSUP, "linux.resources: this host has no control groups mounted");
-    }
-    if (unprivileged && !l->spec->wants_limits)
-        return 0;
-    r = rt_cgroup_path(l->spec, st->id, &st->cgroup, e);
-    l->opts.cgroup = st->cgroup;
-    return r;
-}
-
 static bool may_mount(void)
 {
     struct os_caps own;
@@ -206,7 +184,11 @@ static int make(const struct rt_ctx *ctx, const struct rt_spec *spec, const stru
     r = fill_state(&st, spec, id, e);
     rt_launch_mark(&l, RT_PHASE_LOAD);
     if (r == 0)
-        r = decide_cgroup(&l, &st, e);
+        r = rt_group_choose(&l, &st,
+                            ctx->systemd_cgroup ? RT_GROUP_UNIT
+                            : ctx->no_cgroup    ? RT_GROUP_NONE
+                                                : RT_GROUP_FILES,
+                            e);
     if (r == 0 && m->foreground)
         r = open_interrupts(&l, e);
     if (r == 0)
@@ -269,10 +251,6 @@ static int load_and_make(const struct rt_ctx *ctx, struct making *m, const char 
     _rt_spec_ struct rt_spec *spec = NULL;
     int r;
 
-    if (ctx->systemd_cgroup) {
-        jl_refuse(e, ENOTSUP, "--systemd-cgroup: the systemd cgroup driver is not supported yet");
-        return jl_hint(e, "leave it away (podman: --cgroup-manager=cgroupfs)");
-    }
     r = rt_id_check(id, e);
     if (r == 0)
         r = rt_spec_load(m->bundle ? m->bundle : ".", m->config, &spec, e);

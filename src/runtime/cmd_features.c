@@ -15,6 +15,7 @@
 #include "runtime/cmd.h"
 #include "runtime/mountopt.h"
 #include "runtime/spec.h"
+#include "runtime/unit.h"
 
 static void put_list(struct jl_json_out *w, const char *key, const char *const *items, size_t n)
 {
@@ -41,8 +42,8 @@ static void put_cgroup(struct jl_json_out *w)
     jl_json_put_object(w, "cgroup");
     jl_json_put_bool(w, "v1", mode == OS_CGROUP_V1 || mode == OS_CGROUP_HYBRID);
     jl_json_put_bool(w, "v2", mode == OS_CGROUP_V2 || mode == OS_CGROUP_HYBRID);
-    jl_json_put_bool(w, "systemd", false);
-    jl_json_put_bool(w, "systemdUser", false);
+    jl_json_put_bool(w, "systemd", rt_helper_is_there());
+    jl_json_put_bool(w, "systemdUser", rt_helper_is_there());
     jl_json_put_bool(w, "rdma", true);
     jl_json_end(w);
 }

@@ -196,6 +196,7 @@ int rt_cmd_plan(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *
     _rt_spec_ struct rt_spec *spec = NULL;
     _buf_ struct jl_buf out = JL_BUF_INIT(OUTPUT_MAX);
     _free_ char *cgroup = NULL;
+    struct rt_unit unit;
     struct rt_plan_opts po = { 0 };
     struct rt_plan plan = { 0 };
     struct rt_args args;
@@ -207,12 +208,15 @@ int rt_cmd_plan(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *
     if (r == 0 && strict)
         r = rt_check_strict(spec, e);
     if (r == 0)
-        r = rt_cgroup_path(spec, "ID", &cgroup, e);
+        r = ctx->systemd_cgroup
+                ? rt_unit_name(spec->oci->linux->cgroups_path, "ID", rt_unit_is_users(), &unit, e)
+                : rt_cgroup_path(spec, "ID", &cgroup, e);
     if (r < 0)
         return r;
     rt_warn_all(ctx, &spec->warnings);
     po.wait_for_start = create;
     po.cgroup = cgroup;
+    po.unit = ctx->systemd_cgroup ? &unit : NULL;
     r = rt_plan_build(spec, &po, &plan, e);
     if (r < 0)
         return r;

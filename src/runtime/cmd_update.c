@@ -11,6 +11,7 @@
 #include "os/cgroup.h"
 #include "runtime/cmd.h"
 #include "runtime/state.h"
+#include "runtime/unit.h"
 #include "runtime/update.h"
 
 #define OPTIONS_MAX 20
@@ -58,6 +59,21 @@ static int take_options(struct rt_update *u, const struct asking *a, struct jl_e
     return r;
 }
 
+/* systemd has to know them too, or the next time it reads its configuration it undoes them; it
+ * rounds some, so ours are set once more. */
+static int tell_systemd(const struct rt_state *s, struct os_cgroup *cg,
+                        const struct os_cgroup_limits *l, struct jl_err *e)
+{
+    struct rt_unit u;
+    int r;
+
+    if (!s->unit)
+        return 0;
+    rt_unit_of(s->unit, s->unit_user, &u);
+    r = rt_unit_set(&u, l, e);
+    return r < 0 ? r : os_cgroup_apply(cg, l, e);
+}
+
 static int change(const struct rt_ctx *ctx, struct rt_update *u, const struct rt_state *s,
                   struct jl_err *e)
 {
@@ -79,6 +95,8 @@ static int change(const struct rt_ctx *ctx, struct rt_update *u, const struct rt
         rt_warn_all(ctx, &u->warnings);
         r = os_cgroup_update(cg, &u->limits, u->check_usage, e);
     }
+    if (r == 0)
+        r = tell_systemd(s, cg, &u->limits, e);
     os_cgroup_free(cg);
     return r < 0 ? jl_wrap(e, "update container '%s'", s->id) : 0;
 }

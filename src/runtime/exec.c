@@ -150,6 +150,8 @@ static _Noreturn void middle(struct rt_exec *x, int sync, int report)
     pid_t pid;
 
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (x->l.outside && rt_sync_recv(report, NULL, &e) != RT_MSG_GO)
+        _exit(RT_EXIT_SETUP); /* who moves us into the group failed, or died */
     r = rt_step_cgroup_join(&x->l, 0, &e);
     if (r == 0)
         r = join_namespaces(x, x->ns, &e);
@@ -173,6 +175,22 @@ static int birth_group(const struct rt_exec *x)
     return x->l.cg && !x->cpus_initial ? os_cgroup_unified_fd(x->l.cg) : -1;
 }
 
+/* A user may not move a process from his session into his own unit; his manager can. */
+static int move_inside(struct rt_exec *x, pid_t pid, int sync, struct jl_err *e)
+{
+    struct rt_unit u;
+    int r;
+
+    rt_unit_of(x->l.state->unit, true, &u);
+    r = rt_unit_attach(&u, NULL, pid, e);
+    if (r == 0) {
+        r = rt_sync_send(sync, RT_MSG_GO, -1);
+        if (r < 0)
+            jl_fail(e, -r, "tell the process that it is in its group");
+    }
+    return r;
+}
+
 static int clone_through(struct rt_exec *x, int child_sync, struct jl_err *e)
 {
     _close_ int middle_fd = -1;
@@ -183,6 +201,10 @@ static int clone_through(struct rt_exec *x, int child_sync, struct jl_err *e)
     if (r < 0)
         return jl_fail(e, -r, "make a socket pair");
     pid = os_clone3(0, birth_group(x), &middle_fd);
+    if (pid == -EACCES && x->l.state->unit_user) {
+        x->l.outside = true;
+        pid = os_clone3(0, -1, &middle_fd);
+    }
     if (pid == 0) {
         jl_close(pair[0]);
         middle(x, child_sync, pair[1]);
@@ -191,6 +213,11 @@ static int clone_through(struct rt_exec *x, int child_sync, struct jl_err *e)
     if (pid < 0) {
         jl_close(pair[0]);
         return jl_fail(e, -pid, "make the process that joins the container");
+    }
+    if (x->l.outside && move_inside(x, pid, pair[0], e) < 0) {
+        jl_close(pair[0]); /* which ends it */
+        waitpid(pid, NULL, 0);
+        return -e->code;
     }
     r = rt_launch_take_child(&x->l, pair[0], pid, &theirs);
     jl_close(pair[0]);

@@ -39,67 +39,13 @@ void rt_launch_init(struct rt_launch *l)
                              .sync = -1,
                              .interrupts = -1,
                              .pidfd = -1,
+                             .helper = RT_HELPER_INIT,
                              .tty_master = -1,
                              .null_fd = -1,
                              .mask_fd = -1,
                              .devpts_fd = -1 };
     for (int ns = 0; ns < OS_NS_N; ns++)
         l->ns_fds[ns] = -1;
-}
-
-/* "a/b" from "/a//b/"; refuses "..". */
-static int clean_path(const char *path, char **ret, struct jl_err *e)
-{
-    char *out = malloc(strlen(path) + 1);
-    size_t n = 0;
-
-    if (!out)
-        return jl_fail(e, ENOMEM, "linux.cgroupsPath");
-    while (*path) {
-        size_t len = strcspn(path, "/");
-
-        if (len == 2 && strncmp(path, "..", 2) == 0) {
-            free(out);
-            return jl_refuse(e, EINVAL, "linux.cgroupsPath: '..' is not allowed");
-        }
-        if (len > 0 && !(len == 1 && *path == '.')) {
-            if (n > 0)
-                out[n++] = '/';
-            memcpy(out + n, path, len);
-            n += len;
-        }
-        path += len + strspn(path + len, "/");
-    }
-    out[n] = '\0';
-    if (n == 0) {
-        free(out);
-        return jl_refuse(e, EINVAL, "linux.cgroupsPath: is the root of the hierarchies");
-    }
-    *ret = out;
-    return 0;
-}
-
-int rt_cgroup_path(const struct rt_spec *spec, const char *id, char **ret, struct jl_err *e)
-{
-    const char *path = spec->oci->linux->cgroups_path;
-    _free_ char *joined = NULL;
-
-    *ret = NULL;
-    if (path && *path == '/')
-        return clean_path(path, ret, e);
-    if (path && *path && strchr(path, ':')) {
-        jl_refuse(e, EINVAL, "linux.cgroupsPath: '%s' is a systemd path", path);
-        return jl_hint(e, "the systemd cgroup driver is not supported yet; give an absolute path");
-    }
-    /* Nothing given: at the top, so that no parent directory has to be made or stays behind.
-     * Relative: from the root of the hierarchies, as runc has it on v2. */
-    if (path && *path)
-        return clean_path(path, ret, e);
-    if (asprintf(&joined, "joblet-%s", id) < 0) {
-        joined = NULL;
-        return jl_fail(e, ENOMEM, "linux.cgroupsPath");
-    }
-    return clean_path(joined, ret, e);
 }
 
 static int died(struct rt_launch *l, struct jl_err *e)
@@ -269,6 +215,7 @@ static void undo(struct rt_launch *l, bool recorded)
         os_pidfd_signal(l->pidfd, SIGKILL);
         waitpid(l->pid, NULL, 0);
     }
+    rt_helper_close(&l->helper);
     os_cgroup_free(l->cg);
     l->cg = NULL;
     if (!l->state->cgroup_made) { /* refused, or not come to: somebody else's at most */
@@ -314,6 +261,7 @@ void rt_launch_done(struct rt_launch *l)
     jl_close(l->pidfd);
     jl_close(l->tty_master);
     jl_close(l->interrupts);
+    rt_helper_close(&l->helper);
     os_cgroup_free(l->cg);
     free(l->bind_fds);
     free(l->seccomp.insns);
@@ -411,6 +359,17 @@ static int remove_group(const struct rt_state *s, const struct os_cgroup_host *h
     return r;
 }
 
+/* The unit goes with its group as soon as systemd notices; we don't leave before. That the manager
+ * can't be asked any more (a user's ends with his last session) is no failure: the group is gone. */
+static void stop_unit(const struct rt_state *s)
+{
+    struct jl_err ignored = JL_ERR_INIT;
+    struct rt_unit u;
+
+    rt_unit_of(s->unit, s->unit_user, &u);
+    rt_unit_stop(&u, &ignored);
+}
+
 int rt_destroy(int state_root_fd, struct rt_state *s, const struct os_cgroup_host *host,
                struct jl_err *e)
 {
@@ -424,6 +383,8 @@ int rt_destroy(int state_root_fd, struct rt_state *s, const struct os_cgroup_hos
     }
     if (r == 0)
         r = remove_group(s, host, e);
+    if (r == 0 && s->unit && s->cgroup_made)
+        stop_unit(s);
     if (r < 0)
         return jl_wrap(e, "delete container '%s'", s->id);
     run_poststop(s, &hook_err);

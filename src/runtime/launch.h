@@ -15,6 +15,7 @@
 #include "runtime/plan.h"
 #include "runtime/spec.h"
 #include "runtime/state.h"
+#include "runtime/unit.h"
 
 struct jl_err;
 struct rt_netdev; /* step_netdev.c */
@@ -34,6 +35,9 @@ struct rt_launch {
     /* filled by the parent's steps */
     struct os_cgroup_host host;
     struct os_cgroup *cg;
+    struct rt_unit unit;     /* with opts.unit */
+    struct rt_helper helper; /* holds the place in the unit */
+    bool outside;            /* the child could not be born into its group */
     int join_fds[OS_CG_N + 1];
     size_t n_join;
     int ns_fds[OS_NS_N];
@@ -105,6 +109,13 @@ void rt_close_all_but(unsigned preserve, int *keep, size_t n);
  */
 int rt_destroy(int state_root_fd, struct rt_state *s, const struct os_cgroup_host *host,
                struct jl_err *e);
+
+enum rt_group_kind { RT_GROUP_FILES, RT_GROUP_UNIT, RT_GROUP_NONE };
+
+/* Decides about the container's control group: fills l->host, and what plan and record need of it.
+ * Where none can be had it goes without, if nothing was asked of it. 0, or -errno with e filled. */
+int rt_group_choose(struct rt_launch *l, struct rt_state *st, enum rt_group_kind kind,
+                    struct jl_err *e);
 
 /* The path in the hierarchies for this configuration; NULL when it asks for none that can be had.
  * The caller frees *ret. 0, or -errno with e filled. */

@@ -21,6 +21,7 @@
 #include "os/selfexe.h"
 #include "runtime/cmd.h"
 #include "runtime/spec.h"
+#include "runtime/unit.h"
 
 const struct rt_cmd rt_cmds[] = {
     { "create", "[OPTIONS] ID", "make a container; its process waits for start", rt_cmd_create,
@@ -281,11 +282,26 @@ static int dispatch(const struct rt_ctx *ctx, const struct rt_args *args, char *
     return r;
 }
 
+/* crun's way to say it. */
+static int take_manager(struct rt_ctx *ctx, const char *manager, struct jl_err *e)
+{
+    if (!manager || strcmp(manager, "cgroupfs") == 0)
+        return 0;
+    ctx->no_cgroup = strcmp(manager, "disabled") == 0;
+    if (strcmp(manager, "systemd") == 0)
+        ctx->systemd_cgroup = true;
+    else if (!ctx->no_cgroup)
+        return jl_refuse(e, EINVAL,
+                         "--cgroup-manager: '%s', allowed are cgroupfs, systemd and disabled",
+                         manager);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     _strv_ struct jl_strv held = JL_STRV_INIT;
     struct rt_ctx ctx = { .held = &held, .started_ns = jl_now_ns() };
-    const char *format = "text", *rootless = "auto";
+    const char *format = "text", *rootless = "auto", *helper = NULL, *manager = NULL;
     bool help = false, version = false;
     const struct rt_opt opts[] = {
         { "root", 0, RT_OPT_TEXT, &ctx.root, "DIR", "where containers' states are kept" },
@@ -294,7 +310,9 @@ int main(int argc, char **argv)
         { "log-format", 0, RT_OPT_TEXT, &format, "FORMAT", "text or json" },
         { "debug", 0, RT_OPT_FLAG, &ctx.debug, NULL, "tell how long each step took" },
         { "systemd-cgroup", 0, RT_OPT_FLAG, &ctx.systemd_cgroup, NULL,
-          "use systemd for control groups (not supported yet)" },
+          "make the control group a scope of systemd's" },
+        { "cgroup-manager", 0, RT_OPT_TEXT, &manager, "NAME", "cgroupfs, systemd or disabled" },
+        { "systemd-helper", 0, RT_OPT_TEXT, &helper, "FILE", "the program that speaks to systemd" },
         { "rootless", 0, RT_OPT_TEXT, &rootless, "true|false|auto", "taken for runc's sake" },
         { "criu", 0, RT_OPT_NONE, NULL, "PATH", "taken for runc's sake" },
         { "help", 'h', RT_OPT_FLAG, &help, NULL, "print this" },
@@ -320,6 +338,11 @@ int main(int argc, char **argv)
         else
             print_help(opts, JL_COUNT(opts));
         return !version && !help;
+    }
+    rt_helper_program(helper);
+    if (take_manager(&ctx, manager, &e) < 0) {
+        rt_report(&ctx, &e);
+        return 1;
     }
     if (!ctx.root)
         ctx.root = default_root(root, sizeof root);

@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "runtime/unit.h"
 
 static const struct {
     const char *name;
@@ -16,6 +17,7 @@ static const struct {
     [RT_OP_RECORD] = { "record", RT_BEFORE },
     [RT_OP_NOTIFY_DIR] = { "notify-dir", RT_BEFORE },
     [RT_OP_CGROUP_MAKE] = { "cgroup-make", RT_BEFORE },
+    [RT_OP_UNIT_START] = { "unit-start", RT_BEFORE },
     [RT_OP_CGROUP_LIMITS] = { "cgroup-limits", RT_BEFORE },
     [RT_OP_SECCOMP_BUILD] = { "seccomp-build", RT_BEFORE },
     [RT_OP_NS_OPEN] = { "ns-open", RT_BEFORE },
@@ -31,6 +33,9 @@ static const struct {
     [RT_OP_PID_RECORD] = { "pid-record", RT_PARENT },
     [RT_OP_MAPPED] = { "mapped", RT_PARENT },
     [RT_OP_HOOKS_RUNTIME] = { "hooks-runtime", RT_PARENT },
+    [RT_OP_UNIT_ATTACH] = { "unit-attach", RT_PARENT },
+    [RT_OP_CGROUP_OWNER] = { "cgroup-owner", RT_PARENT },
+    [RT_OP_UNIT_RELEASE] = { "unit-release", RT_PARENT },
     [RT_OP_PIDS_LIMIT] = { "pids-limit", RT_PARENT },
     [RT_OP_GO] = { "go", RT_PARENT },
     [RT_OP_CGROUP_JOIN] = { "cgroup-join", RT_CHILD },
@@ -146,6 +151,36 @@ static bool needs_parent(const struct rt_spec *s)
     return needs_map(s) || s->oci->linux->n_net_devices > 0;
 }
 
+static bool has_group(const struct rt_plan_opts *o)
+{
+    return o->cgroup || o->unit;
+}
+
+bool rt_pids_come_late(const struct rt_spec *s, const struct rt_plan_opts *o)
+{
+    return s->limits.has_pids && (s->limits.pids == 0 || (o->unit && s->limits.pids == 1));
+}
+
+/* config-linux.md, "Cgroup ownership": a cgroup namespace of its own, and its file system writable
+ * at its usual place. What is no group of v2's alone is never given away (step_cgroup.c). */
+static bool wants_own_group(const struct rt_spec *s)
+{
+    if (!(s->ns_new & os_ns_flag(OS_NS_CGROUP)))
+        return false;
+    for (size_t i = 0; i < s->n_mounts; i++) {
+        const struct oci_mount *m = s->mounts[i].oci;
+        bool ro = false;
+
+        if (!m->source || strcmp(m->source, "cgroup") != 0 ||
+            strcmp(m->destination, "/sys/fs/cgroup") != 0)
+            continue;
+        for (size_t k = 0; k < m->n_options; k++)
+            ro = ro || strcmp(m->options[k], "ro") == 0;
+        return !ro;
+    }
+    return false;
+}
+
 static void put_sources(struct builder *b, const struct rt_spec *s, enum rt_op rootfs,
                         enum rt_op bind)
 {
@@ -160,8 +195,8 @@ static void put_before(struct builder *b, const struct rt_spec *s, const struct 
     put(b, RT_OP_RECORD, 0);
     if (o->notify)
         put(b, RT_OP_NOTIFY_DIR, 0);
-    if (o->cgroup) {
-        put(b, RT_OP_CGROUP_MAKE, 0);
+    if (has_group(o)) {
+        put(b, o->unit ? RT_OP_UNIT_START : RT_OP_CGROUP_MAKE, 0);
         put(b, RT_OP_CGROUP_LIMITS, 0);
     }
     if (s->oci->linux->seccomp)
@@ -192,12 +227,17 @@ static void put_parent(struct builder *b, const struct rt_spec *s, const struct 
     put(b, RT_OP_PID_RECORD, 0);
     if (s->oci->linux->n_net_devices > 0)
         put(b, RT_OP_NET_DEVICES, 0);
+    if (o->unit && o->unit->user && needs_parent(s))
+        put(b, RT_OP_UNIT_ATTACH, 0);
+    if (has_group(o) && wants_own_group(s))
+        put(b, RT_OP_CGROUP_OWNER, 0);
     if (needs_parent(s))
         put(b, RT_OP_MAPPED, 0);
     if (has_runtime_hooks(s->oci->hooks))
         put(b, RT_OP_HOOKS_RUNTIME, 0);
-    /* A group that may hold no process takes none in, ours included. */
-    if (o->cgroup && s->limits.has_pids && s->limits.pids == 0)
+    if (o->unit)
+        put(b, RT_OP_UNIT_RELEASE, 0);
+    if (has_group(o) && rt_pids_come_late(s, o))
         put(b, RT_OP_PIDS_LIMIT, 0);
     put(b, RT_OP_GO, 0);
 }
@@ -327,6 +367,10 @@ static void print_details(struct jl_buf *out, const struct rt_step *st, const st
     switch ((int) st->op) { /* an int: most steps have no details */
     case RT_OP_CGROUP_MAKE:
         jl_buf_printf(out, " %s", o->cgroup);
+        break;
+    case RT_OP_UNIT_START:
+        jl_buf_printf(out, " %s in %s of the %s manager", o->unit->name, o->unit->slice,
+                      o->unit->user ? "user's" : "system's");
         break;
     case RT_OP_NS_OPEN:
     case RT_OP_NS_JOIN:

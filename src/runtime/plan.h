@@ -15,6 +15,7 @@
 
 struct jl_buf;
 struct jl_err;
+struct rt_unit;
 
 enum rt_side { RT_BEFORE, RT_PARENT, RT_CHILD }; /* parent before clone, after it; the child */
 
@@ -23,6 +24,7 @@ enum rt_op {
     RT_OP_RECORD,
     RT_OP_NOTIFY_DIR,
     RT_OP_CGROUP_MAKE,
+    RT_OP_UNIT_START, /* instead, with the systemd driver */
     RT_OP_CGROUP_LIMITS,
     RT_OP_SECCOMP_BUILD,
     RT_OP_NS_OPEN,
@@ -39,6 +41,9 @@ enum rt_op {
     RT_OP_PID_RECORD,
     RT_OP_MAPPED,
     RT_OP_HOOKS_RUNTIME,
+    RT_OP_UNIT_ATTACH,
+    RT_OP_CGROUP_OWNER,
+    RT_OP_UNIT_RELEASE,
     RT_OP_PIDS_LIMIT,
     RT_OP_GO,
     /* the child */
@@ -90,15 +95,20 @@ struct rt_plan_opts {
     bool has_console_socket;
     bool no_new_keyring;
     bool no_pivot;
-    bool notify;        /* the caller waits for the container's readiness */
-    bool open_inside;   /* an ordinary user's parent may clone no mount: its child does */
-    const char *cgroup; /* path in the hierarchies; NULL: none */
+    bool notify;                /* the caller waits for the container's readiness */
+    bool open_inside;           /* an ordinary user's parent may clone no mount: its child does */
+    const char *cgroup;         /* path in the hierarchies; NULL: none, or not known yet */
+    const struct rt_unit *unit; /* systemd's; NULL: the group is made in the file system */
 };
 
 /* Builds the plan. p is the caller's (rt_plan_clear). 0, or -ENOMEM with e filled. */
 int rt_plan_build(const struct rt_spec *s, const struct rt_plan_opts *opts, struct rt_plan *p,
                   struct jl_err *e);
 void rt_plan_clear(struct rt_plan *p);
+
+/* Whether the limit of processes has to wait until the container's process is in its group: 0
+ * forbids it to come, and 1 as long as another holds the place in a unit. */
+bool rt_pids_come_late(const struct rt_spec *s, const struct rt_plan_opts *o);
 
 enum rt_side rt_op_side(enum rt_op op);
 const char *rt_op_name(enum rt_op op); /* "cgroup-make" */

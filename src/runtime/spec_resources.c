@@ -198,6 +198,9 @@ static int take_weights(const struct oci_block_io *b, struct os_cgroup_limits *l
                              "linux.resources.blockIO.weightDevice[%zu].leafWeight: the kernel has "
                              "it no more",
                              i);
+        if (!d->has_weight && !d->has_leaf_weight)
+            return jl_refuse(e, EINVAL, "linux.resources.blockIO.weightDevice[%zu]: needs a weight",
+                             i);
         if (!d->has_weight || d->weight == 0)
             continue;
         w[l->n_io_weight_device++] = (struct os_cgroup_device_weight){ .major = (unsigned) d->major,

@@ -130,6 +130,10 @@ static int record_json(const struct rt_state *s, struct jl_buf *out)
     jl_json_put_str(&w, "rootfs", s->rootfs);
     if (s->cgroup)
         jl_json_put_str(&w, "cgroup", s->cgroup);
+    if (s->unit) {
+        jl_json_put_str(&w, "unit", s->unit);
+        jl_json_put_bool(&w, "unitOfUser", s->unit_user);
+    }
     jl_json_put_bool(&w, "ownPidNamespace", s->own_pid_ns);
     jl_json_put_str(&w, "created", s->created);
     jl_json_put_u64(&w, "owner", s->owner);
@@ -225,7 +229,7 @@ static int read_head(struct rt_state *s, const char *text, size_t len, struct jl
     if (r < 0)
         return r;
     if (take_string(doc, "bundle", &s->bundle) < 0 || take_string(doc, "rootfs", &s->rootfs) < 0 ||
-        take_string(doc, "cgroup", &s->cgroup) < 0 ||
+        take_string(doc, "cgroup", &s->cgroup) < 0 || take_string(doc, "unit", &s->unit) < 0 ||
         take_string(doc, "ociVersion", &s->oci_version) < 0 ||
         take_string(doc, "created", &s->created) < 0)
         return no_memory(e);
@@ -233,6 +237,8 @@ static int read_head(struct rt_state *s, const char *text, size_t len, struct jl
         s->owner = (uint32_t) owner;
     if (jl_json_u64(jl_json_get(doc, "configBytes"), RECORD_MAX, &config_len) == 0)
         s->config_len = (size_t) config_len;
+    if (jl_json_bool(jl_json_get(doc, "unitOfUser"), &s->unit_user) < 0)
+        s->unit_user = false;
     if (jl_json_bool(jl_json_get(doc, "ownPidNamespace"), &s->own_pid_ns) < 0)
         s->own_pid_ns = false;
     return take_annotations(s, jl_json_get(doc, "annotations"), e);
@@ -277,6 +283,8 @@ static void read_addition(struct rt_state *s, const char *text, size_t len)
     bool made;
 
     if (jl_json_parse(text, len, NULL, &doc, &ignored) < 0)
+        return;
+    if (s->unit && !s->cgroup && take_string(doc, "cgroup", &s->cgroup) < 0)
         return;
     if (jl_json_bool(jl_json_get(doc, "cgroupMade"), &made) == 0)
         s->cgroup_made = made;
@@ -430,11 +438,21 @@ static bool is_being_made(const struct rt_state *s)
 
 int rt_state_set_cgroup_made(struct rt_state *s, struct jl_err *e)
 {
-    static const char line[] = "{\"cgroupMade\":true}\n";
+    _buf_ struct jl_buf line = JL_BUF_INIT(RECORD_MAX);
+    struct jl_json_out w = JL_JSON_OUT_INIT(&line, 0);
     int r;
 
     s->cgroup_made = true;
-    r = append(s, line, sizeof line - 1);
+    jl_json_put_object(&w, NULL);
+    if (s->unit) /* its path is not known before */
+        jl_json_put_str(&w, "cgroup", s->cgroup);
+    jl_json_put_bool(&w, "cgroupMade", true);
+    jl_json_end(&w);
+    r = jl_json_finish(&w);
+    if (r == 0)
+        r = jl_buf_putc(&line, '\n');
+    if (r == 0)
+        r = append(s, line.data, line.len);
     return r < 0 ? jl_fail(e, -r, "add control group '%s' to the record", s->cgroup) : 0;
 }
 
@@ -592,6 +610,7 @@ void rt_state_clear(struct rt_state *s)
     free(s->bundle);
     free(s->rootfs);
     free(s->cgroup);
+    free(s->unit);
     free(s->oci_version);
     free(s->created);
     free(s->finished);

@@ -45,6 +45,8 @@ struct rt_state {
     char *bundle;
     char *rootfs;
     char *cgroup;     /* path in the hierarchies; NULL: it has none */
+    char *unit;       /* systemd's, of which cgroup is the group then; NULL: none */
+    bool unit_user;   /* of the user's manager */
     bool cgroup_made; /* the group there is this container's; else it may be anybody's */
     char *oci_version;
     char *created;   /* RFC 3339 */
@@ -107,7 +109,7 @@ void rt_state_unlock(struct rt_state *s);
 /* The container is made: from now on it is `created` or `running` and no more `creating`. */
 void rt_state_made(struct rt_state *s);
 
-/* Adds to the record that the control group is this container's own: only from then on is anybody
+/* Adds to the record that the control group (with a unit: which one) is this container's own: only from then on is anybody
  * in it signalled. 0, or -errno with e filled. */
 int rt_state_set_cgroup_made(struct rt_state *s, struct jl_err *e);
 

@@ -41,6 +41,8 @@ static void put_extended(struct jl_json_out *w, const struct rt_state *s, enum r
     jl_json_put_str(w, "owner", owner);
     if (s->cgroup)
         jl_json_put_str(w, "cgroup", s->cgroup);
+    if (s->unit)
+        jl_json_put_str(w, "unit", s->unit);
     if (status == RT_STOPPED && s->exited)
         put_ending(w, s);
     if (s->has_phases)

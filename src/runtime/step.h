@@ -18,13 +18,19 @@ int rt_steps_run(struct rt_launch *l, int side, struct jl_err *e);
 
 /* step_prepare.c: the parent before clone */
 int rt_step_record(struct rt_launch *l, size_t i, struct jl_err *e);
-int rt_step_cgroup_make(struct rt_launch *l, size_t i, struct jl_err *e);
-int rt_step_cgroup_limits(struct rt_launch *l, size_t i, struct jl_err *e);
-int rt_step_pids_limit(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_seccomp_build(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_ns_open(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_console_connect(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_start_listen(struct rt_launch *l, size_t i, struct jl_err *e);
+
+/* step_cgroup.c: the control group, before the clone and beside the child */
+int rt_step_cgroup_make(struct rt_launch *l, size_t i, struct jl_err *e);
+int rt_step_cgroup_limits(struct rt_launch *l, size_t i, struct jl_err *e);
+int rt_step_pids_limit(struct rt_launch *l, size_t i, struct jl_err *e);
+int rt_step_cgroup_owner(struct rt_launch *l, size_t i, struct jl_err *e);
+int rt_step_unit_start(struct rt_launch *l, size_t i, struct jl_err *e);
+int rt_step_unit_attach(struct rt_launch *l, size_t i, struct jl_err *e);
+int rt_step_unit_release(struct rt_launch *l, size_t i, struct jl_err *e);
 
 /* step_bind.c: sources opened by the parent */
 int rt_step_rootfs_open(struct rt_launch *l, size_t i, struct jl_err *e);

@@ -37,6 +37,7 @@ static int clone_through(struct rt_launch *l, uint64_t flags, int child_sync, st
         return jl_fail(e, -r, "make a socket pair");
     middle = os_clone3(0, (l->cg ? os_cgroup_unified_fd(l->cg) : -1), &middle_fd);
     if (middle == 0) {
+        l->helper.sock = jl_close(l->helper.sock);
         jl_close(pair[0]);
         rt_child_middle(l, flags, child_sync, pair[1]);
     }
@@ -63,6 +64,10 @@ static int clone_directly(struct rt_launch *l, uint64_t flags, int child_sync, s
             return jl_fail_sys(e, "setns", "pid", "join the pid namespace");
     }
     pid = os_clone3(flags, cgroup_fd, &l->pidfd);
+    if (pid == -EACCES && l->opts.unit && l->unit.user && flags & CLONE_NEWUSER) {
+        l->outside = true; /* until rt_step_unit_attach, for which it waits */
+        pid = os_clone3(flags, -1, &l->pidfd);
+    }
     if (pid == 0)
         rt_child_main(l, child_sync);
     if (own_pid_ns >= 0)
@@ -71,6 +76,11 @@ static int clone_directly(struct rt_launch *l, uint64_t flags, int child_sync, s
         jl_fail(e, -pid, "clone3: make the container's first process");
         if (pid == -ENOSPC)
             jl_hint(e, "a limit in /proc/sys/user/max_*_namespaces is reached");
+        if (pid == -EACCES && cgroup_fd >= 0)
+            jl_hint(e,
+                    "this user may not move processes into cgroup %.64s: run below "
+                    "systemd-run --user --scope",
+                    l->opts.cgroup);
         return -e->code;
     }
     l->pid = pid;

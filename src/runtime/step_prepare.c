@@ -1,6 +1,6 @@
 /*
- * step_prepare.c - the parent before there is a child: the record, the control group with its
- * limits, and everything that is opened outside of the container.
+ * step_prepare.c - the parent before there is a child: the record, and everything that is opened
+ * outside of the container.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,38 +22,6 @@ int rt_step_record(struct rt_launch *l, size_t i, struct jl_err *e)
 {
     (void) i;
     return rt_state_create(l->state_root_fd, l->state, e);
-}
-
-int rt_step_cgroup_make(struct rt_launch *l, size_t i, struct jl_err *e)
-{
-    unsigned need = os_cgroup_limits_need(&l->spec->limits);
-    int r;
-
-    (void) i;
-    r = os_cgroup_create(&l->host, l->opts.cgroup, need, &l->cg, e);
-    if (r == 0)
-        r = rt_state_set_cgroup_made(l->state, e);
-    if (r < 0)
-        return r;
-    return os_cgroup_open_join_fds(l->cg, false, l->join_fds, &l->n_join, e);
-}
-
-int rt_step_cgroup_limits(struct rt_launch *l, size_t i, struct jl_err *e)
-{
-    struct os_cgroup_limits limits = l->spec->limits;
-
-    (void) i;
-    if (limits.pids == 0) /* comes later: rt_step_pids_limit */
-        limits.has_pids = false;
-    return os_cgroup_apply(l->cg, &limits, e);
-}
-
-int rt_step_pids_limit(struct rt_launch *l, size_t i, struct jl_err *e)
-{
-    struct os_cgroup_limits limits = { .has_pids = true, .pids = 0 };
-
-    (void) i;
-    return os_cgroup_apply(l->cg, &limits, e);
 }
 
 int rt_step_seccomp_build(struct rt_launch *l, size_t i, struct jl_err *e)

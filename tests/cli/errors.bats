@@ -299,11 +299,3 @@ refused() {
     equals "$status" 1
     contains "$output" yaml
 }
-
-@test "--systemd-cgroup is refused, not ignored, while it is not built" {
-    not_runc "has it"
-    bundle . true
-    run rt --systemd-cgroup run --bundle "$bundle" "$id"
-    equals "$status" 1
-    contains "$output" systemd
-}

@@ -394,3 +394,36 @@ v2_only() { on_v2 || skip "this host has cgroup v1"; }
     kill -0 "${pids[0]}"
     [ -d "$(cgroup_dir pids)" ]
 }
+
+# bats test_tags=smoke
+@test "without control groups nothing is made, and limits are refused" {
+    not_runc "has no such option"
+    bundle . sh -c 'cat /proc/self/cgroup'
+    run --separate-stderr rt --cgroup-manager disabled run --bundle "$bundle" "$id"
+    equals "$status" 0
+    [[ $output != *"$cgroup"* ]]
+    bundle '.linux.resources += {pids: {limit: 33}}' true
+    run --separate-stderr rt --cgroup-manager disabled run --bundle "$bundle" "$id"
+    [ "$status" -ne 0 ]
+    contains "$stderr" --cgroup-manager
+    run --separate-stderr rt --cgroup-manager other run --bundle "$bundle" "$id"
+    [ "$status" -ne 0 ]
+    nothing_left
+}
+
+# bats test_tags=smoke
+@test "the group of a writable cgroup mount is its user's, and a read-only one's is not" {
+    not_runc "1.1 looks at the user namespace alone"
+    v2_only
+    local mine='userns | .linux.namespaces += [{type: "cgroup"}] | .process.user = {uid: 5, gid: 5}
+        | .mounts += [mount("/sys/fs/cgroup"; "cgroup"; "cgroup"; ["nosuid"])]'
+    bundle "$mine" sleep 1000
+    create
+    equals "$(stat -c %u "$(cgroup_dir pids)")" 100005
+    equals "$(stat -c %u "$(cgroup_dir pids)/cgroup.procs")" 100005
+    equals "$(stat -c %u "$(cgroup_dir pids)/pids.max")" 0
+    rt delete --force "$id"
+    bundle "$mine"' | .mounts[-1].options += ["ro"]' sleep 1000
+    create
+    equals "$(stat -c %u "$(cgroup_dir pids)/cgroup.procs")" 0
+}

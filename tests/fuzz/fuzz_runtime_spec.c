@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "runtime/plan.h"
 #include "runtime/spec.h"
+#include "runtime/unit.h"
 
 static void check_plan(const struct rt_spec *s, const struct rt_plan_opts *opts)
 {
@@ -26,6 +27,21 @@ static void check_plan(const struct rt_spec *s, const struct rt_plan_opts *opts)
     rt_plan_clear(&plan);
 }
 
+/* What is accepted becomes a request of one line. */
+static void check_unit(const struct rt_spec *s)
+{
+    _buf_ struct jl_buf out = JL_BUF_INIT((size_t) 64 << 20);
+    struct jl_err e = JL_ERR_INIT;
+    struct rt_unit u;
+
+    if (rt_unit_name(s->oci->linux->cgroups_path, "id", false, &u, &e) < 0 ||
+        rt_unit_check_annotations(s, &e) < 0)
+        return;
+    if (rt_unit_request("start", &u, s, &s->limits, &out, &e) < 0)
+        return; /* what is no UTF-8 can't go over the bus */
+    assert(strchr(out.data, '\n') == out.data + out.len - 1);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
@@ -42,6 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     }
     check_plan(s, &run);
     check_plan(s, &create);
+    check_unit(s);
     rt_spec_free(s);
     return 0;
 }

@@ -136,13 +136,13 @@ static void shares_become_weights(void **state)
 
     (void) state;
     for (size_t i = 0; i < JL_COUNT(pairs); i++)
-        assert_int_equal(cg_shares_to_weight(pairs[i][0]), pairs[i][1]);
+        assert_int_equal(os_cgroup_cpu_weight(pairs[i][0]), pairs[i][1]);
     for (uint64_t s = 2; s < 262144; s++) /* more shares never weigh less */
-        if (cg_shares_to_weight(s) > cg_shares_to_weight(s + 1))
+        if (os_cgroup_cpu_weight(s) > os_cgroup_cpu_weight(s + 1))
             fail_msg("%llu shares", (unsigned long long) s);
-    assert_int_equal(cg_io_weight(10), 1);
-    assert_int_equal(cg_io_weight(1000), 10000);
-    assert_in_range(cg_io_weight(100), 900, 920);
+    assert_int_equal(os_cgroup_io_weight(10), 1);
+    assert_int_equal(os_cgroup_io_weight(1000), 10000);
+    assert_in_range(os_cgroup_io_weight(100), 900, 920);
 }
 
 static void what_the_kernel_holds_is_compared_with_what_was_asked(void **state)

@@ -281,6 +281,8 @@ static void resources_are_checked(void **state)
     refuse(RES("\"cpu\":{\"realtimeRuntime\":-5}"), "realtimeRuntime");
     refuse(RES("\"memory\":{\"kernel\":-5}"), "memory.kernel");
     refuse(RES("\"blockIO\":{\"weight\":5}"), "blockIO.weight");
+    refuse(RES("\"blockIO\":{\"weightDevice\":[{\"major\":8,\"minor\":0}]}"),
+           "blockIO.weightDevice[0]: needs a weight");
     refuse(RES("\"unified\":{\"../x\":\"1\"}"), "unified");
     refuse(RES("\"network\":{\"priorities\":[{\"name\":\"a b\",\"priority\":1}]}"),
            "network.priorities[0].name");

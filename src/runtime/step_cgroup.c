@@ -1,0 +1,102 @@
+/*
+ * step_cgroup.c - the container's control group: made in the file system or, as a unit, by
+ * systemd; its limits; and its owner, when the container may manage groups of its own in it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "os/ns.h"
+#include "runtime/launch.h"
+#include "runtime/step.h"
+
+int rt_step_cgroup_make(struct rt_launch *l, size_t i, struct jl_err *e)
+{
+    unsigned need = os_cgroup_limits_need(&l->spec->limits);
+    int r;
+
+    (void) i;
+    r = os_cgroup_create(&l->host, l->opts.cgroup, need, &l->cg, e);
+    if (r == 0)
+        r = rt_state_set_cgroup_made(l->state, e);
+    if (r < 0)
+        return r;
+    return os_cgroup_open_join_fds(l->cg, false, l->join_fds, &l->n_join, e);
+}
+
+/* From here on systemd knows it; the record had its name before. */
+int rt_step_unit_start(struct rt_launch *l, size_t i, struct jl_err *e)
+{
+    unsigned need = os_cgroup_limits_need(&l->spec->limits);
+    int r = rt_unit_start(&l->unit, l->spec, &l->helper, &l->state->cgroup, e);
+
+    (void) i;
+    if (r < 0)
+        return r;
+    l->opts.cgroup = l->state->cgroup;
+    r = rt_state_set_cgroup_made(l->state, e);
+    return r < 0 ? r : os_cgroup_adopt(&l->host, l->opts.cgroup, need, &l->cg, e);
+}
+
+/* The child could not be born into the group: a user may not move a process there from his login
+ * session, but his manager asks the host's to. */
+int rt_step_unit_attach(struct rt_launch *l, size_t i, struct jl_err *e)
+{
+    (void) i;
+    return l->outside ? rt_unit_attach(&l->unit, &l->helper, l->pid, e) : 0;
+}
+
+/* The container's process is inside now. */
+int rt_step_unit_release(struct rt_launch *l, size_t i, struct jl_err *e)
+{
+    (void) i;
+    (void) e;
+    rt_helper_close(&l->helper);
+    return 0;
+}
+
+int rt_step_cgroup_limits(struct rt_launch *l, size_t i, struct jl_err *e)
+{
+    struct os_cgroup_limits limits = l->spec->limits;
+
+    (void) i;
+    if (rt_pids_come_late(l->spec, &l->opts))
+        limits.has_pids = false;
+    return os_cgroup_apply(l->cg, &limits, e);
+}
+
+int rt_step_pids_limit(struct rt_launch *l, size_t i, struct jl_err *e)
+{
+    struct os_cgroup_limits limits = { .has_pids = true, .pids = l->spec->limits.pids };
+
+    (void) i;
+    if (l->opts.unit && rt_unit_set(&l->unit, &limits, e) < 0)
+        return -e->code;
+    return os_cgroup_apply(l->cg, &limits, e);
+}
+
+/*
+ * config-linux.md, "Cgroup ownership": the user that runs the program gets its directory and the
+ * files that may be delegated. That user on the host is read from the map of the child, who may
+ * have joined somebody else's user namespace.
+ */
+int rt_step_cgroup_owner(struct rt_launch *l, size_t i, struct jl_err *e)
+{
+    const struct oci_user *user = l->spec->oci->process ? l->spec->oci->process->user : NULL;
+    uint32_t uid = user ? user->uid : 0, host_uid;
+    int r;
+
+    (void) i;
+    if (l->host.mode != OS_CGROUP_V2) /* delegation is not safe with v1 */
+        return 0;
+    r = os_idmap_to_host(l->pid, uid, &host_uid);
+    if (r == -ENOENT || host_uid == geteuid())
+        return 0; /* nobody on the host; or ours as it is */
+    if (r < 0)
+        return jl_fail(e, -r, "read the id map of process %d", (int) l->pid);
+    if (geteuid() != 0)
+        return 0; /* only root can give away; "may" in the specification */
+    return os_cgroup_give(l->cg, host_uid, e);
+}
