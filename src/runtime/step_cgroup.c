@@ -64,6 +64,9 @@ int rt_step_cgroup_limits(struct rt_launch *l, size_t i, struct jl_err *e)
     (void) i;
     if (rt_pids_come_late(l->spec, &l->opts))
         limits.has_pids = false;
+    /* A user can load no device program, nor make a node: what he can open, its permissions say. */
+    if (rt_unit_is_users())
+        limits.devices = NULL;
     return os_cgroup_apply(l->cg, &limits, e);
 }
 

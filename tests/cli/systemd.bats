@@ -11,6 +11,8 @@ setup_file() {
     systemctl start user@1000.service
     export user_home=$BATS_FILE_TMPDIR/user
     mkdir -p "$user_home" && chown 1000:1000 "$user_home"
+    cp "$runtime" "$user_home/joblet-run" # where they lie may be closed to him
+    cp "$(helper)" "$user_home/joblet-systemd"
 }
 teardown_file() { file_teardown; }
 setup() { job_setup; }
@@ -53,7 +55,7 @@ user_bundle() {
         | .linux.uidMappings = [{containerID: 0, hostID: 1000, size: 1}]
         | .linux.gidMappings = [{containerID: 0, hostID: 1000, size: 1}] | '"$filter" "$@"
     chmod -R o+rX "$bundle"
-    user_rt=("$runtime" --root "$user_home/s" --systemd-helper "$(helper)")
+    user_rt=("$user_home/joblet-run" --root "$user_home/s" --systemd-helper "$user_home/joblet-systemd")
 }
 
 # bats test_tags=smoke
