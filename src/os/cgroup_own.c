@@ -48,11 +48,17 @@ static bool is_ours(int fd)
     return true;
 }
 
-/* systemd marks the group of a delegated unit: what is above it is systemd's, not ours. */
-static bool is_boundary(int fd)
+/* The group of a unit of systemd's, which it marks if it is delegated (from version 251 on, if the
+ * kernel lets it): what is above it is systemd's, not ours. */
+static bool is_boundary(int fd, const char *path)
 {
+    static const char *const kinds[] = { ".scope", ".service" };
+    size_t len = strlen(path);
     char value[8];
 
+    for (size_t i = 0; i < JL_COUNT(kinds); i++)
+        if (len > strlen(kinds[i]) && strcmp(path + len - strlen(kinds[i]), kinds[i]) == 0)
+            return true;
     return fgetxattr(fd, "user.delegate", value, sizeof value) == 1 && value[0] == '1';
 }
 
@@ -67,7 +73,7 @@ bool os_cgroup_delegated(const struct os_cgroup_host *host, char *ret, size_t si
     own = cg_open_below(host->unified, ret, strlen(ret));
     if (!is_ours(own))
         return false;
-    if (ret[0] == '\0' || is_boundary(own))
+    if (ret[0] == '\0' || is_boundary(own, ret))
         return true;
     /* We are inside ourselves, so it can't hand controllers on; one above may that is empty. */
     slash = strrchr(ret, '/');
