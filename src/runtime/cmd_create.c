@@ -27,6 +27,7 @@ struct making {
     unsigned preserve_fds;
     bool no_pivot, no_new_keyring, detach, keep, keep_exit, no_subreaper, strict;
     bool foreground; /* run without --detach */
+    bool listen_pid; /* the process has to find out its LISTEN_PID itself */
 };
 
 static int check_terminal(const struct rt_spec *s, const struct making *m, struct jl_err *e)
@@ -177,6 +178,7 @@ static int make(const struct rt_ctx *ctx, const struct rt_spec *spec, const stru
     l.trace = ctx->debug;
     l.opts.wait_for_start = !m->foreground && !m->detach;
     l.opts.has_console_socket = m->console_socket != NULL;
+    l.listen_pid = m->listen_pid;
     l.opts.notify = rt_notify_wanted();
     l.opts.no_pivot = m->no_pivot;
     l.opts.open_inside = !may_mount();
@@ -212,8 +214,9 @@ static int make(const struct rt_ctx *ctx, const struct rt_spec *spec, const stru
 }
 
 /* Sockets that a service manager opened for us (sd_listen_fds(3)) are the container's. */
-static int pass_listen_fds(struct making *m, struct oci_process *p, struct jl_err *e)
+static int pass_listen_fds(struct making *m, const struct rt_spec *s, struct jl_err *e)
 {
+    struct oci_process *p = s->oci->process;
     const char *text = getenv("LISTEN_FDS");
     char var[32];
     uint64_t n;
@@ -222,8 +225,9 @@ static int pass_listen_fds(struct making *m, struct oci_process *p, struct jl_er
         return 0;
     m->preserve_fds += (unsigned) n;
     snprintf(var, sizeof var, "LISTEN_FDS=%u", (unsigned) n);
+    m->listen_pid = !(s->ns_new & os_ns_flag(OS_NS_PID));
     if (oci_strings_add(&p->env, &p->n_env, var) < 0 ||
-        oci_strings_add(&p->env, &p->n_env, "LISTEN_PID=1") < 0)
+        (!m->listen_pid && oci_strings_add(&p->env, &p->n_env, "LISTEN_PID=1") < 0))
         return jl_fail(e, ENOMEM, "process.env");
     return 0;
 }
@@ -260,7 +264,7 @@ static int load_and_make(const struct rt_ctx *ctx, struct making *m, const char 
         return r;
     rt_warn_all(ctx, &spec->warnings);
     if (spec->has_process)
-        r = pass_listen_fds(m, spec->oci->process, e);
+        r = pass_listen_fds(m, spec, e);
     else if (m->foreground || m->detach)
         r = jl_refuse(e, EINVAL, "config.json: process: is required to start the container");
     if (r == 0)

@@ -28,6 +28,7 @@ struct rt_launch {
     int state_root_fd;
     const char *console_socket; /* path, or NULL */
     unsigned preserve_fds;      /* descriptors 3 to 3 + N - 1 go to the process */
+    bool listen_pid;            /* the process's LISTEN_PID is not known before it is there */
     bool foreground;            /* run without --detach: the terminal comes to us */
     uint64_t mark_ns;           /* end of the phase before; CLOCK_MONOTONIC */
     bool trace;                 /* --debug: how long each step took, to standard error */

@@ -58,7 +58,9 @@ static const char **super_options(const struct rt_mount *m, bool with_cleared, s
 int rt_fs_make(const struct rt_mount *m, int place, struct jl_err *e)
 {
     const char *source = m->oci->source && *m->oci->source ? m->oci->source : NULL;
-    unsigned attrs = (unsigned) (m->opt.set | m->opt.tree_set);
+    /* what is filled by us becomes read-only afterwards */
+    unsigned attrs = (unsigned) (m->opt.set | m->opt.tree_set) &
+                     ~(m->opt.tmpcopyup ? (unsigned) MOUNT_ATTR_RDONLY : 0u);
     size_t n;
     const char **options = super_options(m, false, &n);
     int fd;
@@ -73,6 +75,18 @@ int rt_fs_make(const struct rt_mount *m, int place, struct jl_err *e)
         fd = os_mount_new(m->oci->type, source, options, n, attrs, e);
     free(options);
     return fd;
+}
+
+/* tmpcopyup: with what is at the destination. */
+static int fill(const struct rt_mount *m, int from, int fd, struct jl_err *e)
+{
+    struct os_mount_change ro = { .set = MOUNT_ATTR_RDONLY };
+    int r = rt_copyup(from, fd, e);
+
+    if (r < 0)
+        return jl_wrap(e, "tmpcopyup");
+    r = (m->opt.set | m->opt.tree_set) & MOUNT_ATTR_RDONLY ? os_mount_change(fd, false, &ro) : 0;
+    return r < 0 ? jl_fail(e, -r, "make '%s' read-only", m->oci->destination) : 0;
 }
 
 int rt_mount_fs(struct rt_launch *l, size_t i, struct jl_err *e)
@@ -90,12 +104,9 @@ int rt_mount_fs(struct rt_launch *l, size_t i, struct jl_err *e)
     fd = l->bind_fds[i] >= 0 ? jl_take_fd(&l->bind_fds[i]) : rt_fs_make(m, target, e);
     if (fd < 0)
         return fd;
-    if (m->opt.tmpcopyup) {
-        r = rt_copyup(target, fd, e);
-        if (r < 0)
-            return jl_wrap(e, "tmpcopyup");
-    }
-    r = rt_mount_attach(fd, target, m->oci->destination, e);
+    r = m->opt.tmpcopyup ? fill(m, target, fd, e) : 0;
+    if (r == 0)
+        r = rt_mount_attach(fd, target, m->oci->destination, e);
     if (r < 0)
         return r;
     if (prop.propagation != 0) {

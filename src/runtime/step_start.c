@@ -191,6 +191,15 @@ int rt_become_program(struct rt_become *b, struct jl_err *e)
     return rt_exec_failed(p->args[0], b->program, errno, e);
 }
 
+/* Only in a pid namespace of its own is it 1. */
+static int add_listen_pid(struct oci_process *p, struct jl_err *e)
+{
+    char var[32];
+
+    snprintf(var, sizeof var, "LISTEN_PID=%d", (int) getpid());
+    return oci_strings_add(&p->env, &p->n_env, var) < 0 ? jl_fail(e, ENOMEM, "process.env") : 0;
+}
+
 int rt_step_process(struct rt_launch *l, size_t i, struct jl_err *e)
 {
     struct rt_become b = { .process = &l->spec->process,
@@ -201,7 +210,9 @@ int rt_step_process(struct rt_launch *l, size_t i, struct jl_err *e)
     (void) i;
     if (!l->spec->has_process)
         return 0; /* start refuses it */
-    r = rt_become_user(&b, e);
+    r = l->listen_pid ? add_listen_pid(l->spec->oci->process, e) : 0;
+    if (r == 0)
+        r = rt_become_user(&b, e);
     l->program = b.program;
     l->env = b.envp;
     return r;

@@ -608,3 +608,17 @@ tmpfs_idmap() { awk 'BEGIN { exit !('"$(uname -r | cut -d. -f1,2)"' >= 6.3) }' |
     [ "$status" -ne 0 ]
     contains "$stderr" "'/sys' must be a directory, and no symlink leading to it"
 }
+
+@test "tmpcopyup fills a tmpfs that is read-only afterwards" {
+    not_runc
+    bundle '.mounts += [mount("/etc"; "tmpfs"; "tmpfs"; ["tmpcopyup", "ro"])]' sh -c 'head -n 1 /etc/passwd; touch /etc/new'
+    try
+    equals "$output" "root:x:0:0::/root:/bin/sh"
+    contains "$stderr" "Read-only file system"
+}
+
+@test "a device of type u is a character device" {
+    bundle '.linux.devices = [{path: "/dev/un", type: "u", major: 1, minor: 3}]' stat -c "%F %t:%T" /dev/un
+    try
+    equals "$output" "character special file 1:3"
+}

@@ -339,3 +339,21 @@ other_mounts() {
         contains "${lines[1]}" 100000
     done
 }
+
+@test "all of another container's namespaces are joined, in whatever order" {
+    bundle 'userns | .linux.namespaces += [{type: "cgroup"}]' sleep 1000
+    detach
+    local first=$id pid order
+    pid=$(container_pid)
+    id=x cgroup=/$cgroup_parent/x
+    for order in '"user", "pid", "ipc", "uts", "network", "cgroup"' '"cgroup", "network", "uts", "ipc", "pid", "user"' \
+        '"pid", "user"' '"network", "user"' '"pid"'; do
+        bundle '["'"${order//[\" ]/}"'" | split(",")[]] as $o | .linux.namespaces |= map(select(.type as $t | $o | index($t) | not))
+            | .linux.namespaces += ($o | map({type: ., path: ("/proc/'"$pid"'/ns/" + if . == "network" then "net" else . end)}))
+            | del(.hostname) | .mounts |= map(select(.type != "sysfs" and .type != "proc"))' id -u
+        try
+        equals "$output$stderr" 0
+    done
+    id=$first
+    rt delete --force "$id"
+}

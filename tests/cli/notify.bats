@@ -114,3 +114,11 @@ READY=1
     LISTEN_FDS=1 run --separate-stderr "$runtime" --root "$root" run --bundle "$bundle" "$id" 3<"$BATS_TEST_TMPDIR/file"
     equals "$output" $'1 1 1\npassed'
 }
+
+@test "LISTEN_PID is the process's own where it is not process 1" {
+    not_runc "says 1"
+    unset NOTIFY_SOCKET
+    bundle 'ns("pid") | .mounts |= map(select(.type != "proc"))' sh -c '[ "$LISTEN_PID" = "$$" ] && echo same'
+    LISTEN_FDS=1 run --separate-stderr "$runtime" --root "$root" run --bundle "$bundle" "$id" 3</dev/null
+    equals "$output" same
+}
