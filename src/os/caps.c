@@ -88,16 +88,21 @@ int os_caps_get(struct os_caps *ret)
     ret->inheritable = both(data[0].inheritable, data[1].inheritable);
     ret->bounding = 0;
     ret->ambient = 0;
-    /* Up to the first that the kernel does not know. */
-    for (unsigned long cap = 0; cap < 64; cap++) {
-        int has = prctl(PR_CAPBSET_READ, cap, 0, 0, 0);
+    return 0;
+}
 
-        if (has < 0)
-            break;
-        ret->bounding |= (uint64_t) has << cap;
-        if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, cap, 0, 0) == 1)
-            ret->ambient |= UINT64_C(1) << cap;
+int os_caps_bounding(uint64_t ask, uint64_t *ret)
+{
+    uint64_t have = 0;
+
+    for (unsigned long cap = 0; cap < 64; cap++) {
+        int has = ask >> cap & 1 ? prctl(PR_CAPBSET_READ, cap, 0, 0, 0) : 0;
+
+        if (has < 0 && errno != EINVAL) /* EINVAL: the kernel does not know it */
+            return -errno;
+        have |= (uint64_t) (has > 0) << cap;
     }
+    *ret = have;
     return 0;
 }
 

@@ -19,8 +19,11 @@ struct os_caps {
     uint64_t bounding, effective, permitted, inheritable, ambient;
 };
 
-/* What this process has. 0 or -errno. */
+/* The effective, permitted and inheritable sets of this process. 0 or -errno. */
 int os_caps_get(struct os_caps *ret);
+
+/* Which of `ask` this process has in its bounding set; a call for each, so ask for few. 0 or -errno. */
+int os_caps_bounding(uint64_t ask, uint64_t *ret);
 
 /*
  * Drops everything outside `bounding` from the bounding set. Needs CAP_SETPCAP. Before the user

@@ -63,8 +63,8 @@ static int limit_caps(uint64_t *set, uint64_t can, struct jl_strv *warnings, str
 static int check_caps(const struct oci_capabilities *c, const char *where, struct rt_process *p,
                       struct jl_strv *warnings, struct jl_err *e)
 {
-    struct os_caps own;
     struct os_caps *w = &p->caps;
+    uint64_t own;
     int r;
 
     if (!c) /* none at all, as runc and crun take it */
@@ -87,17 +87,17 @@ static int check_caps(const struct oci_capabilities *c, const char *where, struc
         return jl_refuse(
             e, EINVAL, "%scapabilities.effective: %s is not among the permitted capabilities",
             where, os_cap_name((unsigned) __builtin_ctzll(w->effective & ~w->permitted)));
-    r = os_caps_get(&own);
+    r = os_caps_bounding(w->bounding | w->permitted | w->inheritable, &own);
     if (r < 0)
-        return jl_fail(e, -r, "read the own capabilities");
+        return jl_fail(e, -r, "prctl: read the own bounding set of capabilities");
     /* In a new user namespace the process has them all, so this holds only outside of one; the
      * bounding set limits both. */
-    r = limit_caps(&w->bounding, own.bounding, warnings, e);
+    r = limit_caps(&w->bounding, own, warnings, e);
     if (r < 0)
         return r;
-    w->permitted &= own.bounding;
-    w->effective &= own.bounding;
-    w->inheritable &= own.bounding;
+    w->permitted &= own;
+    w->effective &= own;
+    w->inheritable &= own;
     /* The kernel wants ambient ones to be permitted and inheritable; runc drops the others. */
     w->ambient &= w->permitted & w->inheritable;
     return 0;
