@@ -34,16 +34,17 @@ void rt_signals_reset(void)
 /* In a session of its own, so that /dev/tty inside never is the caller's terminal, where a program
  * could type commands for him (TIOCSTI) or read what he types. A signal typed there reaches us, and
  * we pass it on. */
-void rt_session_leave(void)
+int rt_session_leave(struct jl_err *e)
 {
-    setsid(); /* EPERM: leads one already */
+    if (setsid() < 0 && getsid(0) != getpid()) /* EPERM: leads one already */
+        return jl_fail_sys(e, "setsid", NULL, "leave the caller's session");
+    return 0;
 }
 
 _Noreturn void rt_child_main(struct rt_launch *l, int sync)
 {
     struct jl_err e = JL_ERR_INIT;
 
-    rt_session_leave();
     jl_close(l->sync);
     l->sync = sync;
     /* The state directory's lock is ours too as long as we hold the descriptor. */
@@ -58,9 +59,19 @@ _Noreturn void rt_child_main(struct rt_launch *l, int sync)
     } else {
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     }
-    rt_steps_run(l, RT_CHILD, &e);
+    if (rt_session_leave(&e) == 0)
+        rt_steps_run(l, RT_CHILD, &e);
     rt_sync_send_error(l->sync, &e);
     _exit(RT_EXIT_SETUP); /* not exit(): buffers and handlers belong to the parent */
+}
+
+int rt_tell_exec(int sync, struct jl_err *e)
+{
+    int r = rt_sync_send(sync, RT_MSG_EXEC, -1);
+
+    if (r < 0 && r != -EPIPE && r != -ECONNRESET)
+        return jl_fail(e, -r, "tell that the program comes next");
+    return 0;
 }
 
 /* Our ids on the host mean nothing inside: files could not even be made. In a namespace without an

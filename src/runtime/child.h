@@ -17,8 +17,13 @@ struct rt_launch;
 
 #define RT_EXIT_SETUP 1 /* nobody reads it: the message says more */
 
-/* Leaves the caller's session and its controlling terminal. In a child, never in the caller. */
-void rt_session_leave(void);
+/* Leaves the caller's session and its controlling terminal. In a child, never in the caller. 0, or
+ * -errno with e filled. */
+int rt_session_leave(struct jl_err *e);
+
+/* Tells whoever started us that the program comes next: he takes the end of the stream for success
+ * then, and for our death without. It is fine if he has gone. 0, or -errno with e filled. */
+int rt_tell_exec(int sync, struct jl_err *e);
 
 /* The container's first process. */
 _Noreturn void rt_child_main(struct rt_launch *l, int sync);

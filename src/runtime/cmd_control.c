@@ -349,8 +349,9 @@ int rt_cmd_delete(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err
         jl_err_clear(e);
         return 0; /* engines call this at every end */
     }
-    if (r < 0 && r != -EBUSY && force && s.dirfd >= 0) {
-        /* An unreadable record: nothing it says is acted on, and the failure is told at the end. */
+    if ((r == -EBADMSG || r == -EMSGSIZE) && force && s.dirfd >= 0) {
+        /* No record: nothing it says is acted on, and the failure is told at the end. One that
+         * could only not be read now is another matter: the container would be lost. */
         broken = *e;
         jl_err_clear(e);
         forget_record(&s);

@@ -133,12 +133,16 @@ static int wait_and_clean(struct rt_launch *l, const struct making *m, struct jl
 
     rt_state_unlock(l->state); /* others may look at it, and kill or delete it, meanwhile */
     status = rt_foreground(l->pid, l->pidfd, l->tty_master, &l->notify, &how, e);
-    if (status >= 0 && m->keep && !m->keep_exit)
+    if (status < 0) /* nobody would know how it ends */
+        kill_container(l);
+    else if (m->keep && !m->keep_exit)
         rt_ending_record(l->state, how, &ignored); /* it may be deleted by now */
     if (status < 0 || m->keep)
         return status;
     r = rt_state_lock(l->state, 5000, e);
-    if (r == 0)
+    if (r < 0 && r != -EBUSY)
+        jl_err_clear(e); /* what can't be locked is no use to anybody else either */
+    if (r != -EBUSY)
         r = rt_destroy(l->state_root_fd, l->state, &l->host, e);
     return r < 0 ? r : status;
 }

@@ -13,6 +13,7 @@
 #include "base/io.h"
 #include "base/parse.h"
 #include "base/strv.h"
+#include "os/pidfd.h"
 #include "runtime/cmd.h"
 #include "runtime/exec.h"
 #include "runtime/exec_process.h"
@@ -128,13 +129,17 @@ static int start_and_wait(const struct asking *a, struct rt_exec *x, struct jl_e
     if (a->pidfd_socket && rt_unix_connect(a->pidfd_socket, &pidfd_sock, e) < 0)
         return jl_wrap(e, "--pidfd-socket");
     r = rt_exec_start(x, e);
-    if (r == 0 && a->pidfd_socket)
+    if (r < 0)
+        return r;
+    if (a->pidfd_socket)
         r = rt_pidfd_send(pidfd_sock, x->l.pidfd, "setns", e);
     if (r == 0 && a->pid_file)
         r = rt_pidfile_write(a->pid_file, x->l.pid, e);
-    if (r < 0 || a->detach)
-        return r;
-    return rt_foreground(x->l.pid, x->l.pidfd, x->l.tty_master, NULL, NULL, e);
+    if (r == 0 && !a->detach)
+        r = rt_foreground(x->l.pid, x->l.pidfd, x->l.tty_master, NULL, NULL, e);
+    if (r < 0) /* a process that the caller takes for one that never was */
+        os_pidfd_signal(x->l.pidfd, SIGKILL);
+    return r;
 }
 
 static int exec_in(const struct rt_ctx *ctx, const struct asking *a, struct rt_state *s,

@@ -113,8 +113,8 @@ static int become(struct rt_exec *x, struct jl_err *e)
         _exit(RT_EXIT_SETUP);
     if (rt_sync_recv(x->l.sync, NULL, &none) != RT_MSG_GO)
         _exit(RT_EXIT_SETUP);
-    rt_sync_send(x->l.sync, RT_MSG_EXEC, -1);
-    return rt_become_program(&b, e);
+    r = rt_tell_exec(x->l.sync, e);
+    return r < 0 ? r : rt_become_program(&b, e);
 }
 
 static _Noreturn void child(struct rt_exec *x, int sync, uint64_t join)
@@ -123,10 +123,9 @@ static _Noreturn void child(struct rt_exec *x, int sync, uint64_t join)
 
     jl_close(x->l.sync);
     x->l.sync = sync;
-    rt_session_leave();
     rt_signals_reset();
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    if (join_namespaces(x, join, &e) == 0)
+    if (rt_session_leave(&e) == 0 && join_namespaces(x, join, &e) == 0)
         become(x, &e);
     rt_sync_send_error(sync, &e);
     _exit(RT_EXIT_SETUP);
@@ -256,7 +255,9 @@ static int guide(struct rt_exec *x, struct jl_err *e)
     }
     if (r < 0)
         return r;
-    rt_sync_send(x->l.sync, RT_MSG_GO, -1); /* a dead one is told of by expect */
+    r = rt_sync_send(x->l.sync, RT_MSG_GO, -1);
+    if (r < 0 && r != -EPIPE && r != -ECONNRESET) /* it died: expect tells how */
+        return jl_fail(e, -r, "tell the process to go on");
     r = rt_launch_expect(&x->l, 0, e);
     return r < 0 ? r : 0;
 }

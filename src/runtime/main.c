@@ -201,15 +201,6 @@ int rt_check_strict(const struct rt_spec *spec, struct jl_err *e)
     return r;
 }
 
-int rt_pidfile_write(const char *path, int pid, struct jl_err *e)
-{
-    char text[16];
-    int len = snprintf(text, sizeof text, "%d", pid);
-    int r = jl_publish_at(AT_FDCWD, path, text, (size_t) len, 0644, false, e);
-
-    return r < 0 ? jl_wrap(e, "pid file '%s'", path) : 0;
-}
-
 static const struct rt_cmd *find_cmd(const char *name)
 {
     for (const struct rt_cmd *c = rt_cmds; c->name; c++)

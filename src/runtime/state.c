@@ -185,8 +185,11 @@ int rt_state_create(int root_fd, struct rt_state *s, struct jl_err *e)
         return jl_fail_sys(e, "mkdirat", s->id, "make the state directory");
     }
     s->dirfd = openat(root_fd, s->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (s->dirfd < 0)
-        return jl_fail_sys(e, "openat", s->id, "open the state directory");
+    if (s->dirfd < 0) {
+        jl_fail_sys(e, "openat", s->id, "open the state directory");
+        unlinkat(root_fd, s->id, AT_REMOVEDIR); /* without it nobody could later on */
+        return -e->code;
+    }
     if (flock(s->dirfd, LOCK_EX | LOCK_NB) < 0)
         return jl_fail_sys(e, "flock", s->id, "lock the state directory");
     s->locked = true;
@@ -319,6 +322,8 @@ int rt_record_parse(struct rt_state *s, const char *text, size_t len, struct jl_
         return 0;
     head = (size_t) (end - text) + 1;
     r = read_head(s, text, head, e);
+    if (r < 0 && r != -ENOMEM)
+        e->code = EBADMSG;
     if (r < 0)
         return jl_wrap(e, "record of container '%s'", s->id ? s->id : "");
     if (len - head < s->config_len) {

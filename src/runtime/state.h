@@ -99,7 +99,8 @@ int rt_state_open(int root_fd, const char *id, struct rt_state *s, struct jl_err
 int rt_state_open_locked(int root_fd, const char *id, unsigned ms, struct rt_state *s,
                          struct jl_err *e);
 
-/* What a record says; any prefix of one is good. 0, or -errno with e filled. */
+/* What a record says; any prefix of one is good. 0, or -errno with e filled (-EBADMSG: it is
+ * none). */
 int rt_record_parse(struct rt_state *s, const char *text, size_t len, struct jl_err *e);
 
 /* Takes the lock; waits up to `ms` for it. 0, or -errno with e filled (-EBUSY). */

@@ -285,6 +285,6 @@ int rt_step_exec(struct rt_launch *l, size_t i, struct jl_err *e)
         if (r < 0)
             return r;
     }
-    rt_sync_send(l->sync, RT_MSG_EXEC, -1); /* whoever started us may have gone; we go on */
-    return rt_become_program(&b, e);
+    r = rt_tell_exec(l->sync, e);
+    return r < 0 ? r : rt_become_program(&b, e);
 }
