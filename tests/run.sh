@@ -9,6 +9,7 @@
 #           /bin/true in the runtime's place
 #   shim    joblet-shim with real containers        (bats)
 #   engines podman, docker, ctr and srun with joblet-run
+#   inject  joblet-run killed, and failing, at each of its system calls
 #   e2e     the whole daemon with rnx and a python gRPC client
 #   asan    the unit tests and corpora once more with AddressSanitizer and UBSan
 #   dist    make distcheck
@@ -28,7 +29,7 @@ failures=() skips=()
 install=yes
 [ "${1-}" = --no-install ] && { install=no; shift; }
 suites=("$@")
-[ $# -gt 0 ] || suites=(build check cli conformance shim engines e2e asan dist vm leaks)
+[ $# -gt 0 ] || suites=(build check cli conformance shim inject engines e2e asan dist vm leaks)
 wants() { [[ " ${suites[*]} " == *" $1 "* ]]; }
 
 say() { printf '\n== %s (%d s)\n' "$*" $(($(date +%s) - started)); }
@@ -168,6 +169,11 @@ fi
 if wants engines; then
     say "engines"
     bats_suite engines tests/engines/*.bats
+fi
+if wants inject; then
+    say "inject"
+    one inject-programs make -C "$build/gcc" -j"$(nproc)" inject-programs &&
+        bats_suite inject tests/inject/*.bats
 fi
 if wants e2e; then
     say "e2e"

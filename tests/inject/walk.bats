@@ -1,0 +1,123 @@
+#!/usr/bin/env bats
+# The fault walk: kill -9 of joblet-run at each system call of a verb leaves what `delete --force`
+# removes completely; a call that fails makes the verb fail with a word and leave nothing, or does
+# no harm; so does the death of a process that the verb has made. See walk.c.
+#
+# WALK_ALL=1 takes every call everywhere (tests/inject/walk-all); else some walks skip calls.
+
+load lib.bash
+
+setup_file() { inject_file_setup; }
+setup() { inject_setup; }
+teardown() {
+    [ -z "${holder-}" ] || kill -KILL "$holder"
+    inject_teardown
+}
+
+every() { [ -n "${WALK_ALL-}" ] && echo 1 || echo "$1"; }
+
+# Making a container: EVERY is for the walks over its processes.
+walk_making() { # EVERY VERB [ARG...]
+    walk --kill "${@:2}"
+    walk --kill --settle --every "$(every "$1")" "${@:2}"
+    walk --kill --children --every "$(every "$1")" "${@:2}"
+    walk --errno --every "$(every $((($1 + 1) / 2)))" "${@:2}"
+    walk --errno --children --every "$(every "$1")" "${@:2}"
+}
+
+plain=.
+limits='.linux.resources += {memory: {limit: 67108864}, pids: {limit: 50}, cpu: {shares: 512}}'
+hooks='.hooks = (["prestart", "createRuntime", "createContainer", "startContainer", "poststart",
+    "poststop"] | map({key: ., value: [{path: "/bin/sh", args: ["sh", "-c", "exit 0"]}]}) | from_entries)'
+seccomp='.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", syscalls: [
+    {names: ["swapon", "reboot"], action: "SCMP_ACT_ERRNO"}, {names: ["acct"], action: "SCMP_ACT_KILL"}]}'
+devices='.linux.devices = [{path: "/dev/fuse", type: "c", major: 10, minor: 229, fileMode: 438}]
+    | .linux.resources.devices += [{allow: true, type: "c", major: 10, minor: 229, access: "rw"}]'
+mounts='.mounts += [mount("/work"; "bind"; $tmp + "/source"; ["rbind", "ro", "nosuid"]),
+        mount("/mnt/one"; "tmpfs"; "tmpfs"; ["size=1m"]), mount("/cg"; "cgroup"; "cgroup"; ["ro"])]
+    | .root.readonly = true | .linux.rootfsPropagation = "private"'
+
+@test "create: killed and failing at each call" {
+    probe_bundle "$plain" wait
+    walk_making 1 create
+}
+
+@test "run: killed and failing at each call" {
+    probe_bundle "$plain"
+    walk_making 3 run
+}
+
+@test "run --detach: killed and failing at each call" {
+    probe_bundle "$plain" wait
+    walk_making 7 run-detached
+}
+
+@test "start: killed and failing at each call" {
+    probe_bundle "$plain" wait
+    walk_making 1 start
+}
+
+@test "exec: killed and failing at each call" {
+    probe_bundle "$plain" wait
+    walk_making 3 exec
+}
+
+@test "kill and delete: killed and failing at each call" {
+    probe_bundle "$plain" wait
+    walk --kill kill
+    walk --errno kill
+    walk --kill delete
+    walk --errno delete
+}
+
+@test "create with limits" {
+    probe_bundle "$limits" wait
+    walk_making 7 create
+}
+
+@test "create in a user namespace" {
+    probe_bundle userns wait
+    walk_making 5 create
+}
+
+@test "exec in a user namespace" {
+    probe_bundle userns wait
+    walk_making 7 exec
+}
+
+@test "create, start and delete with hooks" {
+    probe_bundle "$hooks" wait
+    walk_making 9 create
+    walk_making 1 start
+    walk --kill delete
+}
+
+@test "create with a seccomp profile and devices" {
+    probe_bundle "$seccomp | $devices" wait
+    walk_making 9 create
+}
+
+@test "create with more mounts on a read-only root" {
+    mkdir "$work/source"
+    probe_bundle "$mounts" wait
+    walk_making 9 create
+}
+
+@test "create in namespaces of others" {
+    unshare --net --ipc --uts sleep 1000 </dev/null >/dev/null 2>&1 3>&- 4>&- &
+    holder=$!
+    until_true [ "$(readlink "/proc/$holder/ns/uts")" != "$(readlink /proc/self/ns/uts)" ]
+    probe_bundle "del(.hostname) | .linux.namespaces |= map(
+        if .type == \"network\" then .path = \"/proc/$holder/ns/net\"
+        elif .type == \"ipc\" then .path = \"/proc/$holder/ns/ipc\"
+        elif .type == \"uts\" then .path = \"/proc/$holder/ns/uts\" else . end)" wait
+    walk_making 9 create
+}
+
+@test "create with a terminal" {
+    probe_bundle '.process.terminal = true' wait
+    "$py" "$BATS_TEST_DIRNAME/ttysink.py" "$work/console" "$work/out" </dev/null >/dev/null 3>&- 4>&- &
+    holder=$!
+    until_true [ -S "$work/console" ]
+    walk_making 9 create --console-socket "$work/console"
+}
