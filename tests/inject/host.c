@@ -241,7 +241,7 @@ int host_keyrings(const char *id)
     bool there = true;
 
     snprintf(name, sizeof name, "_ses.%s:", id);
-    for (int i = 0; i < 500 && there; i++) {
+    for (int i = 0; i < 2000 && there; i++) {
         char *keys = read_text("/proc/keys");
 
         there = strstr(keys, name) != NULL;
