@@ -263,6 +263,9 @@ static int dispatch(const struct rt_ctx *ctx, const struct rt_args *args, char *
     if (r == 0)
         r = c->fn(ctx, (int) args->n, args->items, &e);
     if (r < 0) {
+        if (e.code == ENOSYS && !e.hint[0])
+            jl_hint(&e, "Linux 5.12 or newer is needed, and that no seccomp filter around "
+                        "joblet-run refuses its calls");
         jl_phase(&e, c->name);
         rt_report(ctx, &e);
         return c->failure;

@@ -48,9 +48,9 @@ static int open_real_directory(struct rt_launch *l, const char *dest, struct jl_
         jl_close(fd);
         fd = os_open_in_root_nolink(l->rootfs_fd, dest, O_PATH | O_DIRECTORY);
     }
-    return fd < 0
-               ? jl_refuse(e, -fd, "'%s' must be a directory, and no symlink leading to it", dest)
-               : fd;
+    if (fd == -ELOOP || fd == -ENOTDIR)
+        return jl_refuse(e, -fd, "'%s' must be a directory, and no symlink leading to it", dest);
+    return fd < 0 ? jl_fail(e, -fd, "openat2: open directory '%s' below the root", dest) : fd;
 }
 
 int rt_mount_target(struct rt_launch *l, const struct rt_mount *m, bool is_file, struct jl_err *e)

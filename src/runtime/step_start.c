@@ -182,8 +182,10 @@ int rt_become_program(struct rt_become *b, struct jl_err *e)
     const struct oci_process *p = b->process->oci;
     int r;
 
-    /* Right before the end, whatever was opened meanwhile; our socket goes with the exec. */
-    syscall(SYS_close_range, 3 + b->preserve_fds, ~0u, CLOSE_RANGE_CLOEXEC);
+    /* Right before the end, whatever was opened meanwhile; our socket goes with the exec. The
+     * caller's descriptors would be a way out of the container. */
+    if (syscall(SYS_close_range, 3 + b->preserve_fds, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+        return jl_fail_sys(e, "close_range", NULL, "keep the host's descriptors from the program");
     r = load_filter(b, e);
     if (r < 0)
         return r;

@@ -54,3 +54,5 @@ int tr_reap_all(void);
 
 /* "openat2", or its number. */
 const char *tr_call_name(long nr);
+/* The number of a name of `len` bytes; -1: not in the table. */
+long tr_call_number(const char *name, size_t len);
