@@ -12,7 +12,7 @@ inject_file_setup() {
 
 inject_setup() {
     work=$BATS_TEST_TMPDIR
-    id=i$BATS_TEST_NUMBER
+    id=i$$-$BATS_TEST_NUMBER # keyrings' names are the machine's
     parent=joblet-test-inject-$$-$BATS_TEST_NUMBER
     root=$work/state
     cgroup=/$parent/$id
@@ -24,6 +24,7 @@ inject_setup() {
 # What a walk that was interrupted has left.
 inject_teardown() {
     local dir
+    rt delete --force "$id" >/dev/null 2>&1
     for dir in $(cgroup_mounts); do
         [ ! -d "$dir/$parent" ] || find "$dir/$parent" -depth -type d -exec rmdir {} \; 2>/dev/null
     done
