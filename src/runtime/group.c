@@ -113,7 +113,8 @@ static int choose_delegated(struct rt_launch *l, struct rt_state *st, struct jl_
 int rt_group_choose(struct rt_launch *l, struct rt_state *st, enum rt_group_kind kind,
                     struct jl_err *e)
 {
-    bool unprivileged = rt_unit_is_users() || access("/sys/fs/cgroup", W_OK) < 0;
+    bool unprivileged = rt_unit_is_users() ||
+                        (access("/sys/fs/cgroup", W_OK) < 0 && (errno == EACCES || errno == EROFS));
     int r = os_cgroup_host_read(&l->host, e);
 
     if (r < 0)
