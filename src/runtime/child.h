@@ -44,6 +44,8 @@ struct rt_become {
     const struct os_seccomp_prog *seccomp; /* NULL: none */
     int sync;                              /* for the filter's listener; borrowed */
     unsigned preserve_fds;
+    int proc_fd;       /* of rt_lsm_open, for labels */
+    int landlock_fd;   /* rules to be under; -1: none */
     bool skip_rlimits; /* the parent sets them */
     char *program;     /* out: resolved by rt_become_user; own */
     char **envp;       /* out; own */
@@ -69,6 +71,16 @@ int rt_set_by_parent(pid_t pid, const struct rt_process *p, struct jl_err *e);
  * (pid 0: the caller's own); the memory policy and the personality of the container. */
 int rt_sched_set(pid_t pid, const struct rt_process *p, struct jl_err *e);
 int rt_domain_enter(const struct rt_spec *s, struct jl_err *e);
+
+/*
+ * step_lsm.c, alike for both. rt_lsm_open gives a procfs for the labels (`own`: one of our pid
+ * namespace) and refuses what this kernel has not; the next two go through it. No label: no call.
+ */
+bool rt_lsm_needed(const struct rt_spec *s, const struct oci_process *p);
+int rt_lsm_open(const struct rt_spec *s, const struct oci_process *p, bool own, int *ret_proc,
+                struct jl_err *e);
+int rt_lsm_on_exec(int proc, const struct oci_process *p, struct jl_err *e);
+int rt_lsm_on_keys(int proc, const struct oci_process *p, bool begin, struct jl_err *e);
 
 /* Writes oom_score_adj of a process that cannot have been replaced (our child). */
 int rt_oom_score_write(pid_t pid, int score, struct jl_err *e);

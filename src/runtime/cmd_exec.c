@@ -108,6 +108,8 @@ static int prepare(const struct rt_ctx *ctx, const struct asking *a, struct rt_e
         r = rt_unix_connect(a->console_socket, &x->l.console_fd, e);
     if (r < 0)
         return jl_wrap(e, "the console socket");
+    if (r == 0 && rt_lsm_needed(spec, p))
+        r = rt_lsm_open(spec, p, false, &x->l.proc_fd, e);
     if (r == 0)
         r = rt_exec_cgroup(x, &a->cgroups, e);
     if (r == 0 && spec->seccomp)

@@ -110,8 +110,8 @@ static void put_linux(struct jl_json_out *w)
     jl_json_end(w);
     put_cgroup(w);
     put_seccomp(w);
-    put_enabled(w, "apparmor", false);
-    put_enabled(w, "selinux", false);
+    put_enabled(w, "apparmor", true);
+    put_enabled(w, "selinux", true);
     put_enabled(w, "intelRdt", false);
     put_memory_policy(w);
     put_enabled(w, "netDevices", true);

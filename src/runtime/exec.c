@@ -22,6 +22,7 @@
 #include "os/pidfd.h"
 #include "os/pty.h"
 #include "os/sched.h"
+#include "runtime/landlock.h"
 #include "runtime/step.h"
 #include "runtime/sync.h"
 #include "runtime/terminal.h"
@@ -88,9 +89,11 @@ static int become(struct rt_exec *x, struct jl_err *e)
                            .seccomp = x->l.seccomp.insns ? &x->l.seccomp : NULL,
                            .sync = x->l.sync,
                            .preserve_fds = x->l.preserve_fds,
+                           .proc_fd = x->l.proc_fd,
+                           .landlock_fd = -1,
                            .skip_rlimits = in_userns(x) };
     struct jl_err none;
-    int keep[] = { x->l.sync };
+    int keep[] = { x->l.sync, x->l.proc_fd };
     int r = 0;
 
     if (x->root_fd >= 0 && (fchdir(x->root_fd) < 0 || chroot(".") < 0))
@@ -104,7 +107,9 @@ static int become(struct rt_exec *x, struct jl_err *e)
     if (r == 0 && x->terminal)
         r = make_terminal(x, e);
     rt_close_all_but(x->l.preserve_fds, keep, JL_COUNT(keep));
-    if (r == 0)
+    if (r == 0 && x->l.spec->landlock)
+        r = b.landlock_fd = rt_landlock_ruleset(x->l.spec->landlock, e);
+    if (r >= 0)
         r = rt_become_user(&b, e);
     if (r < 0)
         return r;

@@ -41,6 +41,8 @@ void rt_launch_init(struct rt_launch *l)
                              .pidfd = -1,
                              .helper = RT_HELPER_INIT,
                              .tty_master = -1,
+                             .proc_fd = -1,
+                             .landlock_fd = -1,
                              .null_fd = -1,
                              .mask_fd = -1,
                              .devpts_fd = -1 };
@@ -262,6 +264,7 @@ void rt_launch_done(struct rt_launch *l)
     jl_close(l->tty_master);
     jl_close(l->interrupts);
     rt_helper_close(&l->helper);
+    jl_close(l->proc_fd);
     os_cgroup_free(l->cg);
     free(l->bind_fds);
     free(l->seccomp.insns);

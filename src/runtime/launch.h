@@ -64,10 +64,12 @@ struct rt_launch {
     int ended_by;   /* the signal that ended the making, or the child while it was made; or 0 */
 
     /* used by the child alone */
-    int null_fd;   /* the host's /dev/null */
-    int mask_fd;   /* the empty read-only directory that masks directories */
-    int devpts_fd; /* the devpts we mounted on /dev/pts */
-    char *program; /* what will be executed */
+    int null_fd;     /* the host's /dev/null */
+    int mask_fd;     /* the empty read-only directory that masks directories */
+    int proc_fd;     /* a procfs, when a label is asked for */
+    int landlock_fd; /* Landlock rules; -1: none */
+    int devpts_fd;   /* the devpts we mounted on /dev/pts */
+    char *program;   /* what will be executed */
     char **env;
 };
 

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "runtime/unit.h"
+#include "runtime/child.h"
 
 static const struct {
     const char *name;
@@ -43,6 +44,7 @@ static const struct {
     [RT_OP_NS_JOIN] = { "ns-join", RT_CHILD },
     [RT_OP_MAP_WAIT] = { "map-wait", RT_CHILD },
     [RT_OP_NS_UNSHARE] = { "ns-unshare", RT_CHILD },
+    [RT_OP_LSM_OPEN] = { "lsm-open", RT_CHILD },
     [RT_OP_KEYRING] = { "keyring", RT_CHILD },
     [RT_OP_LOOPBACK] = { "loopback", RT_CHILD },
     [RT_OP_HOSTNAME] = { "hostname", RT_CHILD },
@@ -65,6 +67,7 @@ static const struct {
     [RT_OP_TERMINAL] = { "terminal", RT_CHILD },
     [RT_OP_DOMAIN] = { "domain", RT_CHILD },
     [RT_OP_SCHED] = { "sched", RT_CHILD },
+    [RT_OP_LANDLOCK] = { "landlock", RT_CHILD },
     [RT_OP_PROCESS] = { "process", RT_CHILD },
     [RT_OP_START_WAIT] = { "start-wait", RT_CHILD },
     [RT_OP_EXEC] = { "exec", RT_CHILD },
@@ -285,6 +288,8 @@ static void put_child(struct builder *b, const struct rt_spec *s, const struct r
         put(b, RT_OP_MAP_WAIT, 0);
     if (s->ns_new & (os_ns_flag(OS_NS_TIME) | os_ns_flag(OS_NS_CGROUP)))
         put(b, RT_OP_NS_UNSHARE, 0);
+    if (rt_lsm_needed(s, oci->process))
+        put(b, RT_OP_LSM_OPEN, 0);
     if (!o->no_new_keyring)
         put(b, RT_OP_KEYRING, 0);
     if (s->ns_new & os_ns_flag(OS_NS_NET))
@@ -305,6 +310,8 @@ static void put_child(struct builder *b, const struct rt_spec *s, const struct r
         put(b, RT_OP_DOMAIN, 0);
     if (s->process.has_sched || s->process.has_ioprio)
         put(b, RT_OP_SCHED, 0);
+    if (s->landlock)
+        put(b, RT_OP_LANDLOCK, 0);
     put(b, RT_OP_PROCESS, 0);
     put(b, RT_OP_START_WAIT, 0);
     put(b, RT_OP_EXEC, 0);

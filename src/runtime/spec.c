@@ -15,6 +15,7 @@
 #include "base/io.h"
 #include "os/rlimit.h"
 #include "os/seccomp.h"
+#include "runtime/landlock.h"
 
 #define HOSTNAME_MAX 64 /* uts(7) */
 #define CONFIG_MAX ((size_t) 8 << 20)
@@ -126,15 +127,6 @@ static int check_rlimits(const struct oci_process *p, const char *where, struct 
     return 0;
 }
 
-static int refuse_unbuilt_process(const struct oci_process *p, const char *w, struct jl_err *e)
-{
-    if (p->apparmor_profile && *p->apparmor_profile)
-        return jl_refuse(e, ENOTSUP, "%sapparmorProfile: AppArmor is not supported yet", w);
-    if (p->selinux_label && *p->selinux_label)
-        return jl_refuse(e, ENOTSUP, "%sselinuxLabel: SELinux is not supported yet", w);
-    return 0;
-}
-
 int rt_process_check(const struct oci_process *oci, const char *where, struct rt_process *ret,
                      struct jl_strv *warnings, struct jl_err *e)
 {
@@ -161,9 +153,7 @@ int rt_process_check(const struct oci_process *oci, const char *where, struct rt
     if (oci->console_size &&
         (oci->console_size->height > UINT16_MAX || oci->console_size->width > UINT16_MAX))
         return jl_refuse(e, ERANGE, "%sconsoleSize: at most 65535 rows and columns", prefix);
-    r = refuse_unbuilt_process(oci, prefix, e);
-    if (r == 0)
-        r = check_rlimits(oci, prefix, ret, e);
+    r = check_rlimits(oci, prefix, ret, e);
     if (r == 0)
         r = rt_check_scheduling(oci, prefix, ret, warnings, e);
     if (r == 0)
@@ -264,6 +254,24 @@ static int check_names(const struct rt_spec *s, struct jl_err *e)
     return 0;
 }
 
+static int check_landlock(struct rt_spec *s, struct jl_err *e)
+{
+    size_t len = strlen(RT_ANNOTATION_LANDLOCK);
+
+    for (size_t i = 0; i < s->oci->n_annotations; i++) {
+        const struct oci_kv *a = &s->oci->annotations[i];
+
+        if (strncmp(a->key, RT_ANNOTATION_LANDLOCK, len) != 0)
+            continue;
+        if (a->key[len] != '\0')
+            return jl_refuse(e, EINVAL, "annotations.%s: is unknown; there is only %s", a->key,
+                             RT_ANNOTATION_LANDLOCK);
+        if (rt_landlock_parse(a->value, strlen(a->value), &s->landlock, e) < 0)
+            return jl_wrap(e, "annotations.%s", a->key);
+    }
+    return 0;
+}
+
 static int check_all(struct rt_spec *s, struct jl_err *e)
 {
     const char *idmap = oci_kv_get(s->oci->annotations, s->oci->n_annotations, RT_ANNOTATION_IDMAP);
@@ -290,6 +298,9 @@ static int check_all(struct rt_spec *s, struct jl_err *e)
         s->has_process = true;
         r = rt_process_check(s->oci->process, "process", &s->process, &s->warnings, e);
     }
+    if (r < 0)
+        return r;
+    r = check_landlock(s, e);
     if (r < 0)
         return r;
     s->idmap_rootfs = idmap && strcmp(idmap, "true") == 0;
@@ -384,6 +395,7 @@ void rt_spec_free(struct rt_spec *s)
     free(s->gids);
     rt_limits_clear(&s->limits);
     os_seccomp_free(s->seccomp);
+    rt_landlock_free(s->landlock);
     jl_strv_clear(&s->warnings);
     oci_spec_free(s->oci);
     free(s->text);

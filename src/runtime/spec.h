@@ -19,6 +19,7 @@
 #include "runtime/mountopt.h"
 
 struct jl_err;
+struct rt_landlock;
 struct os_seccomp;
 
 #define RT_SPEC_VERSION "1.3.0" /* of the runtime specification */
@@ -78,6 +79,7 @@ struct rt_spec {
     struct rt_process process;
     bool has_process;
     struct os_seccomp *seccomp; /* the rules, for os_seccomp_build; NULL: no filter; own */
+    struct rt_landlock *landlock; /* rules of the annotation; NULL: none; own */
     bool has_mempolicy, has_personality;
     struct rt_mempolicy mempolicy;
     unsigned long personality; /* PER_* */

@@ -177,8 +177,6 @@ static int refuse_unbuilt(const struct oci_linux *l, struct jl_err *e)
 
     if (l->intel_rdt)
         what = "intelRdt";
-    else if (l->mount_label && *l->mount_label)
-        what = "mountLabel";
     if (what)
         return jl_refuse(e, ENOTSUP, "linux.%s is not supported yet", what);
     return 0;

@@ -140,6 +140,21 @@ static int check_kind(const struct rt_mount *m, size_t i, struct jl_err *e)
     return 0;
 }
 
+/* linux.mountLabel, on file systems that have labels of their own to be replaced; what a bind mount
+ * shows keeps its files' labels. */
+static int take_label(const struct rt_spec *s, struct rt_mount *m, struct jl_err *e)
+{
+    const char *label = s->oci->linux->mount_label;
+
+    if (!label || *label == '\0' || m->kind != RT_MOUNT_FS || is_fs_word(m->oci->type, "proc") ||
+        is_fs_word(m->oci->type, "sysfs") || is_fs_word(m->oci->type, "mqueue"))
+        return 0;
+    for (size_t i = 0; i < m->opt.data.len; i++)
+        if (strncmp(m->opt.data.items[i], "context=", 8) == 0)
+            return 0;
+    return jl_strv_addf(&m->opt.data, "context=%s", label) < 0 ? jl_fail(e, ENOMEM, "mounts") : 0;
+}
+
 static int check_mount(const struct rt_spec *s, struct rt_mount *m, size_t i, struct jl_err *e)
 {
     const char *dest = m->oci->destination;
@@ -158,6 +173,8 @@ static int check_mount(const struct rt_spec *s, struct rt_mount *m, size_t i, st
         r = check_kind(m, i, e);
     if (r == 0)
         r = check_idmap(s, m, i, e);
+    if (r == 0)
+        r = take_label(s, m, e);
     return r;
 }
 

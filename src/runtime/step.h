@@ -83,6 +83,10 @@ int rt_step_dev_links(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_mask(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_readonly(struct rt_launch *l, size_t i, struct jl_err *e);
 
+/* step_lsm.c: what holds from the program on */
+int rt_step_lsm_open(struct rt_launch *l, size_t i, struct jl_err *e);
+int rt_step_landlock(struct rt_launch *l, size_t i, struct jl_err *e);
+
 /* step_sched.c: the child's processors, memory and priorities */
 int rt_step_affinity(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_domain(struct rt_launch *l, size_t i, struct jl_err *e);

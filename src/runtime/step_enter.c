@@ -132,16 +132,19 @@ int rt_step_ns_unshare(struct rt_launch *l, size_t i, struct jl_err *e)
 
 int rt_step_keyring(struct rt_launch *l, size_t i, struct jl_err *e)
 {
+    const struct oci_process *p = l->spec->oci->process;
     char name[16 + RT_ID_MAX];
 
     (void) i;
+    if (rt_lsm_on_keys(l->proc_fd, p, true, e) < 0)
+        return jl_wrap(e, "process.selinuxLabel: label the session keyring");
     snprintf(name, sizeof name, "_ses.%s", l->state->id);
     /* ENOSYS: a kernel without keys; EPERM: an outer container's filter. Neither has a keyring of
      * the caller's to be kept from. */
     if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name) < 0 && errno != ENOSYS &&
         errno != EPERM)
         return jl_fail_sys(e, "keyctl", NULL, "make a session keyring");
-    return 0;
+    return rt_lsm_on_keys(l->proc_fd, p, false, e);
 }
 
 int rt_step_loopback(struct rt_launch *l, size_t i, struct jl_err *e)

@@ -94,7 +94,7 @@ int rt_step_cwd(struct rt_launch *l, size_t i, struct jl_err *e)
 
 int rt_step_pivot(struct rt_launch *l, size_t i, struct jl_err *e)
 {
-    int keep[] = { l->sync, l->start_fd, l->console_fd, l->devpts_fd };
+    int keep[] = { l->sync, l->start_fd, l->console_fd, l->devpts_fd, l->proc_fd };
     int r;
 
     (void) i;

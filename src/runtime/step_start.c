@@ -24,6 +24,7 @@
 #include "runtime/child.h"
 #include "runtime/env.h"
 #include "runtime/hooks.h"
+#include "runtime/landlock.h"
 #include "runtime/launch.h"
 #include "runtime/step.h"
 #include "runtime/sync.h"
@@ -88,10 +89,11 @@ static void own_stdio(const struct oci_user *u)
     }
 }
 
-/* Without no_new_privs only CAP_SYS_ADMIN may load a filter, so it is kept until then. */
+/* Without no_new_privs only CAP_SYS_ADMIN may load a filter or Landlock rules, so it is kept until
+ * then. */
 static bool keeps_admin(const struct rt_become *b)
 {
-    return b->seccomp && !b->process->oci->no_new_privileges;
+    return (b->seccomp || b->landlock_fd >= 0) && !b->process->oci->no_new_privileges;
 }
 
 static int take_caps(const struct rt_become *b, struct jl_err *e)
@@ -157,6 +159,14 @@ static int load_and_hand_over(const struct rt_become *b, struct jl_err *e)
     return 0;
 }
 
+/* Landlock first: the filter need not allow its system calls. */
+static int restrict_self(const struct rt_become *b, struct jl_err *e)
+{
+    int r = b->landlock_fd >= 0 ? rt_landlock_enforce(b->landlock_fd, e) : 0;
+
+    return r == 0 && b->seccomp ? load_and_hand_over(b, e) : r;
+}
+
 static int load_filter(const struct rt_become *b, struct jl_err *e)
 {
     struct os_caps caps = b->process->caps;
@@ -166,14 +176,14 @@ static int load_filter(const struct rt_become *b, struct jl_err *e)
         return jl_fail_sys(e, "prctl", NULL, "process.noNewPrivileges");
     if (!keeps_admin(b)) {
         r = os_caps_apply(&caps, e);
-        return r == 0 && b->seccomp ? load_and_hand_over(b, e) : r;
+        return r == 0 ? restrict_self(b, e) : r;
     }
     caps.permitted |= CAP_SYS_ADMIN_BIT;
     caps.effective |= CAP_SYS_ADMIN_BIT;
     caps.ambient = 0;
     r = os_caps_apply(&caps, e);
     if (r == 0)
-        r = load_and_hand_over(b, e);
+        r = restrict_self(b, e);
     return r == 0 ? os_caps_apply(&b->process->caps, e) : r;
 }
 
@@ -186,11 +196,17 @@ int rt_become_program(struct rt_become *b, struct jl_err *e)
      * caller's descriptors would be a way out of the container. */
     if (syscall(SYS_close_range, 3 + b->preserve_fds, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
         return jl_fail_sys(e, "close_range", NULL, "keep the host's descriptors from the program");
-    r = load_filter(b, e);
+    r = rt_lsm_on_exec(b->proc_fd, p, e);
+    if (r == 0)
+        r = load_filter(b, e);
     if (r < 0)
         return r;
     execve(b->program, p->args, b->envp);
-    return rt_exec_failed(p->args[0], b->program, errno, e);
+    r = rt_exec_failed(p->args[0], b->program, errno, e);
+    return r == -EACCES && b->landlock_fd >= 0
+               ? jl_hint(e, "its path, or its interpreter's, may be missing in \"execute\" of the "
+                            "annotation " RT_ANNOTATION_LANDLOCK)
+               : r;
 }
 
 /* Only in a pid namespace of its own is it 1. */
@@ -206,6 +222,7 @@ int rt_step_process(struct rt_launch *l, size_t i, struct jl_err *e)
 {
     struct rt_become b = { .process = &l->spec->process,
                            .seccomp = l->seccomp.insns ? &l->seccomp : NULL,
+                           .landlock_fd = l->landlock_fd,
                            .skip_rlimits = rt_spec_has_ns(l->spec, OS_NS_USER) };
     int r;
 
@@ -275,6 +292,8 @@ int rt_step_exec(struct rt_launch *l, size_t i, struct jl_err *e)
                            .seccomp = l->seccomp.insns ? &l->seccomp : NULL,
                            .sync = l->sync,
                            .preserve_fds = l->preserve_fds,
+                           .proc_fd = l->proc_fd,
+                           .landlock_fd = l->landlock_fd,
                            .program = l->program,
                            .envp = l->env };
     int r;

@@ -3,9 +3,17 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/err.h"
+#include "base/io.h"
+#include "os/lsm.h"
+#include "runtime/landlock.h"
 #include "runtime/spec.h"
 
 static struct jl_err e;
@@ -153,7 +161,178 @@ static void personalities_are_checked(void **state)
     rt_spec_free(s);
 }
 
-UNIT_MAIN(cmocka_unit_test(schedulers_are_checked),
+static void the_mount_label_goes_to_what_has_labels(void **state)
+{
+    struct rt_spec *s = load(
+        CONFIG(",\"mounts\":[{\"destination\":\"/t\",\"type\":\"tmpfs\",\"options\":[\"size=1m\"]},"
+               "{\"destination\":\"/u\",\"type\":\"tmpfs\",\"options\":[\"context=own\"]},"
+               "{\"destination\":\"/proc\",\"type\":\"proc\"},"
+               "{\"destination\":\"/b\",\"source\":\"/b\",\"options\":[\"bind\"]}]",
+               "", NS, ",\"mountLabel\":\"u:r:t:s0:c1,c2\""));
+
+    (void) state;
+    assert_non_null(s);
+    assert_int_equal(s->mounts[0].opt.data.len, 2);
+    assert_string_equal(s->mounts[0].opt.data.items[1], "context=u:r:t:s0:c1,c2");
+    assert_int_equal(s->mounts[1].opt.data.len, 1);
+    assert_int_equal(s->mounts[2].opt.data.len, 0);
+    assert_int_equal(s->mounts[3].opt.data.len, 0);
+    rt_spec_free(s);
+}
+
+static struct rt_landlock *rules(const char *text)
+{
+    struct rt_landlock *l = NULL;
+
+    jl_err_clear(&e);
+    return rt_landlock_parse(text, strlen(text), &l, &e) < 0 ? NULL : l;
+}
+
+static void no_rules(const char *text, const char *words)
+{
+    if (rules(text))
+        fail_msg("accepted: %s", text);
+    if (!strstr(e.text, words))
+        fail_msg("'%s' is not in '%s'", words, e.text);
+}
+
+static int abi_of(const char *text)
+{
+    struct rt_landlock *l = rules(text);
+    int abi = l ? rt_landlock_abi(l) : -1;
+
+    rt_landlock_free(l);
+    return abi;
+}
+
+static void landlock_rules_are_strict(void **state)
+{
+    struct rt_landlock *l;
+
+    (void) state;
+    no_rules("{}", "at least one member");
+    no_rules("[]", "not an object");
+    no_rules("{\"read\":\"/\"}", "read: is not an array");
+    no_rules("{\"read\":[\"usr\"]}", "read: an entry is not an absolute path");
+    no_rules("{\"read\":[1]}", "not an absolute path");
+    no_rules("{\"reed\":[]}", "reed: is unknown");
+    no_rules("{\"bindTcp\":[65536]}", "not a port");
+    no_rules("{\"bindTcp\":[\"80\"]}", "not a port");
+    no_rules("{\"connectTcp\":[-1]}", "not a port");
+    no_rules("{\"scope\":[\"all\"]}", "scope: allowed are");
+    no_rules("{\"scope\":[]}", "scope: is empty");
+    l = rules("{\"read\":[\"/usr\",\"/etc\"],\"write\":[],\"bindTcp\":[0,65535]}");
+    assert_non_null(l);
+    assert_true(l->given[RT_LL_READ] && l->given[RT_LL_WRITE] && !l->given[RT_LL_EXECUTE]);
+    assert_int_equal(l->paths[RT_LL_READ].len, 2);
+    assert_int_equal(l->bind.n, 2);
+    assert_int_equal(l->bind.items[1], 65535);
+    assert_false(l->connect.given);
+    rt_landlock_free(l);
+}
+
+static void landlock_rules_know_what_kernel_they_need(void **state)
+{
+    (void) state;
+    assert_int_equal(abi_of("{\"read\":[],\"execute\":[]}"), 1);
+    assert_int_equal(abi_of("{\"write\":[]}"), 3); /* truncation came late */
+    assert_int_equal(abi_of("{\"connectTcp\":[]}"), 4);
+    assert_int_equal(abi_of("{\"ioctlDevices\":[],\"bindTcp\":[]}"), 5);
+    assert_int_equal(abi_of("{\"scope\":[\"signal\"]}"), 6);
+}
+
+static void landlock_annotations_are_checked(void **state)
+{
+    (void) state;
+    refuse(CONFIG(",\"annotations\":{\"io.joblet.landlock\":\"{\"}", "", NS, ""),
+           "annotations.io.joblet.landlock: ");
+    refuse(CONFIG(",\"annotations\":{\"io.joblet.landlock.read\":\"/\"}", "", NS, ""),
+           "annotations.io.joblet.landlock.read: is unknown");
+    accept(CONFIG(",\"annotations\":{\"io.joblet.landlock\":\"{\\\"read\\\":[]}\"}", "", NS, ""));
+}
+
+/* A procfs as far as labels go, in a directory. */
+static char fake[64];
+
+static void put(const char *name, const char *text)
+{
+    char path[128];
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/thread-self/attr/%s", fake, name);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+static const char *got(const char *name)
+{
+    static char text[256];
+    char path[128];
+    size_t n;
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/thread-self/attr/%s", fake, name);
+    f = fopen(path, "r");
+    assert_non_null(f);
+    n = fread(text, 1, sizeof text - 1, f);
+    text[n] = '\0';
+    fclose(f);
+    return text;
+}
+
+static void labels_are_written_as_the_kernel_wants_them(void **state)
+{
+    char path[128];
+    int dir;
+
+    (void) state;
+    snprintf(fake, sizeof fake, "/tmp/test_labels_XXXXXX");
+    assert_non_null(mkdtemp(fake));
+    for (int i = 0; i < 3; i++) {
+        static const char *const parts[] = { "thread-self", "thread-self/attr",
+                                             "thread-self/attr/apparmor" };
+
+        snprintf(path, sizeof path, "%s/%s", fake, parts[i]);
+        assert_int_equal(mkdir(path, 0700), 0);
+    }
+    dir = open(fake, O_PATH | O_DIRECTORY);
+    put("apparmor/current", "unconfined\n");
+    put("apparmor/exec", "");
+    put("exec", "");
+    put("keycreate", "old");
+    assert_int_equal(os_apparmor_on_exec(dir, "jobs", &e), 0);
+    assert_string_equal(got("apparmor/exec"), "exec jobs");
+    put("apparmor/current", "outer (enforce)\n");
+    put("apparmor/exec", "");
+    assert_int_equal(os_apparmor_on_exec(dir, "jobs", &e), 0);
+    assert_string_equal(got("apparmor/exec"), "stack jobs");
+    put("apparmor/current", "unconfined_but_not_quite (enforce)\n");
+    put("apparmor/exec", "");
+    assert_int_equal(os_apparmor_on_exec(dir, "jobs", &e), 0);
+    assert_string_equal(got("apparmor/exec"), "stack jobs");
+    put("apparmor/current", "");
+    assert_int_equal(os_apparmor_on_exec(dir, "jobs", &e), -ENOTSUP);
+    assert_int_equal(os_selinux_on_exec(dir, "u:r:t:s0", &e), 0);
+    assert_string_equal(got("exec"), "u:r:t:s0");
+    assert_int_equal(os_selinux_on_keys(dir, "u:r:t:s0", &e), 0);
+    assert_string_equal(got("keycreate"), "u:r:t:s0");
+    /* A link in the way is not followed out of it. */
+    snprintf(path, sizeof path, "%s/thread-self/attr/exec", fake);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(symlink("/dev/null", path), 0);
+    assert_true(os_selinux_on_exec(dir, "u:r:t:s0", &e) < 0);
+    close(dir);
+    assert_int_equal(jl_remove_tree_at(AT_FDCWD, fake, &e), 0);
+}
+
+UNIT_MAIN(cmocka_unit_test(the_mount_label_goes_to_what_has_labels),
+          cmocka_unit_test(landlock_rules_are_strict),
+          cmocka_unit_test(landlock_rules_know_what_kernel_they_need),
+          cmocka_unit_test(landlock_annotations_are_checked),
+          cmocka_unit_test(labels_are_written_as_the_kernel_wants_them),
+          cmocka_unit_test(schedulers_are_checked),
           cmocka_unit_test(io_priorities_and_processors_are_checked),
           cmocka_unit_test(memory_policies_are_checked),
           cmocka_unit_test(personalities_are_checked))

@@ -155,8 +155,6 @@ static void process_is_checked(void **state)
     refuse(CONFIG("", ",\"oomScoreAdj\":1001", NS, ""), "process.oomScoreAdj");
     refuse(CONFIG("", ",\"user\":{\"uid\":0,\"gid\":0,\"umask\":512}", NS, ""),
            "process.user.umask");
-    refuse(CONFIG("", ",\"apparmorProfile\":\"x\"", NS, ""), "process.apparmorProfile");
-    accept(CONFIG("", ",\"apparmorProfile\":\"\"", NS, ""));
     refuse(CONFIG("", ",\"scheduler\":{\"policy\":\"SCHED_FIFO\"}", NS, ""), "process.scheduler");
     refuse(CONFIG("", ",\"ioPriority\":{\"class\":\"IOPRIO_CLASS_BE\"}", NS, ""),
            "process.ioPriority");
@@ -402,7 +400,6 @@ static void what_is_not_built_is_refused(void **state)
 {
     (void) state;
     refuse(CONFIG("", "", NS, ",\"intelRdt\":{}"), "linux.intelRdt");
-    refuse(CONFIG("", "", NS, ",\"mountLabel\":\"x\""), "linux.mountLabel");
     refuse(CONFIG("", "", NS, ",\"timeOffsets\":{\"boottime\":{\"secs\":1}}"), "linux.timeOffsets");
 }
 
