@@ -63,7 +63,7 @@ state_of() { docker inspect --format '{{.State.Status}} {{.State.ExitCode}}' "$1
 
 @test "docker run: more than the memory limit" {
     run -137 docker run --name c1 --network none --memory 16m --memory-swap 16m busybox sh -c 'exec tail /dev/zero'
-    equals "$(docker inspect --format '{{.State.OOMKilled}}' c1)" true
+    until_true prints true docker inspect --format '{{.State.OOMKilled}}' c1
 }
 
 @test "docker run: a read-only root, tmpfs, volumes that may and may not be written" {
