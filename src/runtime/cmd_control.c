@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/parse.h"
+#include "base/signame.h"
 #include "os/cgroup.h"
 #include "os/pidfd.h"
 #include "runtime/cmd.h"
@@ -22,6 +23,10 @@
 #include "runtime/notify.h"
 #include "runtime/state.h"
 #include "runtime/sync.h"
+
+/* As kill(1) counts them on Linux, whatever C library we are linked with. */
+#define RT_SIG_MIN 34
+#define RT_SIG_MAX 64
 
 #define LOOK_EVERY_MS 1000 /* whether a process that doesn't answer is frozen */
 
@@ -217,24 +222,24 @@ static int parse_signal(const char *word, int *ret)
 {
     int64_t number;
 
-    if (jl_parse_i64(word, 0, SIGRTMAX, &number) == 0) {
+    if (jl_parse_i64(word, 0, RT_SIG_MAX, &number) == 0) {
         *ret = (int) number;
         return 0;
     }
     if (strncasecmp(word, "SIG", 3) == 0)
         word += 3;
     if (strncasecmp(word, "RTMIN", 5) == 0 || strncasecmp(word, "RTMAX", 5) == 0) {
-        int base = strncasecmp(word, "RTMIN", 5) == 0 ? SIGRTMIN : SIGRTMAX;
+        int base = strncasecmp(word, "RTMIN", 5) == 0 ? RT_SIG_MIN : RT_SIG_MAX;
 
         number = 0;
-        if (word[5] != '\0' && jl_parse_i64(word + 5 + (word[5] == '+'), SIGRTMIN - SIGRTMAX,
-                                            SIGRTMAX - SIGRTMIN, &number) < 0)
+        if (word[5] != '\0' && jl_parse_i64(word + 5 + (word[5] == '+'), RT_SIG_MIN - RT_SIG_MAX,
+                                            RT_SIG_MAX - RT_SIG_MIN, &number) < 0)
             return -EINVAL;
         *ret = base + (int) number;
-        return *ret >= SIGRTMIN && *ret <= SIGRTMAX ? 0 : -EINVAL;
+        return *ret >= RT_SIG_MIN && *ret <= RT_SIG_MAX ? 0 : -EINVAL;
     }
-    for (int sig = 1; sig < SIGRTMIN; sig++) {
-        const char *name = sigabbrev_np(sig);
+    for (int sig = 1; sig < RT_SIG_MIN; sig++) {
+        const char *name = jl_signal_abbrev(sig);
 
         if (name && strcasecmp(name, word) == 0) {
             *ret = sig;

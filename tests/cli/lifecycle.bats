@@ -381,7 +381,7 @@ nobody_with() { ! grep -lsz -- "^$1$" /proc/[0-9]*/environ >/dev/null; }
     chown -h 1234 "$root"
     try
     [ "$status" -ne 0 ]
-    contains "$stderr" "Too many levels of symbolic links"
+    contains "$stderr" ymbolic link
     chown -h 0 "$root"
     try
     equals "$status" 0

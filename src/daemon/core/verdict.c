@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/signame.h"
 #include "daemon/core/jobs.h"
 #include "ipc/exitrec.h"
 
@@ -32,7 +33,7 @@ static void own_end(const struct ipc_exitrec *r, struct jd_verdict *v)
         snprintf(v->reason, sizeof v->reason, "exited with code %d", (int) r->value);
         return;
     }
-    abbrev = sigabbrev_np(r->value);
+    abbrev = jl_signal_abbrev(r->value);
     snprintf(v->reason, sizeof v->reason, "killed by signal %d%s%s%s", (int) r->value,
              abbrev ? " (SIG" : "", abbrev ? abbrev : "", abbrev ? ")" : "");
 }
