@@ -12,10 +12,24 @@
 #include "base/err.h"
 #include "os/openat2.h"
 
+/* Programs that read the master want lines as they were written; who shows them on a terminal has
+ * that terminal's own ONLCR. */
+static int plain_newlines(int slave, struct jl_err *e)
+{
+    struct termios t;
+
+    if (tcgetattr(slave, &t) < 0)
+        return jl_fail_sys(e, "tcgetattr", NULL, "set the terminal up");
+    t.c_oflag &= ~(tcflag_t) ONLCR;
+    if (tcsetattr(slave, TCSANOW, &t) < 0)
+        return jl_fail_sys(e, "tcsetattr", NULL, "set the terminal up");
+    return 0;
+}
+
 int os_pty_open(int devpts_fd, int *ret_master, int *ret_slave, struct jl_err *e)
 {
     struct statfs fs;
-    int unlock = 0;
+    int unlock = 0, r;
     _close_ int slave = -1;
     _close_ int master = os_open_in_root_nolink(devpts_fd, "ptmx", O_RDWR | O_NOCTTY);
 
@@ -28,6 +42,9 @@ int os_pty_open(int devpts_fd, int *ret_master, int *ret_slave, struct jl_err *e
     slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (slave < 0)
         return jl_fail_sys(e, "ioctl", "TIOCGPTPEER", "open the terminal's slave");
+    r = plain_newlines(slave, e);
+    if (r < 0)
+        return r;
     *ret_master = jl_take_fd(&master);
     *ret_slave = jl_take_fd(&slave);
     return 0;
@@ -71,5 +88,6 @@ int os_tty_raw(int fd, struct termios *ret_old)
         return -errno;
     raw = *ret_old;
     cfmakeraw(&raw);
+    raw.c_oflag |= OPOST; /* our terminal makes "\r\n" of what the container's leaves "\n" */
     return tcsetattr(fd, TCSANOW, &raw) < 0 ? -errno : 0;
 }

@@ -10,7 +10,8 @@
 
 struct jl_err;
 
-/* Opens `ptmx` below a devpts directory and its slave. ret_master and ret_slave are the caller's.
+/* Opens `ptmx` below a devpts directory and its slave, which leaves "\n" as it is (no ONLCR: who
+ * reads the master gets lines as they were written). ret_master and ret_slave are the caller's.
  * 0, or -errno with e filled. */
 int os_pty_open(int devpts_fd, int *ret_master, int *ret_slave, struct jl_err *e);
 
@@ -22,5 +23,6 @@ int os_pty_copy_size(int from_fd, int to_fd);
  * -errno with e. */
 int os_pty_take_over(int slave, struct jl_err *e);
 
-/* Raw mode for a terminal of ours; ret_old gets what tcsetattr restores. 0 or -errno. */
+/* Raw mode for a terminal of ours, but for "\n" to "\r\n" if it did that; ret_old gets what tcsetattr
+ * restores. 0 or -errno. */
 int os_tty_raw(int fd, struct termios *ret_old);

@@ -37,6 +37,23 @@ on_terminal() { run $py "$here/ontty.py" 33x77 "$@"; }
     equals "$(cat "$said.message")" 1
 }
 
+@test "the container's terminal leaves newlines as they are" {
+    not_runc "1.1.5 does so in the foreground alone"
+    bundle "$terminal" sh -c 'printf "one\ntwo\n"; stty -a 2>/dev/null | grep -o -e "-onlcr"'
+    console
+    create --console-socket "$socket"
+    rt start "$id"
+    until_true is_status stopped
+    until_true tty_said onlcr
+    equals "$(cat "$said")" "one
+two
+-onlcr"
+    # and who sits at a terminal sees lines that begin at the left all the same
+    rt delete "$id"
+    script -qefc "$runtime --root $root run --bundle $bundle $id" "$BATS_TEST_TMPDIR/typescript" </dev/null >/dev/null
+    grep -q $'^one\r$' "$BATS_TEST_TMPDIR/typescript"
+}
+
 @test "run --detach hands a terminal to the console socket" {
     bundle "$terminal" sh -c 'echo hello; sleep 1000'
     console
