@@ -11,6 +11,7 @@ PROG=${0##*/}
 ROLES=(admin maintainer developer reader)
 
 prefix=/opt/joblet
+prefix_given=no
 config_dir=
 address=${JOBLET_SERVER_ADDRESS:-}
 listen=
@@ -28,6 +29,7 @@ quiet=no
 action=all
 client_name=
 client_role=
+revoke=()
 declare -A setting=()
 
 die() {
@@ -86,6 +88,11 @@ Instead of everything:
   --add-client NAME --role ROLE
                           one more client certificate: rnx-config-NAME.yml;
                           ROLE is admin, maintainer, developer, reader or viewer (as reader)
+  --revoke CLIENT         the server refuses this client from now on, its open calls included.
+                          CLIENT is the NAME of an rnx-config-NAME.yml here, a file (a
+                          certificate in PEM, or an rnx-config.yml, all its nodes), or a serial
+                          number in hexadecimal. Adds to PREFIX/config/revoked, which the server
+                          watches. May be given several times.
 
   --force                 overwrite (the old joblet-config.yml is kept as joblet-config.yml.old)
   --quiet                 print nothing but errors
@@ -156,7 +163,7 @@ parse_args() {
         --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
         esac
         case $1 in
-        --prefix-dir) need_value "$@"; prefix=$2; shift ;;
+        --prefix-dir) need_value "$@"; prefix=$2; prefix_given=yes; shift ;;
         --config-dir) need_value "$@"; config_dir=$2; shift ;;
         --address) need_value "$@"; address=$2; shift ;;
         --listen) need_value "$@"; listen=$2; shift ;;
@@ -173,6 +180,7 @@ parse_args() {
         --ca) need_value "$@"; ca_dir=$2; shift ;;
         --renew-server) action=renew ;;
         --add-client) need_value "$@"; action=client; client_name=$2; shift ;;
+        --revoke) need_value "$@"; action=revoke; revoke+=("$2"); shift ;;
         --role) need_value "$@"; client_role=$2; shift ;;
         --force) force=yes ;;
         --quiet) quiet=yes ;;
@@ -450,7 +458,7 @@ do_renew() {
     publish 0600 "$old" <"$tmp/config"
     publish 0644 "$config_dir/ca/server.crt" <"$tmp/server.crt"
     say "Renewed the server certificate in $old, valid for $days days."
-    say "Restart joblet to use it; clients need nothing new."
+    say "To use it: systemctl reload joblet, or SIGHUP; clients need nothing new."
 }
 
 do_client() {
@@ -463,6 +471,62 @@ do_client() {
     say "Made $file (role $client_role). Copy it to the user's ~/.rnx/rnx-config.yml."
 }
 
+# serials_of CLIENT: "SERIAL NAME" a line, a serial in upper case without 0x and colons
+serials_of() {
+    local cert pem
+    if [[ $1 =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ && -e $config_dir/rnx-config-$1.yml ]]; then
+        set -- "$config_dir/rnx-config-$1.yml"
+    elif [ ! -f "$1" ]; then
+        pem=${1#0[xX]}
+        pem=${pem//:/}
+        [[ $pem =~ ^[0-9A-Fa-f]{1,40}$ ]] ||
+            die "'$1' is no client of $config_dir, no file and no serial number (hexadecimal, at most 20 octets)"
+        printf '%s\n' "${pem^^}"
+        return
+    fi
+    [ -r "$1" ] || die "cannot read $1"
+    # The certificates that are not the "ca:" of a client's file; of a PEM file the first.
+    awk '/^ *[a-z]+: *[|>]/ { key = $1 }
+        /BEGIN CERTIFICATE/ { on = key != "ca:" && (key != "" || !any); any = 1 }
+        on { sub(/^ +/, ""); print }
+        /END CERTIFICATE/ { on = 0 }' "$1" >"$tmp/pems"
+    grep -q 'BEGIN CERTIFICATE' "$tmp/pems" || die "there is no client certificate in $1"
+    csplit -s -z -f "$tmp/pem-" "$tmp/pems" '/BEGIN CERTIFICATE/' '{*}'
+    for cert in "$tmp"/pem-*; do
+        openssl x509 -in "$cert" -noout -serial -subject -nameopt multiline,-esc_msb 2>"$tmp/err" |
+            awk '/^serial=/ { s = substr($0, 8) } /commonName/ { sub(/.*= /, ""); n = $0 }
+                END { if (s == "") exit 1; gsub(/[^ -~]/, "?", n); print s, n }' ||
+            die "a certificate in $1 cannot be read" "$(tail -n 1 "$tmp/err")"
+        rm -f "$cert"
+    done
+}
+
+do_revoke() {
+    local list serial name what
+    # The server looks below its prefix, which its configuration names.
+    if [ "$prefix_given" = no ] && [ -r "$config_dir/joblet-config.yml" ]; then
+        name=$(sed -n 's/^prefix: *"\{0,1\}\([^"#]*[^"# ]\).*/\1/p' "$config_dir/joblet-config.yml" | head -n 1)
+        prefix=${name:-$prefix}
+    fi
+    list=$prefix/config/revoked
+    [ -d "$prefix/config" ] || die "there is no directory $prefix/config" "Name the server's prefix with --prefix-dir."
+    for what in "${revoke[@]}"; do serials_of "$what" >>"$tmp/serials"; done
+    [ ! -e "$list" ] || cp "$list" "$tmp/list"
+    [ ! -s "$tmp/list" ] || [ -z "$(tail -c 1 "$tmp/list")" ] || echo >>"$tmp/list"
+    [ -e "$tmp/list" ] ||
+        printf '# Revoked client certificates: a serial number a line; see revoked.md.\n' >"$tmp/list"
+    while read -r serial name; do
+        if sed 's/#.*//; s/://g; s/^[ \t]*0[xX]//' "$tmp/list" | tr a-f A-F |
+            sed 's/[ \t\r]//g; s/^0*//' | grep -qxF -- "$(sed 's/^0*//' <<<"$serial")"; then
+            say "$serial is revoked already."
+            continue
+        fi
+        printf '%s  # %s, revoked %s\n' "$serial" "${name:-by serial number}" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >>"$tmp/list"
+        say "Revoked $serial${name:+ ($name)} in $list."
+    done <"$tmp/serials"
+    publish 0600 "$list" <"$tmp/list"
+}
+
 main() {
     parse_args "$@"
     check_args
@@ -473,6 +537,7 @@ main() {
     all) do_all ;;
     renew) do_renew ;;
     client) do_client ;;
+    revoke) do_revoke ;;
     esac
 }
 

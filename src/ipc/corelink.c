@@ -166,8 +166,8 @@ static int check(const struct ipc_frame *f, struct jl_err *e)
             return jl_refuse(e, EPROTO, "link frame: reply without operation or with an identity");
         return 0;
     case IPC_LINK_EVENT:
-        if (f->op != JD_OP_NONE || f->id != 0 || f->status != 0 || f->body_len != 0 ||
-            !is_empty(&f->who))
+        if (f->op != JD_OP_NONE || f->id != 0 || f->status != 0 || !is_empty(&f->who) ||
+            (f->body_len != 0 && strcmp(f->text, IPC_LINK_REVOKED) != 0))
             return jl_refuse(e, EPROTO, "link frame: event with parts it cannot have");
         return 0;
     }

@@ -15,7 +15,10 @@
  *   none to be had), output.<segment>.idx, output.<segment>.log, read-only;
  *   a job that has not started yet: status IPC_LINK_WAIT, front asks again when told (EVENT) or
  *   after a second. For the next segment front asks again with `segment` set.
- * IPC_LINK_EVENT (no request): body empty. Core to front, text: a job's id whose state changed.
+ * Any request with text "revoked": front has refused it, as the certificate is on its list. It has no
+ *   body, and core refuses it too, for the audit file.
+ * IPC_LINK_EVENT (no request): body empty. Core to front, text: a job's id whose state changed, or
+ *   "revoked" with a body, the list of revoked certificates that holds from now on (ipc/revoked.h).
  *   Front to core, text: "listening ADDRESS:PORT", once it accepts clients.
  */
 #pragma once
@@ -32,7 +35,8 @@
 #define IPC_LINK_BODY_MAX (128u << 20)
 #define IPC_LINK_FDS_MAX 4
 #define IPC_LINK_TEXT_MAX 512
-#define IPC_LINK_WAIT 64 /* reply status beside the gRPC codes: not yet, ask again */
+#define IPC_LINK_REVOKED "revoked" /* text of an EVENT, see above */
+#define IPC_LINK_WAIT 64           /* reply status beside the gRPC codes: not yet, ask again */
 
 enum jd_role { JD_ROLE_NONE, JD_ROLE_READER, JD_ROLE_DEVELOPER, JD_ROLE_MAINTAINER, JD_ROLE_ADMIN };
 

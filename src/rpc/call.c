@@ -201,6 +201,13 @@ void rpc_call_finish(struct rpc_call *c, unsigned status, const char *message, c
         start_status(c);
 }
 
+void rpc_call_abort(struct rpc_call *c, unsigned status, const char *message)
+{
+    rpc_call_finish(c, status, message, NULL, 0);
+    if (c->is_writing && !c->is_closed)
+        grpc_call_cancel_with_status(c->call, (grpc_status_code) status, message, NULL);
+}
+
 static void on_read(struct rpc_call *c, bool ok)
 {
     grpc_byte_buffer *recv = c->recv;

@@ -114,3 +114,6 @@ int rpc_call_send(struct rpc_call *c, const void *data, size_t len);
  * after the client went: nothing happens. */
 void rpc_call_finish(struct rpc_call *c, unsigned status, const char *message, const void *data,
                      size_t len);
+
+/* The same, and nothing that waits to be sent to a slow client holds it up or still goes out. */
+void rpc_call_abort(struct rpc_call *c, unsigned status, const char *message);

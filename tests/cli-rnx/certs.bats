@@ -180,3 +180,24 @@ verifies() { # FILE KEY PURPOSE
     certs_client_subject "$inst" /OU=admin/OU=reader/CN=x e.yml
     [ "$(cert_of e.yml cert -subject)" = "subject=OU = admin, OU = reader, CN = x" ]
 }
+
+@test "--revoke takes a name, a file, several, a number; each serial once" {
+    cp -a "$inst" copy
+    mine() { "$gen" --prefix-dir "$PWD/copy" "$@"; }
+    mine --quiet --add-client ada --role reader --fast
+    ada=$(cert_of copy/config/rnx-config-ada.yml cert -serial)
+    ada=${ada#serial=}
+    mine --revoke ada
+    grep -q "^$ada  # ada, revoked 20" copy/config/revoked
+    [ "$(stat -c %a copy/config/revoked)" = 600 ]
+    run mine --revoke copy/config/rnx-config-ada.yml --revoke "0x00${ada,,}"
+    [ "$(grep -c 'revoked already' <<<"$output")" -eq 2 ]
+    mine --quiet --revoke copy/config/ca/server.crt --revoke 7f:03:aa
+    grep -q '^7F03AA  # by serial number' copy/config/revoked
+    [ "$(grep -vc '^#' copy/config/revoked)" -eq 3 ]
+    # the CA in a client's file is not the client
+    ca=$(openssl x509 -in copy/config/ca/ca.crt -noout -serial)
+    run ! grep -q "^${ca#serial=}" copy/config/revoked
+    run mine --revoke nobody
+    expect 1 "no client of"
+}

@@ -285,7 +285,8 @@ class Front:
         settings = {"address": "127.0.0.1", "port": 0, "server_cert": cert.decode(),
                     "server_key": key.decode(), "ca_cert": authority.pem.decode(),
                     "grpc": {"max_streams": 1000}, "timeout_ms": 5000, "log_level": "DEBUG",
-                    "log_format": "text", "node_id": "test", "version": "test", **conf}
+                    "log_format": "text", "node_id": "test", "version": "test",
+                    "revoked": "", **conf}
         fds = [theirs.fileno(), sealed_memfd(json.dumps(settings).encode()),
                os.open(self.core.staging, os.O_RDONLY | os.O_DIRECTORY)]
         self.stderr_path = os.path.join(self.scratch, "stderr")

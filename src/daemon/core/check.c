@@ -21,6 +21,7 @@
 #include "base/spawn.h"
 #include "daemon/core/conf.h"
 #include "daemon/core/hostinfo.h"
+#include "daemon/core/revoked.h"
 #include "os/cgroup.h"
 #include "os/ns.h"
 
@@ -204,6 +205,17 @@ static void check_certificates(struct report *r)
     }
 }
 
+static void check_revoked(struct report *r)
+{
+    _revoked_ struct ipc_revoked list = { 0 };
+    struct jl_err e = JL_ERR_INIT;
+
+    if (jd_revoked_read(r->conf, &list, &e) == 0)
+        line(r, OK, "revoked certificates", NULL, "%zu", list.n);
+    else
+        line(r, BAD, "revoked certificates", e.hint[0] ? e.hint : "mend that line", "%s", e.text);
+}
+
 /* Whether we could bind; a running joblet of this configuration is not told apart. */
 static void check_port(struct report *r)
 {
@@ -282,6 +294,7 @@ int jd_check(const struct jd_conf *conf)
                   true);
     check_user(&r);
     check_certificates(&r);
+    check_revoked(&r);
     check_port(&r);
     check_dir(&r, "filesystem.baseDir", conf->jobs_dir);
     check_dir(&r, "logs.directory", conf->logs_dir);

@@ -20,6 +20,7 @@
 #include "daemon/core/audit.h"
 #include "daemon/core/hostinfo.h"
 #include "daemon/core/notify.h"
+#include "daemon/core/revoked.h"
 #include "daemon/core/shimlink.h"
 #include "daemon/core/store.h"
 #include "daemon/core/sweep.h"
@@ -318,6 +319,7 @@ static int on_sweep(struct jl_timer *t)
     struct jd_core *c = JL_CONTAINER(t, struct jd_core, sweep);
 
     jd_sweep(c);
+    jd_revoked_check(c, c->revoked.bad); /* what is wrong is told again */
     jl_loop_arm(c->loop, t, jl_now_ns() + SWEEP_NS, on_sweep);
     return 0;
 }
@@ -334,6 +336,7 @@ static void reload(struct jd_core *c)
         { &old->server_key, &fresh.server_key }, { &old->ca_cert, &fresh.ca_cert },
     };
 
+    jd_revoked_check(c, true);
     if (!old->file || jd_conf_load(&fresh, old->file, old->prefix, environ, &e) < 0) {
         if (e.code)
             jl_log_fail(&e, "joblet.reload", "nothing is changed");
@@ -399,6 +402,8 @@ static int bring_up(struct jd_core *c, struct jl_err *e)
     if (r == 0)
         r = jd_audit_open(c, e);
     if (r == 0)
+        r = jd_revoked_init(c, e);
+    if (r == 0)
         r = jd_trash_init(c, e);
     if (r == 0)
         r = jd_stages_init(c, e);
@@ -424,6 +429,7 @@ int jd_core_start(struct jd_core *c, struct jd_conf *own_conf, struct jl_err *e)
     *own_conf = (struct jd_conf){ 0 };
     c->front.link = c->front.pidfd = -1;
     c->stages.dirfd = c->trash.dirfd = c->jobs.queue.timer_fd = -1;
+    c->revoked.inotify = -1;
     umask(022);
     c->loop = jl_loop_new();
     if (!c->loop)
@@ -474,6 +480,7 @@ void jd_core_done(struct jd_core *c)
         jd_queue_done(c);
         jd_stages_done(c);
         jd_trash_done(c);
+        jd_revoked_done(c);
         jl_loop_disarm(c->loop, &c->sweep);
         jl_loop_del(c->loop, &c->signals);
     }

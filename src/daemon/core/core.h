@@ -13,6 +13,7 @@
 #include "daemon/core/front.h"
 #include "daemon/core/jobs.h"
 #include "daemon/core/purge.h"
+#include "daemon/core/revoked.h"
 #include "daemon/core/stage.h"
 #include "daemon/core/trash.h"
 #include "os/cgroup.h"
@@ -29,6 +30,7 @@ struct jd_core {
     struct jd_stages stages;
     struct jd_trash trash;
     struct jd_purge purge;
+    struct jd_revoked revoked;
 
     char *shim_path, *front_path, *init_path; /* our programs; init NULL when job.init is off */
     char *runtime_path;                       /* oci.runtime, or NULL: runtime_fd */

@@ -24,7 +24,7 @@
 #include "daemon/core/request.h"
 #include "os/pidfd.h"
 
-#define CONF_BYTES_MAX (1u << 20)
+#define CONF_BYTES_MAX (4u << 20)
 #define SOCKET_BYTES (1 << 20)
 #define STABLE_NS (10 * JL_NS_PER_S) /* alive that long: the next death is a first one again */
 #define BACKOFF_MAX_NS (30 * JL_NS_PER_S)
@@ -45,10 +45,15 @@ static uint64_t ms(uint64_t ns)
     return ns / JL_NS_PER_MS;
 }
 
-int jd_front_conf_json(const struct jd_conf *conf, struct jl_buf *out)
+int jd_front_conf_json(const struct jd_conf *conf, const struct ipc_revoked *revoked,
+                       struct jl_buf *out)
 {
+    _buf_ struct jl_buf list = JL_BUF_INIT(IPC_REVOKED_BYTES_MAX);
     struct jl_json_out w = JL_JSON_OUT_INIT(out, 0);
+    int r = ipc_revoked_write(revoked, &list);
 
+    if (r < 0)
+        return r;
     jl_json_put_object(&w, NULL);
     jl_json_put_str(&w, "address", conf->server_address);
     jl_json_put_i64(&w, "port", conf->server_port);
@@ -74,6 +79,7 @@ int jd_front_conf_json(const struct jd_conf *conf, struct jl_buf *out)
     jl_json_put_str(&w, "log_format", conf->log_format);
     jl_json_put_str(&w, "node_id", conf->node_id);
     jl_json_put_str(&w, "version", PACKAGE_VERSION);
+    jl_json_put_str(&w, "revoked", list.data ? list.data : "");
     jl_json_end(&w);
     return jl_json_finish(&w);
 }
@@ -154,6 +160,21 @@ void jd_front_event(struct jd_core *c, const char *job_id)
     snprintf(frame.text, sizeof frame.text, "%s", job_id);
     if (ipc_link_send(c->front.link, &frame, &e) < 0)
         return; /* front asks again by itself after a second */
+}
+
+void jd_front_revoked(struct jd_core *c)
+{
+    _buf_ struct jl_buf list = JL_BUF_INIT(IPC_REVOKED_BYTES_MAX);
+    struct ipc_frame frame = { .type = IPC_LINK_EVENT, .text = IPC_LINK_REVOKED };
+
+    if (ipc_revoked_write(&c->revoked.list, &list) < 0) {
+        jl_log_warn("revoked.front", "out of memory: joblet-front is started anew to learn it");
+        os_pidfd_signal(c->front.pidfd, SIGKILL);
+        return;
+    }
+    frame.body = (const uint8_t *) list.data;
+    frame.body_len = list.len;
+    jd_front_send(c, c->front.generation, &frame);
 }
 
 static void on_listening(struct jd_front *f, const char *text)
@@ -272,8 +293,9 @@ static int launch(struct jd_front *f, struct jl_err *e)
 {
     _buf_ struct jl_buf json = JL_BUF_INIT(CONF_BYTES_MAX);
     _close_ int conf = -1, theirs = -1;
-    int pair[2], size = SOCKET_BYTES, r = jd_front_conf_json(&f->core->conf, &json);
+    int pair[2], size = SOCKET_BYTES, r;
 
+    r = jd_front_conf_json(&f->core->conf, &f->core->revoked.list, &json);
     if (r < 0)
         return jl_fail(e, -r, "write joblet-front's configuration");
     conf = jl_sealed_memfd("joblet-front.conf", json.data, json.len);

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/loop.h"
 #include "ipc/corelink.h"
+#include "ipc/revoked.h"
 
 struct jd_core;
 struct jd_queued;
@@ -48,6 +49,10 @@ void jd_front_done(struct jd_core *c);
 void jd_front_send(struct jd_core *c, unsigned generation, const struct ipc_frame *f);
 /* Tells front that a job changed; nothing happens when its socket is full (front asks again). */
 void jd_front_event(struct jd_core *c, const char *job_id);
+/* Tells front which certificates are revoked from now on; one that starts later finds them in its
+ * configuration. */
+void jd_front_revoked(struct jd_core *c);
 
 /* The JSON object that front reads from descriptor 4. 0 or -errno. */
-int jd_front_conf_json(const struct jd_conf *conf, struct jl_buf *out);
+int jd_front_conf_json(const struct jd_conf *conf, const struct ipc_revoked *revoked,
+                       struct jl_buf *out);

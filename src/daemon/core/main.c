@@ -102,6 +102,11 @@ static int say(const struct jl_err *e)
 
 static int validate(const struct jd_conf *conf)
 {
+    _revoked_ struct ipc_revoked revoked = { 0 };
+    struct jl_err e = JL_ERR_INIT;
+
+    if (jd_revoked_read(conf, &revoked, &e) < 0)
+        return say(&e);
     for (size_t i = 0; i < conf->notes.len; i++)
         printf("note: %s\n", conf->notes.items[i]);
     printf("%s: valid\n", conf->file ? conf->file : "built-in defaults");

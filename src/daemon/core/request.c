@@ -138,6 +138,14 @@ void jd_request(struct jd_core *c, unsigned generation, struct ipc_received *got
         jd_reply_status(&call, API_UNIMPLEMENTED, "joblet knows no such operation");
         return;
     }
+    /* The text: front has refused it by a list that may be older than ours; it has no body. */
+    if (ipc_revoked_has(&c->revoked.list, f->who.serial) ||
+        strcmp(f->text, IPC_LINK_REVOKED) == 0) {
+        snprintf(text, sizeof text, "the certificate with serial number %s is revoked",
+                 f->who.serial);
+        jd_reply_status(&call, API_UNAUTHENTICATED, text);
+        return;
+    }
     if (call.role == JD_ROLE_NONE || call.role < jd_op_role(f->op)) {
         snprintf(text, sizeof text, "role %s is not allowed to perform operation %s",
                  jd_role_name(call.role), jd_op_name(f->op));

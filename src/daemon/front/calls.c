@@ -16,7 +16,8 @@
 #include "rpc/server.h"
 
 #define HEALTH_CHECK "/grpc.health.v1.Health/Check"
-#define STOP_EXTRA_MS 10000        /* StopJob may take its grace and this */
+#define STOP_EXTRA_MS 10000 /* StopJob may take its grace and this */
+#define REVOKED "the certificate with serial number %s is revoked"
 #define UNARY_BYTES_MAX (1u << 20) /* a request that carries no files */
 
 static struct ipc_identity identity_of(const struct rpc_call *rpc)
@@ -301,11 +302,13 @@ static void health_check(const struct jd_front *front, struct rpc_call *rpc)
 
 /* Core refuses the same once more and writes it into the audit file, which is its own. Nobody may
  * fill the link that way. */
-static void let_core_refuse(struct jd_front *front, const struct rpc_call *rpc, enum jd_op op)
+static void let_core_refuse(struct jd_front *front, const struct rpc_call *rpc, enum jd_op op,
+                            const char *why)
 {
     struct ipc_frame f = { .op = op, .who = identity_of(rpc), .fds = { -1, -1, -1, -1 } };
     struct jl_err e = JL_ERR_INIT;
 
+    snprintf(f.text, sizeof f.text, "%s", why);
     if (front->link.queue || jd_link_ask(&front->link, &f, NULL, NULL, &e) < 0)
         jl_log_warn("call.refused", "operation=%s client=%s peer=%s: not in the audit file",
                     jd_op_name(op), f.who.common_name, f.who.peer);
@@ -318,7 +321,7 @@ static bool role_allows(struct jd_front *front, struct rpc_call *rpc, enum jd_op
     enum jd_role role = jd_role_parse(unit);
 
     if (role < jd_op_role(op))
-        let_core_refuse(front, rpc, op);
+        let_core_refuse(front, rpc, op, "");
     if (role == JD_ROLE_NONE) {
         refuse(rpc, API_PERMISSION_DENIED,
                "failed to extract client role: organizational unit '%s' of the certificate is none "
@@ -334,12 +337,53 @@ static bool role_allows(struct jd_front *front, struct rpc_call *rpc, enum jd_op
     return true;
 }
 
+/* True when the certificate is good, as far as one can know; else the call is answered. */
+static bool certificate_holds(struct jd_front *front, struct rpc_call *rpc, enum jd_op op)
+{
+    const char *serial = rpc_call_identity(rpc)->serial;
+
+    if (!ipc_revoked_has(&front->conf.revoked, serial))
+        return true;
+    if (op != JD_OP_NONE)
+        let_core_refuse(front, rpc, op, IPC_LINK_REVOKED);
+    refuse(rpc, API_UNAUTHENTICATED, REVOKED, serial);
+    return false;
+}
+
+void jd_calls_revoked(struct jd_front *front, const struct ipc_frame *event)
+{
+    struct ipc_revoked fresh;
+    struct jl_err e = JL_ERR_INIT;
+    size_t n = 0;
+
+    if (ipc_revoked_parse("core's list of revoked certificates", (const char *) event->body,
+                          event->body_len, &fresh, &e) < 0) {
+        jl_log_fail(&e, "front.revoked", "%s", "");
+        jl_loop_stop(front->loop, 1);
+        return;
+    }
+    ipc_revoked_done(&front->conf.revoked);
+    front->conf.revoked = fresh;
+    for (struct jd_call *c = front->calls; c; c = c->next) {
+        char text[JL_ERR_TEXT_MAX];
+
+        if (!c->rpc || !ipc_revoked_has(&fresh, c->who.serial))
+            continue;
+        snprintf(text, sizeof text, REVOKED, c->who.serial);
+        let_core_refuse(front, c->rpc, c->op, IPC_LINK_REVOKED);
+        c->finished = true;
+        rpc_call_abort(c->rpc, API_UNAUTHENTICATED, text);
+        n++;
+    }
+    jl_log_info("front.revoked", "serials=%zu calls_ended=%zu", fresh.n, n);
+}
+
 void jd_calls_on_head(struct rpc_call *rpc, void *ctx)
 {
     enum jd_op op = jd_op_of_method(rpc_call_method(rpc));
 
     rpc_call_set_user(rpc, NULL);
-    if (op != JD_OP_NONE)
+    if (certificate_holds(ctx, rpc, op) && op != JD_OP_NONE)
         role_allows(ctx, rpc, op);
 }
 
@@ -350,6 +394,8 @@ void jd_calls_on_call(struct rpc_call *rpc, void *ctx)
     enum jd_op op = jd_op_of_method(method);
 
     rpc_call_set_user(rpc, NULL);
+    if (!certificate_holds(front, rpc, op)) /* revoked while the message came */
+        return;
     if (strcmp(method, HEALTH_CHECK) == 0) {
         health_check(front, rpc);
         return;

@@ -82,6 +82,16 @@ static int get_log(struct jd_conf *c, const struct jl_json *root, struct jl_err 
     return 0;
 }
 
+static int get_revoked(struct jd_conf *c, const struct jl_json *root, struct jl_err *e)
+{
+    const char *text = jl_json_str(jl_json_get(root, "revoked"));
+
+    if (!text)
+        return jl_refuse(e, EINVAL, "front's configuration: 'revoked' is missing");
+    return ipc_revoked_parse("front's configuration: 'revoked'", text, strlen(text), &c->revoked,
+                             e);
+}
+
 static int take(struct jd_conf *c, const struct jl_json *root, struct jl_err *e)
 {
     const struct jl_json *grpc = jl_json_get(root, "grpc");
@@ -112,6 +122,8 @@ static int take(struct jd_conf *c, const struct jl_json *root, struct jl_err *e)
         r = get_numbers(grpc, limits, JL_COUNT(limits), e);
     if (r == 0)
         r = get_log(c, root, e);
+    if (r == 0)
+        r = get_revoked(c, root, e);
     if (r < 0)
         return r;
     if (port > UINT16_MAX)
@@ -157,6 +169,7 @@ void jd_conf_forget_key(struct jd_conf *conf)
 void jd_conf_done(struct jd_conf *conf)
 {
     jd_conf_forget_key(conf);
+    ipc_revoked_done(&conf->revoked);
     free(jl_take_ptr(conf->address));
     free(jl_take_ptr(conf->server_cert));
     free(jl_take_ptr(conf->server_key));

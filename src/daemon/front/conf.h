@@ -10,8 +10,9 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "ipc/revoked.h"
 
-#define JD_CONF_BYTES_MAX (1u << 20)
+#define JD_CONF_BYTES_MAX (4u << 20)
 
 struct jd_conf {
     char *address, *server_cert, *server_key, *ca_cert; /* own; certificates are PEM text */
@@ -23,6 +24,7 @@ struct jd_conf {
     unsigned timeout_ms;    /* one request */
     unsigned stop_grace_ms; /* StopJob's when the client names none; 0 when core does not tell */
     unsigned chunk_bytes;   /* largest piece of log sent at once */
+    struct ipc_revoked revoked; /* certificates that are refused */
     enum jl_log_level log_level;
     bool log_json;
 };

@@ -91,6 +91,10 @@ void jd_unary_begin(struct jd_front *front, struct rpc_call *rpc, enum jd_op op)
 void jd_run_begin(struct jd_front *front, struct rpc_call *rpc);
 void jd_logcall_begin(struct jd_front *front, struct rpc_call *rpc);
 
+/* Takes the new list of revoked certificates and ends the calls of those on it. A list that can't
+ * be read ends front: the next one gets it anew. */
+void jd_calls_revoked(struct jd_front *front, const struct ipc_frame *event);
+
 /* Handlers for rpc/server.h; ctx is the front. */
 void jd_calls_on_head(struct rpc_call *rpc, void *ctx);
 void jd_calls_on_call(struct rpc_call *rpc, void *ctx);

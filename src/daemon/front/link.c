@@ -149,7 +149,7 @@ static void deliver(struct jd_link *link, struct ipc_received *got)
 
     switch (got->frame.type) {
     case IPC_LINK_EVENT:
-        link->on_event(link, got->frame.text);
+        link->on_event(link, &got->frame);
         break;
     case IPC_LINK_REPLY:
         req = take_waiting(link, got->frame.id);

@@ -44,7 +44,7 @@ struct jd_link {
     struct jd_link_queued *queue, **queue_end;
     size_t queue_bytes, queue_frames;
     uint8_t *packet;
-    void (*on_event)(struct jd_link *link, const char *job_id);
+    void (*on_event)(struct jd_link *link, const struct ipc_frame *event);
     void (*on_down)(struct jd_link *link, const struct jl_err *e); /* once: core is gone */
 };
 

@@ -76,10 +76,15 @@ static int on_signal(struct jl_source *src, uint32_t ready)
     return 0;
 }
 
-static void on_event(struct jd_link *link, const char *job_id)
+static void on_event(struct jd_link *link, const struct ipc_frame *event)
 {
     struct jd_front *front = JL_CONTAINER(link, struct jd_front, link);
+    const char *job_id = event->text;
 
+    if (strcmp(event->text, IPC_LINK_REVOKED) == 0) {
+        jd_calls_revoked(front, event);
+        return;
+    }
     for (struct jd_call *c = front->calls; c; c = c->next)
         if (c->kind->on_event)
             c->kind->on_event(c, job_id);

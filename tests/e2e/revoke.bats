@@ -1,0 +1,168 @@
+#!/usr/bin/env bats
+# A client certificate is revoked while the server runs: its new connections, its calls on old
+# connections and its open streams end at once; nobody else notices. Client: python3-grpcio, and rnx.
+
+load lib
+
+setup_file() {
+    instance_new
+    gen="$top/contrib/certs_gen_embedded.sh"
+    export gen
+    for name in ada bob eve; do
+        "$gen" --quiet --prefix-dir "$I" --add-client $name --role developer --fast >/dev/null
+    done
+    instance_start
+}
+
+teardown_file() { instance_end; }
+
+revoke() { "$gen" --quiet --prefix-dir "$I" --revoke "$1"; }
+logged() { grep -q -- "$1" "$I/logs/joblet.log"; }
+refused_as() { as "$1" rnx job list 2>&1 | grep -q 'is revoked'; }
+serial_of() { sed -n '/ cert: /,/END/p' "$I/config/rnx-config-$1.yml" | sed 's/^ *//' | openssl x509 -noout -serial | cut -d= -f2; }
+
+@test "revoke: calls on an open connection, an open stream and new connections end at once" {
+    client '
+import subprocess, threading
+ada, bob = role("ada"), role("bob")
+uuid = ada.run("sh", "-c", "while :; do echo tick; sleep 0.05; done")
+def follow(who, out):
+    try:
+        for chunk in who.log_chunks(uuid, 60):
+            out["n"] = out.get("n", 0) + 1
+    except grpc.RpcError as e:
+        out["code"], out["words"], out["at"] = e.code(), e.details(), time.monotonic()
+a, b = {}, {}
+ta, tb = (threading.Thread(target=follow, args=x, daemon=True) for x in ((ada, a), (bob, b)))
+ta.start(); tb.start()
+until = time.monotonic() + 20
+while not (a.get("n", 0) > 2 and b.get("n", 0) > 2):
+    assert time.monotonic() < until, (a, b)
+    time.sleep(0.02)
+assert code_of(ada.jobs)[0] == grpc.StatusCode.OK
+subprocess.run([os.environ["gen"], "--quiet", "--prefix-dir", I, "--revoke", I + "/config/rnx-config-ada.yml"], check=True)
+done = time.monotonic()
+ta.join(10)
+assert a["code"] == grpc.StatusCode.UNAUTHENTICATED and "is revoked" in a["words"], a
+assert a["at"] - done < 1, a["at"] - done
+assert code_of(ada.jobs)[0] == grpc.StatusCode.UNAUTHENTICATED
+assert code_of(ada.is_serving)[0] == grpc.StatusCode.UNAUTHENTICATED
+with role("ada") as fresh:
+    code, words = code_of(fresh.jobs)
+    assert code == grpc.StatusCode.UNAUTHENTICATED and "is revoked" in words, (code, words)
+n = b["n"]
+until = time.monotonic() + 20
+while b["n"] < n + 3:
+    assert time.monotonic() < until and "code" not in b, b
+    time.sleep(0.02)
+bob.stop(uuid)
+'
+    [ "$(stat -c '%a %U' "$I/config/revoked")" = "600 root" ]
+}
+
+@test "revoke: a client that reads nothing does not keep its stream" {
+    client '
+import subprocess
+eve = role("eve")
+uuid = eve.run("sh", "-c", "head -c 60000000 /dev/zero | tr \"\\0\" x; sleep 60")
+stream = eve.log_chunks(uuid, 60)
+next(stream)
+time.sleep(0.5)          # what the windows hold has filled up by then
+before = open(I + "/logs/joblet.log").read().count("front.revoked")
+subprocess.run([os.environ["gen"], "--quiet", "--prefix-dir", I, "--revoke", "eve"], check=True)
+got = 0
+try:
+    for chunk in stream:
+        got += len(chunk.payload)
+    raise SystemExit("the stream ended as if all were well")
+except grpc.RpcError as e:
+    assert e.code() == grpc.StatusCode.UNAUTHENTICATED, e.code()
+assert got < 30000000, got
+role("bob").stop(uuid)
+'
+}
+
+@test "revoke: rnx says what happened, and the audit file holds the refusal" {
+    run --separate-stderr as ada rnx job list
+    [ "$status" -eq 1 ]
+    [[ $stderr == *"serial number $(serial_of ada) is revoked"* ]]
+    run as ada rnx job run true
+    [ "$status" -eq 1 ]
+    until_true 5 grep -q . "$I/logs/audit.log"
+    [ "$(jq -r 'select(.client == "ada" and .operation == "run_job" and .status == "UNAUTHENTICATED") | .serial' "$I/logs/audit.log" | tail -n 1)" = "$(serial_of ada)" ]
+    jq -se 'any(.client == "ada" and .operation == "list_jobs" and .status == "UNAUTHENTICATED")' "$I/logs/audit.log" >/dev/null
+    [ "$(jq -r 'select(.client == "bob") | .status' "$I/logs/audit.log" | sort -u)" = OK ]
+}
+
+@test "revoke: a list with a mistake changes nothing and is an error" {
+    "$gen" --quiet --prefix-dir "$I" --add-client carl --role reader --fast >/dev/null
+    cp "$I/config/revoked" "$BATS_TEST_TMPDIR/good"
+    printf '%s\nthis is no serial\n' "$(serial_of carl)" >"$I/config/revoked"
+    until_true 10 logged 'revoked.refused.*not a serial number'
+    refused_as ada
+    as carl rnx job list
+    run "$build/joblet" --prefix-dir "$I" --config "$I/config/joblet-config.yml" --validate
+    [ "$status" -eq 1 ]
+    [[ $output == *"revoked:2: not a serial number"* ]]
+
+    printf '%s' "$(serial_of carl)" >"$I/config/revoked"
+    until_true 10 logged 'revoked.refused.*the last line has no end'
+    as carl rnx job list
+
+    rm "$I/config/revoked"
+    until_true 10 logged 'revoked.refused.*is gone'
+    refused_as ada
+
+    install -m 0666 "$BATS_TEST_TMPDIR/good" "$I/config/revoked"
+    until_true 10 logged 'revoked.refused.*root alone can write'
+    refused_as ada
+
+    install -m 0600 /dev/null "$I/config/revoked"
+    until_true 10 as ada rnx job list
+    install -m 0600 "$BATS_TEST_TMPDIR/good" "$I/config/revoked"
+    until_true 10 refused_as ada
+}
+
+@test "revoke: joblet and joblet-front that start anew know the list" {
+    kill -KILL "$(front_pid)"
+    until_true 20 as bob rnx job list
+    refused_as ada
+    kill -KILL "$(joblet_pid)"
+    until_true 20 as bob rnx job list
+    refused_as ada
+    kill -HUP "$(joblet_pid)"
+    until_true 20 as bob rnx job list
+    refused_as ada
+}
+
+@test "revoke: thousands of serials, by number, twice" {
+    { cat "$I/config/revoked"; seq 100000 116000 | sed 's/$/  # gone/'; } >"$I/config/revoked.new"
+    chmod 0600 "$I/config/revoked.new"
+    mv "$I/config/revoked.new" "$I/config/revoked"
+    until_true 10 logged 'front.revoked.*serials=160'
+    as bob rnx job list
+    revoke "0x$(serial_of bob | sed 's/../&:/g; s/:$//')"
+    until_true 10 refused_as bob
+    run "$gen" --prefix-dir "$I" --revoke "$I/config/rnx-config-bob.yml"
+    [[ $output == *"revoked already"* ]]
+    kill -KILL "$(front_pid)"
+    until_true 20 rnx job list
+    refused_as bob
+}
+
+@test "revoke: what is neither a file nor a number is refused" {
+    for what in nobody 12:xy "" "$BATS_TEST_TMPDIR"; do
+        run revoke "$what"
+        [ "$status" -ne 0 ]
+    done
+}
+
+@test "revoke: joblet does not start with a list that is wrong" {
+    keeper_stop
+    echo nonsense >>"$I/config/revoked"
+    run timeout 20 "$build/joblet" --prefix-dir "$I" --config "$I/config/joblet-config.yml"
+    [ "$status" -eq 1 ]
+    [[ $output == *"not a serial number"* ]]
+    sed -i '$d' "$I/config/revoked"
+    instance_start
+}
