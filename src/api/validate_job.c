@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/validate.h"
+#include "api/volume.h"
 #include "base/cleanup.h"
 #include "base/parse.h"
 
@@ -178,8 +179,10 @@ static int check_uploads(const Joblet__RunJobRequest *r, struct jl_err *e)
 
 static int check_volumes(const Joblet__RunJobRequest *r, struct jl_err *e)
 {
+    char texts[API_VOLUMES_MAX][API_NAME_MAX + 1];
     const char *names[API_VOLUMES_MAX];
     char field[32];
+    bool read_only;
 
     if (r->n_volumes > API_VOLUMES_MAX)
         return jl_refuse(e, EMSGSIZE, "volumes has %zu entries, limit is %d", r->n_volumes,
@@ -188,10 +191,10 @@ static int check_volumes(const Joblet__RunJobRequest *r, struct jl_err *e)
         int x;
 
         snprintf(field, sizeof field, "volumes[%zu]", i);
-        x = api_validate_name(field, r->volumes[i], e);
+        x = api_volume_entry(field, r->volumes[i], texts[i], &read_only, e);
         if (x < 0)
             return x;
-        names[i] = r->volumes[i];
+        names[i] = texts[i];
     }
     return r->n_volumes ? check_unique("volumes", names, r->n_volumes, e) : 0;
 }

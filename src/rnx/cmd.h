@@ -59,6 +59,7 @@ bool rnx_is_group(const char *word);
 /* Flags of job commands, one table beside each. */
 extern const struct rnx_cmd rnx_cmd_run, rnx_cmd_list, rnx_cmd_status, rnx_cmd_log, rnx_cmd_stop;
 extern const struct rnx_cmd rnx_cmd_cancel, rnx_cmd_delete, rnx_cmd_delete_all;
+extern const struct rnx_cmd rnx_cmd_volume_create, rnx_cmd_volume_list, rnx_cmd_volume_remove;
 extern const struct rnx_cmd rnx_cmd_nodes, rnx_cmd_version;
 extern const struct rnx_cmd rnx_cmd_help, rnx_cmd_config_help, rnx_cmd_completion;
 

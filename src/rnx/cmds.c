@@ -34,9 +34,6 @@ static const struct rnx_cmd absent[] = {
     ABSENT("workflow", "list", false, "list workflows"),
     ABSENT("workflow", "status", false, "show a workflow"),
     ABSENT("workflow", "validate", false, "check a workflow file"),
-    ABSENT("volume", "create", false, "make a volume"),
-    ABSENT("volume", "list", false, "list volumes"),
-    ABSENT("volume", "remove", false, "remove a volume and its data"),
     ABSENT("network", "create", false, "make a network"),
     ABSENT("network", "list", false, "list networks"),
     ABSENT("network", "remove", false, "remove a network"),
@@ -55,10 +52,10 @@ static const struct rnx_cmd absent[] = {
 };
 
 static const struct rnx_cmd *const built[] = {
-    &rnx_cmd_run,   &rnx_cmd_list,    &rnx_cmd_status,      &rnx_cmd_log,
-    &rnx_cmd_stop,  &rnx_cmd_cancel,  &rnx_cmd_delete,      &rnx_cmd_delete_all,
-    &rnx_cmd_nodes, &rnx_cmd_version, &rnx_cmd_config_help, &rnx_cmd_completion,
-    &rnx_cmd_help,
+    &rnx_cmd_run,           &rnx_cmd_list,        &rnx_cmd_status,        &rnx_cmd_log,
+    &rnx_cmd_stop,          &rnx_cmd_cancel,      &rnx_cmd_delete,        &rnx_cmd_delete_all,
+    &rnx_cmd_volume_create, &rnx_cmd_volume_list, &rnx_cmd_volume_remove, &rnx_cmd_nodes,
+    &rnx_cmd_version,       &rnx_cmd_config_help, &rnx_cmd_completion,    &rnx_cmd_help,
 };
 
 const struct rnx_cmd *rnx_cmd_at(size_t i)

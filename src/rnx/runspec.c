@@ -24,7 +24,7 @@ static const struct rnx_opt items[] = {
     { "runtime", 0, RNX_OPT_STRING, "NAME", AT(runtime), "runtime to use" },
     { "network", 0, RNX_OPT_STRING, "NAME", AT(network),
       "none, isolated, bridge or a network of your own" },
-    { "volume", 0, RNX_OPT_LIST, "NAME", AT(volumes), "mount a volume at /volumes/NAME" },
+    { "volume", 0, RNX_OPT_LIST, "NAME[:ro]", AT(volumes), "mount a volume at /volumes/NAME" },
     { "upload", 0, RNX_OPT_LIST, "FILE", AT(uploads), "put a file into the work directory" },
     { "upload-dir", 0, RNX_OPT_LIST, "DIR", AT(upload_dirs),
       "put what is in DIR into the work directory" },

@@ -222,9 +222,75 @@ static void a_file_that_is_not_ours_is_refused_with_what_to_do(void **state)
     assert_true(jd_store_open("/nonexistent", &s, &e) < 0);
 }
 
+static int keep_volume(void *arg, const struct jd_volume_row *v)
+{
+    struct jd_volume_row *last = arg;
+
+    assert_true(strcmp(last->name, v->name) < 0);
+    *last = *v;
+    return 0;
+}
+
+static void volumes_come_back_in_order_of_names(void **state)
+{
+    struct jd_volume_row v = { .name = "b",
+                               .type = "memory",
+                               .size = "1.5GB",
+                               .state = "creating",
+                               .bytes = UINT64_C(3) << 29,
+                               .created_wall_ns = 1790000000000000001u,
+                               .owner_name = "o'",
+                               .owner_serial = "0A" };
+    struct jd_store *s = open_store();
+    struct jd_volume_row last = { .name = "" };
+    struct jl_err e = JL_ERR_INIT;
+
+    (void) state;
+    assert_int_equal(jd_store_volume_add(s, &v, &e), 0);
+    assert_true(jd_store_volume_add(s, &v, &e) < 0); /* a name once */
+    v.name[0] = 'a';
+    assert_int_equal(jd_store_volume_add(s, &v, &e), 0);
+    assert_int_equal(jd_store_volume_state(s, "b", "ready", &e), 0);
+    jd_store_close(s);
+    s = open_store();
+    assert_int_equal(jd_store_each_volume(s, keep_volume, &last, &e), 0);
+    assert_string_equal(last.name, "b");
+    assert_string_equal(last.state, "ready");
+    assert_string_equal(last.type, "memory");
+    assert_string_equal(last.size, "1.5GB");
+    assert_string_equal(last.owner_name, "o'");
+    assert_true(last.bytes == UINT64_C(3) << 29);
+    assert_true(last.created_wall_ns == 1790000000000000001u);
+    assert_int_equal(jd_store_volume_delete(s, "b", &e), 0);
+    memset(&last, 0, sizeof last);
+    assert_int_equal(jd_store_each_volume(s, keep_volume, &last, &e), 0);
+    assert_string_equal(last.name, "a");
+    jd_store_close(s);
+}
+
+/* A file of version 1 has jobs alone. */
+static void an_older_file_gets_its_table_of_volumes(void **state)
+{
+    struct jl_err e = JL_ERR_INIT;
+    struct jd_volume_row last = { .name = "" };
+    struct jd_store *s = open_store();
+
+    (void) state;
+    add(s, "11111111-2222-4333-8444-555555555555");
+    jd_store_close(s);
+    sql("DROP TABLE volumes; PRAGMA user_version=1");
+    s = open_store();
+    assert_int_equal(jd_store_each_volume(s, keep_volume, &last, &e), 0);
+    assert_string_equal(last.name, "");
+    jd_store_close(s);
+}
+
 UNIT_MAIN(cmocka_unit_test_setup_teardown(a_record_comes_back_as_it_was, set_up, tear_down),
           cmocka_unit_test_setup_teardown(updates_and_results_stay_and_secrets_go, set_up,
                                           tear_down),
           cmocka_unit_test_setup_teardown(records_come_in_order_and_are_deleted, set_up, tear_down),
           cmocka_unit_test_setup_teardown(a_file_that_is_not_ours_is_refused_with_what_to_do,
-                                          set_up, tear_down))
+                                          set_up, tear_down),
+          cmocka_unit_test_setup_teardown(volumes_come_back_in_order_of_names, set_up, tear_down),
+          cmocka_unit_test_setup_teardown(an_older_file_gets_its_table_of_volumes, set_up,
+                                          tear_down))

@@ -24,6 +24,14 @@ struct oci_spec;
 #define JD_INIT_INSIDE "/run/joblet-init"
 #define JD_DEVICES_MAX 32
 
+/* One volume of a job, already mounted on the host. */
+struct jd_bundle_volume {
+    const char *source; /* host directory */
+    const char *dest;   /* "/volumes/NAME" */
+    bool read_only;
+    bool on_disk; /* an I/O limit concerns it */
+};
+
 /* Everything that shapes config.json; all borrowed. */
 struct jd_bundle_in {
     const char *id;
@@ -35,6 +43,8 @@ struct jd_bundle_in {
     const char *init_source;  /* joblet-init on the host; NULL: the command is process 1 */
     const char *const *binds; /* host paths that exist and are no symlinks, parents first */
     size_t n_binds;
+    const struct jd_bundle_volume *volumes;
+    size_t n_volumes;
     uint32_t host_id_base; /* 0: no user namespace */
     bool oom_group;        /* cgroup v2: an OOM kill takes the whole job */
     uint64_t nofile_max;   /* hard limit that this host lets us have */

@@ -172,6 +172,8 @@ static int make_skeleton(int rootfs, struct jd_bundle_in *in, struct jd_arena *a
 
     for (size_t i = 0; r == 0 && i < JL_COUNT(dirs); i++)
         r = make_dir(rootfs, dirs[i].path, dirs[i].mode, e);
+    for (size_t i = 0; r == 0 && i < in->n_volumes; i++)
+        r = make_dir(rootfs, in->volumes[i].dest, 0755, e);
     if (r == 0)
         r = make_etc(rootfs, in, e);
     if (r < 0 || !in->init_source)
@@ -215,15 +217,19 @@ static int give_tree(int dirfd, uint32_t id, unsigned depth, struct jl_err *e)
 /* The disks that a limit has to name: those under what the job can reach. */
 static int find_disks(struct jd_bundle_in *in, struct jd_arena *a, struct jl_err *e)
 {
-    const char **paths = jd_arena_get(a, (in->n_binds + 2) * sizeof *paths);
+    const char **paths = jd_arena_get(a, (in->n_binds + in->n_volumes + 2) * sizeof *paths);
+    size_t n = in->n_binds;
 
     if (in->req->max_io_bps <= 0)
         return 0;
     if (!paths)
         return jl_fail(e, ENOMEM, "find the disks of an I/O limit");
     memcpy(paths, in->binds, in->n_binds * sizeof *paths);
-    paths[in->n_binds] = in->work_source ? in->work_source : in->conf->jobs_dir;
-    return jd_host_block_devices(paths, in->n_binds + 1, in->io, JD_DEVICES_MAX, &in->n_io, e);
+    paths[n++] = in->work_source ? in->work_source : in->conf->jobs_dir;
+    for (size_t i = 0; i < in->n_volumes; i++)
+        if (in->volumes[i].on_disk)
+            paths[n++] = in->volumes[i].source;
+    return jd_host_block_devices(paths, n, in->io, JD_DEVICES_MAX, &in->n_io, e);
 }
 
 static int write_config(int bundle_dirfd, const struct jd_bundle_in *in, struct jd_arena *a,

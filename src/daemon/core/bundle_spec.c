@@ -15,7 +15,7 @@
 #include "ocispec.h"
 
 #define OCI_VERSION "1.0.2" /* the oldest whose meaning this is: runc 1.1.5 refuses newer ones */
-#define MOUNTS_MAX(n_binds) ((n_binds) + 16)
+#define MOUNTS_MAX(in) ((in)->n_binds + (in)->n_volumes + 16)
 #define NOFILE_SOFT 1024u
 #define OOM_SCORE 500 /* under pressure of the whole host jobs go before services */
 
@@ -91,13 +91,24 @@ static void add_work(struct jd_arena *a, const struct jd_bundle_in *in, struct o
         jd_arena_format(a, "uid=%u", JD_JOB_UID), jd_arena_format(a, "gid=%u", JD_JOB_UID));
 }
 
+static void add_volumes(struct jd_arena *a, const struct jd_bundle_in *in, struct oci_spec *s)
+{
+    for (size_t i = 0; i < in->n_volumes; i++) {
+        const struct jd_bundle_volume *v = &in->volumes[i];
+
+        map_mount(a, in,
+                  ADD(a, s, v->dest, "bind", v->source, "bind", v->read_only ? "ro" : "rw",
+                      "nosuid", "nodev"));
+    }
+}
+
 static void add_mounts(struct jd_arena *a, const struct jd_bundle_in *in, struct oci_spec *s)
 {
     uint64_t tmp_bytes =
         in->req->tmp_size_bytes > 0 ? (uint64_t) in->req->tmp_size_bytes : in->conf->tmp_size;
     char *size = jd_arena_format(a, "size=%" PRIu64, tmp_bytes);
 
-    s->mounts = jd_arena_get(a, (MOUNTS_MAX(in->n_binds) + 1) * sizeof(struct oci_mount *));
+    s->mounts = jd_arena_get(a, (MOUNTS_MAX(in) + 1) * sizeof(struct oci_mount *));
     ADD(a, s, "/proc", "proc", "proc", "nosuid", "noexec", "nodev");
     /* Not recursive: what is mounted below on the host stays out of the job. */
     for (size_t i = 0; i < in->n_binds; i++)
@@ -113,6 +124,7 @@ static void add_mounts(struct jd_arena *a, const struct jd_bundle_in *in, struct
     ADD(a, s, "/tmp", "tmpfs", "tmpfs", "nosuid", "nodev", "mode=1777", size);
     ADD(a, s, "/var/tmp", "tmpfs", "tmpfs", "nosuid", "nodev", "mode=1777", size);
     add_work(a, in, s);
+    add_volumes(a, in, s);
     if (in->init_source)
         map_mount(
             a, in,

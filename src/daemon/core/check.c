@@ -22,6 +22,7 @@
 #include "daemon/core/conf.h"
 #include "daemon/core/hostinfo.h"
 #include "daemon/core/revoked.h"
+#include "daemon/core/volume_work.h"
 #include "os/cgroup.h"
 #include "os/ns.h"
 
@@ -266,6 +267,22 @@ static void check_dir(struct report *r, const char *item, const char *path)
          (uint64_t) v.f_bavail * v.f_frsize >> 20, (uint64_t) v.f_bavail * 100 / v.f_blocks);
 }
 
+/* In the kernel, or loaded: lines of /proc/filesystems are "nodev\tproc", "\text4". */
+static bool has_filesystem(const char *name)
+{
+    _fclose_ FILE *f = fopen("/proc/filesystems", "re");
+    char text[128];
+
+    while (f && fgets(text, sizeof text, f)) {
+        const char *tab = strchr(text, '\t');
+
+        text[strcspn(text, "\n")] = '\0';
+        if (tab && strcmp(tab + 1, name) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void check_network(struct report *r)
 {
     if (strcmp(r->conf->network_default, "none") == 0)
@@ -273,6 +290,26 @@ static void check_network(struct report *r)
     else
         line(r, NOTE, "network", "set network.default_network: none",
              "'%s' is not built yet: jobs must say --network=none", r->conf->network_default);
+}
+
+/* What volumes of type filesystem need. */
+static void check_volumes(struct report *r)
+{
+    const char *mkfs = jd_volume_mkfs();
+
+    if (mkfs)
+        line(r, OK, "mkfs.ext4", NULL, "%s", mkfs);
+    else
+        line(r, NOTE, "mkfs.ext4", "install e2fsprogs", "not there: no volumes of type filesystem");
+    if (access("/dev/loop-control", R_OK | W_OK) == 0)
+        line(r, OK, "loop devices", NULL, "/dev/loop-control");
+    else
+        line(r, NOTE, "loop devices", "modprobe loop",
+             "'/dev/loop-control': %s: no volumes of type filesystem", strerror(errno));
+    if (has_filesystem("ext4"))
+        line(r, OK, "ext4", NULL, "the kernel has it");
+    else
+        line(r, NOTE, "ext4", "modprobe ext4", "the kernel has no ext4 (yet)");
 }
 
 int jd_check(const struct jd_conf *conf)
@@ -300,6 +337,8 @@ int jd_check(const struct jd_conf *conf)
     check_dir(&r, "logs.directory", conf->logs_dir);
     check_dir(&r, "state", conf->state_dir);
     check_dir(&r, "live state", conf->run_dir);
+    check_dir(&r, "volumes.base_path", conf->volumes_dir);
+    check_volumes(&r);
     check_network(&r);
     puts(r.bad ? "This host is not ready: see the lines marked FAIL." : "This host is ready.");
     return r.bad;

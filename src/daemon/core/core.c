@@ -100,6 +100,8 @@ static int open_dirs(struct jd_core *c, struct jl_err *e)
         r = open_dir(c->conf.jobs_dir, 0711, &c->jobs_dirfd, e);
     if (r == 0)
         r = open_dir(c->conf.logs_dir, 0711, &c->logs_dirfd, e);
+    if (r == 0)
+        r = open_dir(c->conf.volumes_dir, 0711, &c->volumes.dirfd, e);
     return r;
 }
 
@@ -411,6 +413,8 @@ static int bring_up(struct jd_core *c, struct jl_err *e)
         r = jd_queue_init(c, e);
     if (r == 0)
         r = load_jobs(c, e);
+    if (r == 0)
+        r = jd_volumes_init(c, e);
     return r;
 }
 
@@ -428,7 +432,7 @@ int jd_core_start(struct jd_core *c, struct jd_conf *own_conf, struct jl_err *e)
                            .signal_fd = -1 };
     *own_conf = (struct jd_conf){ 0 };
     c->front.link = c->front.pidfd = -1;
-    c->stages.dirfd = c->trash.dirfd = c->jobs.queue.timer_fd = -1;
+    c->stages.dirfd = c->trash.dirfd = c->volumes.dirfd = c->jobs.queue.timer_fd = -1;
     c->revoked.inotify = -1;
     umask(022);
     c->loop = jl_loop_new();
@@ -477,6 +481,7 @@ void jd_core_done(struct jd_core *c)
         jd_front_done(c);
         jd_purge_done(c);
         jd_jobs_clear(c);
+        jd_volumes_done(c);
         jd_queue_done(c);
         jd_stages_done(c);
         jd_trash_done(c);

@@ -16,6 +16,7 @@
 #include "daemon/core/revoked.h"
 #include "daemon/core/stage.h"
 #include "daemon/core/trash.h"
+#include "daemon/core/volume.h"
 #include "os/cgroup.h"
 
 struct jd_store;
@@ -31,6 +32,7 @@ struct jd_core {
     struct jd_trash trash;
     struct jd_purge purge;
     struct jd_revoked revoked;
+    struct jd_volumes volumes;
 
     char *shim_path, *front_path, *init_path; /* our programs; init NULL when job.init is off */
     char *runtime_path;                       /* oci.runtime, or NULL: runtime_fd */

@@ -19,13 +19,6 @@
 #include "daemon/core/shimlink.h"
 #include "ipc/joblog.h"
 
-static void freep(ProtobufCMessage **m)
-{
-    if (*m)
-        protobuf_c_message_free_unpacked(*m, NULL);
-}
-#define _message_ _cleanup_(freep)
-
 static int open_dir(const struct jd_core *c, const char *id)
 {
     return openat(c->logs_dirfd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

@@ -11,13 +11,6 @@
 #include "daemon/core/core.h"
 #include "daemon/core/request.h"
 
-static void freep(ProtobufCMessage **m)
-{
-    if (*m)
-        protobuf_c_message_free_unpacked(*m, NULL);
-}
-#define _message_ _cleanup_(freep)
-
 static char *when(struct jd_arena *a, uint64_t wall_ns)
 {
     char text[JL_RFC3339_MAX];

@@ -180,6 +180,8 @@ static int commit(struct submit *s, bool has_uploads, uint64_t bytes, struct jl_
     struct jd_job *j; /* before it is stored: what is refused must not run later */
     int r = jd_queue_reserve(c, c->jobs.n + 1, e);
 
+    if (r == 0) /* one may have been removed while the uploads were taken over */
+        r = jd_volumes_check(c, s->req, e);
     if (r < 0)
         return r;
     j = make_job(s, has_uploads, bytes, e);
@@ -242,6 +244,8 @@ static int begin(struct submit *s, const struct ipc_frame *f, struct jl_err *e)
         r = jd_host_check_cpus(s->req->cpu_cores, e);
     if (r == 0 && s->req->schedule[0])
         r = api_schedule(s->req->schedule, jl_wall_ns(), &s->due_ns, e);
+    if (r == 0)
+        r = jd_volumes_check(s->call.core, s->req, e);
     if (r == 0 && jl_id_new(s->id) < 0)
         r = jl_fail(e, ENOMEM, "make a job id");
     return r;

@@ -37,6 +37,12 @@ static op_fn handler_of(enum jd_op op)
         return jd_op_stage;
     case JD_OP_UNSTAGE:
         return jd_op_unstage;
+    case JD_OP_CREATE_VOLUME:
+        return jd_op_create_volume;
+    case JD_OP_LIST_VOLUMES:
+        return jd_op_list_volumes;
+    case JD_OP_REMOVE_VOLUME:
+        return jd_op_remove_volume;
     case JD_OP_NONE:
     case JD_OP_N:
         break;

@@ -51,5 +51,17 @@ void jd_op_logs(struct jd_call *call, const struct ipc_frame *f);
 void jd_op_stage(struct jd_call *call, const struct ipc_frame *f);
 void jd_op_unstage(struct jd_call *call, const struct ipc_frame *f);
 
+void jd_op_create_volume(struct jd_call *call, const struct ipc_frame *f);
+void jd_op_list_volumes(struct jd_call *call, const struct ipc_frame *f);
+void jd_op_remove_volume(struct jd_call *call, const struct ipc_frame *f);
+
+/* A message that goes with its block: `_message_ ProtobufCMessage *in = NULL;`. */
+static inline void jd_messagep(ProtobufCMessage **m)
+{
+    if (*m)
+        protobuf_c_message_free_unpacked(*m, NULL);
+}
+#define _message_ __attribute__((cleanup(jd_messagep)))
+
 /* The answer to a StopJob or CancelJob whose job has ended. */
 void jd_reply_ended(const struct jd_call *call, const struct jd_job *j);

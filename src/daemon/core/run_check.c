@@ -16,8 +16,6 @@ static int not_built(struct jl_err *e, const char *what, const char *option)
 
 static int check_built(const Joblet__RunJobRequest *q, struct jl_err *e)
 {
-    if (q->n_volumes > 0)
-        return not_built(e, "volumes are", "volumes");
     if (q->runtime[0])
         return not_built(e, "prepared runtimes are", "runtime");
     if (q->workflow_uuid[0] || q->job_uuid[0] || q->n_requirements > 0)

@@ -396,8 +396,10 @@ static int spawn(struct jd_shim *s, int sync, struct jl_err *e)
 static int write_bundle(struct jd_job *j, struct jl_err *e)
 {
     struct jd_core *c = j->core;
+    struct jd_bundle_volume *volumes = NULL;
     _free_ char *work = NULL;
     _close_ int dirfd = -1;
+    int r;
     struct jd_bundle_in in = {
         .id = j->rec.id,
         .req = j->req,
@@ -421,7 +423,13 @@ static int write_bundle(struct jd_job *j, struct jl_err *e)
     if (j->rec.has_uploads && asprintf(&work, "%s/%s/work", c->conf.jobs_dir, j->rec.id) < 0)
         return jl_fail(e, ENOMEM, "make the bundle");
     in.work_source = work;
-    return jd_bundle_write(dirfd, &in, e);
+    r = jd_volumes_take(c, j->req, &volumes, &in.n_volumes, e);
+    if (r < 0)
+        return r;
+    in.volumes = volumes;
+    r = jd_bundle_write(dirfd, &in, e);
+    jd_volumes_release(volumes, in.n_volumes);
+    return r;
 }
 
 int jd_shim_start(struct jd_job *j, struct jl_err *e)

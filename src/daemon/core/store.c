@@ -8,20 +8,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "daemon/core/store_internal.h"
 
-#define PATH_BYTES 4096
 #define BUSY_MS 1000 /* somebody reads with sqlite3 while we open */
-
-struct jd_store {
-    sqlite3 *db;
-    char path[PATH_BYTES];
-};
 
 /* Step N brings version N to N + 1. Never changed once released; new steps are added. */
 static const char *const migrations[JD_STORE_VERSION] = {
@@ -48,6 +42,11 @@ static const char *const migrations[JD_STORE_VERSION] = {
     "CREATE TABLE job_secrets ("
     " id TEXT PRIMARY KEY REFERENCES jobs(id) ON DELETE CASCADE,"
     " secrets BLOB NOT NULL);",
+    "CREATE TABLE volumes ("
+    " name TEXT PRIMARY KEY,"
+    " type TEXT NOT NULL, size TEXT NOT NULL, size_bytes INTEGER NOT NULL,"
+    " created_ns INTEGER NOT NULL, state TEXT NOT NULL,"
+    " owner_name TEXT NOT NULL, owner_serial TEXT NOT NULL);",
 };
 
 #define COLUMNS                                                                                    \
@@ -68,7 +67,7 @@ static const char update_sql[] =
     "psi_memory_some_us=?18, psi_io_some_us=?19, log_dropped_bytes=?20, start_error=?21, "
     "host_id_base=?22, boot_id=?23 WHERE id=?1";
 
-static int fail_sql(const struct jd_store *s, struct jl_err *e, const char *what)
+int jd_store_fail(const struct jd_store *s, struct jl_err *e, const char *what)
 {
     int rc = sqlite3_errcode(s->db), code = EIO;
 
@@ -84,21 +83,16 @@ static int fail_sql(const struct jd_store *s, struct jl_err *e, const char *what
     return -e->code;
 }
 
-static int run_sql(struct jd_store *s, const char *sql, const char *what, struct jl_err *e)
+int jd_store_sql(struct jd_store *s, const char *sql, const char *what, struct jl_err *e)
 {
-    return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : fail_sql(s, e, what);
+    return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : jd_store_fail(s, e, what);
 }
 
-static void finalizep(sqlite3_stmt **st)
+int jd_store_prepare(struct jd_store *s, const char *sql, sqlite3_stmt **ret, struct jl_err *e)
 {
-    sqlite3_finalize(*st);
-}
-#define _stmt_ _cleanup_(finalizep)
-
-static int prepare(struct jd_store *s, const char *sql, sqlite3_stmt **ret, struct jl_err *e)
-{
-    return sqlite3_prepare_v2(s->db, sql, -1, ret, NULL) == SQLITE_OK ? 0
-                                                                      : fail_sql(s, e, "prepare");
+    return sqlite3_prepare_v2(s->db, sql, -1, ret, NULL) == SQLITE_OK
+               ? 0
+               : jd_store_fail(s, e, "prepare");
 }
 
 int jd_record_set(char **field, const char *value)
@@ -146,12 +140,12 @@ void jd_record_done(struct jd_record *r)
 static int query_int(struct jd_store *s, const char *sql, int *ret, struct jl_err *e)
 {
     _stmt_ sqlite3_stmt *st = NULL;
-    int r = prepare(s, sql, &st, e);
+    int r = jd_store_prepare(s, sql, &st, e);
 
     if (r < 0)
         return r;
     if (sqlite3_step(st) != SQLITE_ROW)
-        return fail_sql(s, e, sql);
+        return jd_store_fail(s, e, sql);
     *ret = sqlite3_column_int(st, 0);
     return 0;
 }
@@ -161,12 +155,12 @@ static int check_sound(struct jd_store *s, struct jl_err *e)
 {
     _stmt_ sqlite3_stmt *st = NULL;
     const char *answer;
-    int r = prepare(s, "PRAGMA quick_check(1)", &st, e);
+    int r = jd_store_prepare(s, "PRAGMA quick_check(1)", &st, e);
 
     if (r < 0)
         return r;
     if (sqlite3_step(st) != SQLITE_ROW)
-        return fail_sql(s, e, "check");
+        return jd_store_fail(s, e, "check");
     answer = (const char *) sqlite3_column_text(st, 0);
     if (answer && strcmp(answer, "ok") == 0)
         return 0;
@@ -188,12 +182,12 @@ static int migrate(struct jd_store *s, struct jl_err *e)
     for (; version < JD_STORE_VERSION; version++) {
         char sql[64];
 
-        r = run_sql(s, "BEGIN IMMEDIATE", "begin", e);
+        r = jd_store_sql(s, "BEGIN IMMEDIATE", "begin", e);
         if (r == 0)
-            r = run_sql(s, migrations[version], "bring to the current version", e);
+            r = jd_store_sql(s, migrations[version], "bring to the current version", e);
         snprintf(sql, sizeof sql, "PRAGMA user_version=%d; COMMIT", version + 1);
         if (r == 0)
-            r = run_sql(s, sql, "commit", e);
+            r = jd_store_sql(s, sql, "commit", e);
         if (r < 0) {
             sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
             return r;
@@ -210,10 +204,11 @@ static int set_up(struct jd_store *s, struct jl_err *e)
     sqlite3_extended_result_codes(s->db, 0);
     r = check_sound(s, e);
     if (r == 0)
-        r = run_sql(s,
-                    "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; "
-                    "PRAGMA secure_delete=ON; PRAGMA trusted_schema=OFF",
-                    "set up", e);
+        r = jd_store_sql(
+            s,
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; "
+            "PRAGMA secure_delete=ON; PRAGMA trusted_schema=OFF",
+            "set up", e);
     return r < 0 ? r : migrate(s, e);
 }
 
@@ -237,7 +232,7 @@ int jd_store_open(const char *state_dir, struct jd_store **ret, struct jl_err *e
     fd = jl_close(fd);
     if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
         SQLITE_OK)
-        r = s->db ? fail_sql(s, e, "open") : jl_fail(e, ENOMEM, "open '%s'", s->path);
+        r = s->db ? jd_store_fail(s, e, "open") : jl_fail(e, ENOMEM, "open '%s'", s->path);
     else
         r = set_up(s, e);
     if (r < 0) {
@@ -318,37 +313,37 @@ static int add_secrets(struct jd_store *s, const struct jd_record *r, struct jl_
 
     if (r->secrets.len == 0)
         return 0;
-    ret = prepare(s, "INSERT INTO job_secrets (id, secrets) VALUES (?, ?)", &st, e);
+    ret = jd_store_prepare(s, "INSERT INTO job_secrets (id, secrets) VALUES (?, ?)", &st, e);
     if (ret < 0)
         return ret;
     bind_text(st, 1, r->id);
     sqlite3_bind_blob64(st, 2, r->secrets.data, r->secrets.len, SQLITE_STATIC);
-    return sqlite3_step(st) == SQLITE_DONE ? 0 : fail_sql(s, e, "add secrets");
+    return sqlite3_step(st) == SQLITE_DONE ? 0 : jd_store_fail(s, e, "add secrets");
 }
 
 static int add_in_transaction(struct jd_store *s, struct jd_record *r, struct jl_err *e)
 {
     _stmt_ sqlite3_stmt *st = NULL;
-    int ret = prepare(s, insert_sql, &st, e);
+    int ret = jd_store_prepare(s, insert_sql, &st, e);
 
     if (ret < 0)
         return ret;
     bind_record(st, r);
     if (sqlite3_step(st) != SQLITE_DONE)
-        return fail_sql(s, e, "add a job");
+        return jd_store_fail(s, e, "add a job");
     r->sequence = sqlite3_last_insert_rowid(s->db);
     return add_secrets(s, r, e);
 }
 
 int jd_store_add(struct jd_store *s, struct jd_record *r, struct jl_err *e)
 {
-    int ret = run_sql(s, "BEGIN IMMEDIATE", "begin", e);
+    int ret = jd_store_sql(s, "BEGIN IMMEDIATE", "begin", e);
 
     if (ret < 0)
         return ret;
     ret = add_in_transaction(s, r, e);
     if (ret == 0)
-        ret = run_sql(s, "COMMIT", "commit", e);
+        ret = jd_store_sql(s, "COMMIT", "commit", e);
     if (ret < 0)
         sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
     return ret;
@@ -357,7 +352,7 @@ int jd_store_add(struct jd_store *s, struct jd_record *r, struct jl_err *e)
 int jd_store_update(struct jd_store *s, const struct jd_record *r, struct jl_err *e)
 {
     _stmt_ sqlite3_stmt *st = NULL;
-    int i, ret = prepare(s, update_sql, &st, e);
+    int i, ret = jd_store_prepare(s, update_sql, &st, e);
 
     if (ret < 0)
         return ret;
@@ -371,18 +366,18 @@ int jd_store_update(struct jd_store *s, const struct jd_record *r, struct jl_err
     i = bind_result(st, 8, &r->result);
     sqlite3_bind_int64(st, i++, r->host_id_base);
     bind_text(st, i, r->boot_id);
-    return sqlite3_step(st) == SQLITE_DONE ? 0 : fail_sql(s, e, "update a job");
+    return sqlite3_step(st) == SQLITE_DONE ? 0 : jd_store_fail(s, e, "update a job");
 }
 
 static int run_for_id(struct jd_store *s, const char *sql, const char *id, struct jl_err *e)
 {
     _stmt_ sqlite3_stmt *st = NULL;
-    int r = prepare(s, sql, &st, e);
+    int r = jd_store_prepare(s, sql, &st, e);
 
     if (r < 0)
         return r;
     bind_text(st, 1, id);
-    return sqlite3_step(st) == SQLITE_DONE ? 0 : fail_sql(s, e, "delete");
+    return sqlite3_step(st) == SQLITE_DONE ? 0 : jd_store_fail(s, e, "delete");
 }
 
 int jd_store_drop_secrets(struct jd_store *s, const char *id, struct jl_err *e)
@@ -392,14 +387,14 @@ int jd_store_drop_secrets(struct jd_store *s, const char *id, struct jl_err *e)
 
 int jd_store_delete(struct jd_store *s, const char *const *ids, size_t n, struct jl_err *e)
 {
-    int r = run_sql(s, "BEGIN IMMEDIATE", "begin", e);
+    int r = jd_store_sql(s, "BEGIN IMMEDIATE", "begin", e);
 
     if (r < 0)
         return r;
     for (size_t i = 0; r == 0 && i < n; i++)
         r = run_for_id(s, "DELETE FROM jobs WHERE id=?", ids[i], e);
     if (r == 0)
-        r = run_sql(s, "COMMIT", "commit", e);
+        r = jd_store_sql(s, "COMMIT", "commit", e);
     if (r < 0)
         sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
     return r;
@@ -482,11 +477,11 @@ int jd_store_each(struct jd_store *s, int (*fn)(void *arg, struct jd_record *own
                   struct jl_err *e)
 {
     _stmt_ sqlite3_stmt *st = NULL;
-    int rc,
-        r = prepare(s,
-                    "SELECT jobs." COLUMNS ", sequence, secrets FROM jobs LEFT JOIN job_secrets "
-                    "USING (id) ORDER BY sequence",
-                    &st, e);
+    int rc, r = jd_store_prepare(s,
+                                 "SELECT jobs." COLUMNS
+                                 ", sequence, secrets FROM jobs LEFT JOIN job_secrets "
+                                 "USING (id) ORDER BY sequence",
+                                 &st, e);
 
     if (r < 0)
         return r;
@@ -501,5 +496,5 @@ int jd_store_each(struct jd_store *s, int (*fn)(void *arg, struct jd_record *own
         if (r < 0)
             return e->code ? r : jl_fail(e, -r, "read the state database");
     }
-    return rc == SQLITE_DONE ? 0 : fail_sql(s, e, "read the jobs");
+    return rc == SQLITE_DONE ? 0 : jd_store_fail(s, e, "read the jobs");
 }

@@ -15,7 +15,7 @@
 
 #include "base/err.h"
 
-#define JD_STORE_VERSION 1
+#define JD_STORE_VERSION 2
 
 struct jd_store;
 
@@ -79,3 +79,23 @@ int jd_store_delete(struct jd_store *s, const char *const *ids, size_t n, struct
  * A negative return ends the walk with that value. */
 int jd_store_each(struct jd_store *s, int (*fn)(void *arg, struct jd_record *own_r), void *arg,
                   struct jl_err *e);
+
+/* One volume. */
+struct jd_volume_row {
+    char name[64];
+    char type[16];  /* "filesystem", "memory" */
+    char size[32];  /* as it was asked for */
+    char state[16]; /* "creating", "ready", "removing" */
+    uint64_t bytes, created_wall_ns;
+    char owner_name[128], owner_serial[64]; /* of the client's certificate */
+};
+
+/* Each is on disk when it returns. */
+int jd_store_volume_add(struct jd_store *s, const struct jd_volume_row *v, struct jl_err *e);
+int jd_store_volume_state(struct jd_store *s, const char *name, const char *state,
+                          struct jl_err *e);
+int jd_store_volume_delete(struct jd_store *s, const char *name, struct jl_err *e);
+
+/* Calls fn for each volume in order of names. A negative return ends the walk with that value. */
+int jd_store_each_volume(struct jd_store *s, int (*fn)(void *arg, const struct jd_volume_row *v),
+                         void *arg, struct jl_err *e);

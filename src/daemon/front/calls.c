@@ -10,6 +10,7 @@
 #include "api/health.pb-c.h"
 #include "api/joblet.pb-c.h"
 #include "api/validate.h"
+#include "api/volume.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "daemon/front/front.h"
@@ -143,6 +144,8 @@ static int unary_late(struct jl_timer *timer)
 static int check_fields(const struct jd_front *front, enum jd_op op, const void *msg,
                         uint64_t *extra_ms, struct jl_err *e)
 {
+    enum api_volume_type type;
+    uint64_t bytes;
     int32_t grace;
 
     switch ((int) op) { /* what is not listed has no fields to check */
@@ -152,6 +155,10 @@ static int check_fields(const struct jd_front *front, enum jd_op op, const void 
         return api_validate_id("uuid", ((const Joblet__CancelJobRequest *) msg)->uuid, e);
     case JD_OP_DELETE_JOB:
         return api_validate_id("uuid", ((const Joblet__DeleteJobRequest *) msg)->uuid, e);
+    case JD_OP_CREATE_VOLUME:
+        return api_volume_new(msg, &bytes, &type, e);
+    case JD_OP_REMOVE_VOLUME:
+        return api_volume_name("name", ((const Joblet__RemoveVolumeRequest *) msg)->name, e);
     case JD_OP_STOP_JOB:
         grace = ((const Joblet__StopJobRequest *) msg)->grace_ms;
         *extra_ms = STOP_EXTRA_MS + (grace > 0 ? (uint64_t) grace : front->conf.stop_grace_ms);

@@ -1,0 +1,28 @@
+/*
+ * store_internal.h - what store.c and its tables' own files share. Not for others.
+ */
+#pragma once
+
+#include <sqlite3.h>
+
+#include "base/cleanup.h"
+#include "daemon/core/store.h"
+
+struct jd_store {
+    sqlite3 *db;
+    char path[4096];
+};
+
+/* Puts SQLite's words into e, with the errno that belongs to them. Returns -e->code. */
+int jd_store_fail(const struct jd_store *s, struct jl_err *e, const char *what);
+
+/* Runs statements that answer nothing. 0, or -errno with e filled. */
+int jd_store_sql(struct jd_store *s, const char *sql, const char *what, struct jl_err *e);
+
+int jd_store_prepare(struct jd_store *s, const char *sql, sqlite3_stmt **ret, struct jl_err *e);
+
+static inline void jd_finalizep(sqlite3_stmt **st)
+{
+    sqlite3_finalize(*st);
+}
+#define _stmt_ _cleanup_(jd_finalizep)

@@ -1,0 +1,31 @@
+/*
+ * volume_work.h - volumes on disk: what the worker does for volume.h. A volume is the directory
+ * `name` (0700) below volumes.base_path with `data`, where its file system is mounted (nosuid,
+ * nodev, its root 0755 and the job user's), and, of type filesystem, `volume.img`, a sparse file of
+ * the volume's size with ext4.
+ *
+ * Each may be done again after it was interrupted anywhere. All block; all need root.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/core/worker.h"
+
+/* A request; the descriptor of base_path comes with it. */
+struct jd_volume_job {
+    char name[64];
+    uint64_t bytes;
+    bool memory;
+    bool idmap; /* jobs have ids of their own: the mount must take that */
+};
+
+enum { JD_VOLUME_MAKE, JD_VOLUME_MOUNT, JD_VOLUME_UNMAKE, JD_VOLUME_WORK_N };
+extern const jd_work_fn jd_volume_work[JD_VOLUME_WORK_N];
+
+/* The file system's program, an absolute path; NULL when it is not installed. */
+const char *jd_volume_mkfs(void);
+
+/* Whether something is mounted on `data` of this volume. By descriptor of base_path. */
+bool jd_volume_is_mounted(int base_fd, const char *name);
