@@ -265,6 +265,13 @@ static void the_workspace_is_a_quota_or_the_uploads(void **state)
     m.in.work_source = "/p/jobs/x/work";
     m.in.init_source = NULL;
     assert_int_equal(jd_bundle_spec(&m.in, &m.arena, &m.spec, &e), 0);
+    work = m.spec->mounts[m.spec->n_mounts - 1]; /* over the directory: filled from it */
+    assert_string_equal(work->destination, "/work");
+    assert_string_equal(work->type, "tmpfs");
+    assert_true(has(work->options, work->n_options, "tmpcopyup"));
+    assert_true(has(work->options, work->n_options, "size=1048576"));
+    m.in.work_bytes = 0;
+    assert_int_equal(jd_bundle_spec(&m.in, &m.arena, &m.spec, &e), 0);
     work = mount_at(m.spec, "/work");
     assert_string_equal(work->source, "/p/jobs/x/work");
     assert_true(has(work->options, work->n_options, "nodev"));

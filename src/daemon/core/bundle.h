@@ -38,8 +38,9 @@ struct jd_bundle_in {
     const Joblet__RunJobRequest *req; /* defaults filled in, secrets included */
     const struct jd_conf *conf;
     const char *node_id;
-    const char *work_source; /* host directory of the workspace; NULL: a tmpfs of work_bytes */
-    uint64_t work_bytes;
+    const char *work_source;  /* host directory of the workspace; NULL: a tmpfs of work_bytes */
+    uint64_t work_bytes;      /* 0: as much as the disk of work_source has; else a tmpfs of this
+                                size, into which the runtime copies what is in work_source */
     const char *init_source;  /* joblet-init on the host; NULL: the command is process 1 */
     const char *const *binds; /* host paths that exist and are no symlinks, parents first */
     size_t n_binds;

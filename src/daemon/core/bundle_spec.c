@@ -80,15 +80,20 @@ static void map_mount(struct jd_arena *a, const struct jd_bundle_in *in, struct 
 
 static void add_work(struct jd_arena *a, const struct jd_bundle_in *in, struct oci_spec *s)
 {
+    const char *options[8] = { "tmpcopyup", "rw", "nosuid", "nodev", "mode=0700" };
     const char *dest = in->conf->workspace;
 
-    if (in->work_source) {
+    if (in->work_source)
         map_mount(a, in, ADD(a, s, dest, "bind", in->work_source, "bind", "rw", "nosuid", "nodev"));
+    if (in->work_bytes == 0)
         return;
-    }
-    ADD(a, s, dest, "tmpfs", "tmpfs", "rw", "nosuid", "nodev", "mode=0700",
-        jd_arena_format(a, "size=%" PRIu64, in->work_bytes),
-        jd_arena_format(a, "uid=%u", JD_JOB_UID), jd_arena_format(a, "gid=%u", JD_JOB_UID));
+    /* Over the directory: tmpcopyup copies what is there, and so the uploads on disk stay as they
+     * are however often the start is interrupted. */
+    options[5] = jd_arena_format(a, "size=%" PRIu64, in->work_bytes);
+    options[6] = jd_arena_format(a, "uid=%u", JD_JOB_UID);
+    options[7] = jd_arena_format(a, "gid=%u", JD_JOB_UID);
+    add_mount(a, s, dest, "tmpfs", "tmpfs", options + !in->work_source,
+              JL_COUNT(options) - !in->work_source);
 }
 
 static void add_volumes(struct jd_arena *a, const struct jd_bundle_in *in, struct oci_spec *s)

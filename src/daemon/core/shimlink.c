@@ -32,6 +32,7 @@
 #define START_LIMIT_NS (10 * JL_NS_PER_S)
 #define ADOPT_LIMIT_NS (3 * JL_NS_PER_S)
 #define ADOPT_AGAIN_NS (50 * JL_NS_PER_MS)
+#define WORK_IN_MEMORY_MAX (UINT64_C(64) << 20)
 #define RUNTIME_FD 8 /* in the shim */
 #define SYNC_FD 9
 
@@ -393,6 +394,30 @@ static int spawn(struct jd_shim *s, int sync, struct jl_err *e)
     return jl_spawn(&sp, &s->pid, &s->pidfd, e);
 }
 
+/* How large /work is to be: what was uploaded and the quota on top. 0: no limit but the disk's, for
+ * jobs with volumes and for uploads that would take too much of the memory. */
+static uint64_t work_bytes(const struct jd_job *j)
+{
+    uint64_t memory = (uint64_t) j->req->max_memory << 20;
+    uint64_t bytes = j->rec.upload_bytes + j->core->conf.work_quota;
+
+    if (j->req->n_volumes > 0)
+        return 0;
+    if (j->rec.has_uploads && (bytes > WORK_IN_MEMORY_MAX || (memory > 0 && bytes > memory / 4)))
+        return 0;
+    return bytes;
+}
+
+/* The directory of a job's workspace: uploads have made it, for a job with volumes it is made. */
+static int make_work_dir(int dirfd, struct jl_err *e)
+{
+    if (mkdirat(dirfd, "work", 0700) < 0)
+        return errno == EEXIST ? 0 : jl_fail_sys(e, "mkdir", "work", "make the bundle");
+    if (fchownat(dirfd, "work", JD_JOB_UID, JD_JOB_UID, AT_SYMLINK_NOFOLLOW) < 0)
+        return jl_fail_sys(e, "fchownat", "work", "make the bundle");
+    return 0;
+}
+
 static int write_bundle(struct jd_job *j, struct jl_err *e)
 {
     struct jd_core *c = j->core;
@@ -405,7 +430,7 @@ static int write_bundle(struct jd_job *j, struct jl_err *e)
         .req = j->req,
         .conf = &c->conf,
         .node_id = j->rec.node_id,
-        .work_bytes = c->conf.work_quota,
+        .work_bytes = work_bytes(j),
         .init_source = c->init_path,
         .host_id_base = j->rec.host_id_base,
         .oom_group = c->cg_host.mode == OS_CGROUP_V2,
@@ -420,7 +445,10 @@ static int write_bundle(struct jd_job *j, struct jl_err *e)
     /* a runtime that has become root of the user namespace still has to get to its bundle */
     if (fchown(dirfd, 0, j->rec.host_id_base) < 0 || fchmod(dirfd, 0710) < 0)
         return jl_fail_sys(e, "fchown", j->rec.id, "make the bundle");
-    if (j->rec.has_uploads && asprintf(&work, "%s/%s/work", c->conf.jobs_dir, j->rec.id) < 0)
+    if (in.work_bytes == 0 && make_work_dir(dirfd, e) < 0)
+        return -e->code;
+    if ((j->rec.has_uploads || in.work_bytes == 0) &&
+        asprintf(&work, "%s/%s/work", c->conf.jobs_dir, j->rec.id) < 0)
         return jl_fail(e, ENOMEM, "make the bundle");
     in.work_source = work;
     r = jd_volumes_take(c, j->req, &volumes, &in.n_volumes, e);

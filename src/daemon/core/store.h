@@ -48,7 +48,7 @@ struct jd_record {
     uint32_t host_id_base; /* first host id of the job's user namespace; 0: none */
     char *boot_id;         /* of the kernel it was started under; "" not started */
     char *owner_name, *owner_serial;
-    uint64_t upload_bytes; /* 0: nothing was uploaded, or only empty files */
+    uint64_t upload_bytes; /* each file in blocks of 4 KiB; 0: nothing, or only empty files */
     bool has_uploads;
     struct jd_blob request; /* joblet.RunJobRequest */
     struct jd_blob secrets; /* joblet.RunJobRequest with secret_environment alone; may be empty */

@@ -1,0 +1,62 @@
+#!/usr/bin/env bats
+# /work: what was uploaded and a quota on top of it; /tmp and /var/tmp: their sizes.
+
+load lib.bash
+
+setup_file() { instance_new --set joblet.stopGrace=1s && instance_start; }
+teardown_file() { instance_end; }
+
+# Prints how many bytes a job can write into $1 before the file system is full.
+room='n=0; while head -c 4096 /dev/zero >>"$1/fill" 2>/dev/null; do n=$((n + 4096)); done; rm "$1/fill"; echo $n'
+
+# bats test_tags=smoke
+@test "a job has 1 MB of workspace without uploads, and the same on top of its uploads" {
+    [ "$(output sh -c "$room" sh /work)" = 1048576 ]
+    mkdir "$BATS_TEST_TMPDIR/up"
+    head -c 3000000 /dev/urandom >"$BATS_TEST_TMPDIR/up/big"
+    printf '#!/bin/sh\necho ran' >"$BATS_TEST_TMPDIR/up/script"
+    chmod 750 "$BATS_TEST_TMPDIR/up/script"
+    mkdir "$BATS_TEST_TMPDIR/up/dir"
+    echo x >"$BATS_TEST_TMPDIR/up/dir/file"
+    output --upload-dir="$BATS_TEST_TMPDIR/up" sh -c "$room; stat -c '%n %a %U' big script dir/file; ./script; sha256sum big; echo more >>dir/file; cat dir/file" sh /work >"$BATS_TEST_TMPDIR/out"
+    cat "$BATS_TEST_TMPDIR/out"
+    read -r n <"$BATS_TEST_TMPDIR/out"
+    [ "$n" -ge 1044480 ] && [ "$n" -le 1056768 ]
+    grep -qx 'big 644 nobody' "$BATS_TEST_TMPDIR/out"
+    grep -qx 'script 750 nobody' "$BATS_TEST_TMPDIR/out"
+    grep -qx ran "$BATS_TEST_TMPDIR/out"
+    grep -qx more "$BATS_TEST_TMPDIR/out"
+    grep -q "$(sha256sum <"$BATS_TEST_TMPDIR/up/big" | cut -d' ' -f1)" "$BATS_TEST_TMPDIR/out"
+}
+
+@test "a full workspace is ENOSPC in the job and nothing else" {
+    run output sh -c 'head -c 2000000 /dev/zero >/work/big; echo $?; echo still here'
+    [[ "$output" == *"No space left on device"*"still here"* ]]
+}
+
+@test "a job whose memory would not do for its uploads has them on the disk" {
+    head -c 20000000 /dev/urandom >"$BATS_TEST_TMPDIR/big"
+    [ "$(output --max-memory=32 --upload="$BATS_TEST_TMPDIR/big" sh -c 'wc -c <big; echo $?')" = $'20000000\n0' ]
+}
+
+@test "a job with a volume has no quota on its workspace" {
+    rnx volume create data --size=4MB
+    [ "$(output --volume=data sh -c 'head -c 5000000 /dev/zero >/work/big && wc -c </work/big; stat -c "%a %U" /work')" = $'5000000\n700 nobody' ]
+    rnx volume remove data
+}
+
+@test "/tmp and /var/tmp have their size, or the one asked for" {
+    [ "$(output --tmp-size=1MB sh -c "$room" sh /tmp)" = 1048576 ]
+    [ "$(output --tmp-size=1MB sh -c "$room" sh /var/tmp)" = 1048576 ]
+    output sh -c 'head -c 60000000 /dev/zero >/tmp/a'
+    run output sh -c 'head -c 70000000 /dev/zero >/tmp/a'
+    [[ "$output" == *"No space left on device"* ]]
+}
+
+@test "the uploads of a job that is started anew are whole, though it wrote into its copy" {
+    echo mine >"$BATS_TEST_TMPDIR/file"
+    id=$(job --upload="$BATS_TEST_TMPDIR/file" sh -c 'echo changed >file; sleep 30')
+    until_true 10 has_status "$id" RUNNING
+    [ "$(cat "$I/jobs/$id/work/file")" = mine ]
+    rnx job stop "$id"
+}
