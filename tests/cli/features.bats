@@ -25,7 +25,7 @@ teardown() { job_teardown; }
 
 @test "features names the annotations that change what the runtime does" {
     not_runc "1.1 has no such list"
-    equals "$(rt features | jq -c .potentiallyUnsafeConfigAnnotations)" '["io.joblet."]'
+    equals "$(rt features | jq -c .potentiallyUnsafeConfigAnnotations)" '["io.joblet.","org.systemd.property."]'
 }
 
 @test "features claims no more than is there" {
