@@ -2,14 +2,13 @@
  * cmd_ps.c - ps: the processes of a container, read from /proc by ourselves, since a host need not
  * have ps(1) and a container's own is not to be trusted. Columns and option words are those of
  * procps' ps; only what concerns the choice of columns has a meaning here.
- * Sources: proc(5) (stat, status, cmdline), ps(1).
+ * Source: ps(1).
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,25 +21,11 @@
 #include "base/strv.h"
 #include "os/cgroup.h"
 #include "runtime/cmd.h"
+#include "runtime/ps.h"
 #include "runtime/state.h"
 
 #define OUTPUT_MAX ((size_t) 64 << 20)
 #define COLUMNS_MAX 24
-#define CMD_MAX 4096 /* bytes of a command line that are shown */
-
-/* One process; numbers of /proc/PID/stat in its units. */
-struct process {
-    pid_t pid, ppid, pgid, sid;
-    unsigned uid;
-    char state;
-    int tty;
-    long long nice, threads;
-    unsigned long long utime, stime, start; /* clock ticks */
-    unsigned long long vsize;               /* bytes */
-    long long rss;                          /* pages */
-    char comm[64];
-    char *args;
-};
 
 /* What all share. */
 struct moment {
@@ -48,9 +33,10 @@ struct moment {
     unsigned long long hz;
 };
 
-typedef void (*cell_fn)(const struct process *p, const struct moment *m, struct jl_buf *out);
+typedef void (*cell_fn)(const struct rt_process_stat *p, const struct moment *m,
+                        struct jl_buf *out);
 
-static void put_uid(const struct process *p, const struct moment *m, struct jl_buf *out)
+static void put_uid(const struct rt_process_stat *p, const struct moment *m, struct jl_buf *out)
 {
     (void) m;
     /* No look-up of names: a static program would need the host's modules for it. */
@@ -58,7 +44,8 @@ static void put_uid(const struct process *p, const struct moment *m, struct jl_b
 }
 
 #define NUMBER_CELL(name, format, value)                                                           \
-    static void put_##name(const struct process *p, const struct moment *m, struct jl_buf *out)    \
+    static void put_##name(const struct rt_process_stat *p, const struct moment *m,                \
+                           struct jl_buf *out)                                                     \
     {                                                                                              \
         (void) m;                                                                                  \
         jl_buf_printf(out, format, value);                                                         \
@@ -75,7 +62,7 @@ NUMBER_CELL(vsz, "%llu", p->vsize / 1024)
 NUMBER_CELL(rss, "%lld", p->rss *(long long) (sysconf(_SC_PAGESIZE) / 1024))
 NUMBER_CELL(comm, "%s", p->comm)
 
-static void put_zero(const struct process *p, const struct moment *m, struct jl_buf *out)
+static void put_zero(const struct rt_process_stat *p, const struct moment *m, struct jl_buf *out)
 {
     (void) p;
     (void) m;
@@ -83,7 +70,7 @@ static void put_zero(const struct process *p, const struct moment *m, struct jl_
 }
 
 /* Device numbers of terminals: Documentation/admin-guide/devices.txt. */
-static void put_tty(const struct process *p, const struct moment *m, struct jl_buf *out)
+static void put_tty(const struct rt_process_stat *p, const struct moment *m, struct jl_buf *out)
 {
     unsigned major = (unsigned) p->tty >> 8 & 0xfff;
     unsigned minor = ((unsigned) p->tty & 0xff) | ((unsigned) p->tty >> 12 & 0xfff00);
@@ -97,19 +84,19 @@ static void put_tty(const struct process *p, const struct moment *m, struct jl_b
         jl_buf_puts(out, "?");
 }
 
-static void put_time(const struct process *p, const struct moment *m, struct jl_buf *out)
+static void put_time(const struct rt_process_stat *p, const struct moment *m, struct jl_buf *out)
 {
     unsigned long long s = (p->utime + p->stime) / m->hz;
 
     jl_buf_printf(out, "%02llu:%02llu:%02llu", s / 3600, s / 60 % 60, s % 60);
 }
 
-static uint64_t started(const struct process *p, const struct moment *m)
+static uint64_t started(const struct rt_process_stat *p, const struct moment *m)
 {
     return m->boot_s + p->start / m->hz;
 }
 
-static void put_etime(const struct process *p, const struct moment *m, struct jl_buf *out)
+static void put_etime(const struct rt_process_stat *p, const struct moment *m, struct jl_buf *out)
 {
     uint64_t from = started(p, m), s = m->now_s > from ? m->now_s - from : 0;
 
@@ -121,7 +108,7 @@ static void put_etime(const struct process *p, const struct moment *m, struct jl
 }
 
 /* In UTC, as everything that joblet-run writes: hour and minute of today, else the date. */
-static void put_stime(const struct process *p, const struct moment *m, struct jl_buf *out)
+static void put_stime(const struct rt_process_stat *p, const struct moment *m, struct jl_buf *out)
 {
     uint64_t from = started(p, m);
     char text[JL_RFC3339_MAX];
@@ -134,7 +121,7 @@ static void put_stime(const struct process *p, const struct moment *m, struct jl
 }
 
 /* What a hostile program calls itself must not reach a terminal as control sequences. */
-static void put_args(const struct process *p, const struct moment *m, struct jl_buf *out)
+static void put_args(const struct rt_process_stat *p, const struct moment *m, struct jl_buf *out)
 {
     (void) m;
     if (p->args && *p->args)
@@ -237,118 +224,6 @@ static int parse_words(char **words, size_t n, struct choice *c, struct jl_err *
     return r == 0 && c->n == 0 ? choose(c, full, e) : r;
 }
 
-/* ---- reading ---- */
-
-/* Field n of /proc/PID/stat, numbered as proc(5) has them. */
-static void take_field(struct process *p, int n, const char *text)
-{
-    long long value = strtoll(text, NULL, 10);
-
-    switch (n) {
-    case 4:
-        p->ppid = (pid_t) value;
-        break;
-    case 5:
-        p->pgid = (pid_t) value;
-        break;
-    case 6:
-        p->sid = (pid_t) value;
-        break;
-    case 7:
-        p->tty = (int) value;
-        break;
-    case 14:
-        p->utime = (unsigned long long) value;
-        break;
-    case 15:
-        p->stime = (unsigned long long) value;
-        break;
-    case 19:
-        p->nice = value;
-        break;
-    case 20:
-        p->threads = value;
-        break;
-    case 22:
-        p->start = (unsigned long long) value;
-        break;
-    case 23:
-        p->vsize = strtoull(text, NULL, 10);
-        break;
-    case 24:
-        p->rss = value;
-        break;
-    default:
-        break;
-    }
-}
-
-/* Fields 2 to 24; 0 or -EIO. */
-static int parse_stat(const char *text, struct process *p)
-{
-    const char *open = strchr(text, '('), *close = strrchr(text, ')');
-    size_t len;
-
-    if (!open || !close || close < open)
-        return -EIO;
-    len = (size_t) (close - open - 1);
-    len = len < sizeof p->comm - 1 ? len : sizeof p->comm - 1;
-    memcpy(p->comm, open + 1, len);
-    p->comm[len] = '\0';
-    p->state = close[1] == ' ' && close[2] ? close[2] : '?';
-    text = close + 1;
-    for (int n = 4; n <= 24; n++) {
-        text = strchr(text + 1, ' ');
-        if (!text)
-            return -EIO;
-        take_field(p, n, text + 1);
-    }
-    return 0;
-}
-
-static void tame(char *s, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char) s[i] < 0x20 || s[i] == 0x7f)
-            s[i] = s[i] == '\0' || s[i] == '\t' ? ' ' : '?';
-}
-
-/* 0, or -errno: it is gone. */
-static int read_process(pid_t pid, struct process *p)
-{
-    _buf_ struct jl_buf text = JL_BUF_INIT(4096);
-    _buf_ struct jl_buf args = JL_BUF_INIT(CMD_MAX);
-    struct jl_err ignored = JL_ERR_INIT;
-    char path[64];
-    struct stat st;
-    int r;
-
-    snprintf(path, sizeof path, "/proc/%d/stat", (int) pid);
-    r = jl_read_file_at(AT_FDCWD, path, &text, &ignored);
-    if (r < 0)
-        return r;
-    p->pid = pid;
-    r = parse_stat(text.data ? text.data : "", p);
-    if (r < 0)
-        return r;
-    tame(p->comm, strlen(p->comm));
-    snprintf(path, sizeof path, "/proc/%d", (int) pid);
-    if (stat(path, &st) == 0) /* the directory is its effective user's */
-        p->uid = st.st_uid;
-    snprintf(path, sizeof path, "/proc/%d/cmdline", (int) pid);
-    jl_read_file_at(AT_FDCWD, path, &args, &ignored); /* what fits is there although it fails */
-    while (args.len > 0 && args.data[args.len - 1] == '\0')
-        args.len--;
-    if (args.len > 0) {
-        tame(args.data, args.len);
-        args.data[args.len] = '\0';
-        p->args = jl_buf_take(&args);
-    }
-    return 0;
-}
-
-/* ---- writing ---- */
-
 static struct moment look_at_clock(void)
 {
     struct moment m = { .hz = (unsigned long long) sysconf(_SC_CLK_TCK) };
@@ -391,10 +266,10 @@ static int put_cells(const struct choice *c, char **cells, size_t rows, struct j
     return r;
 }
 
-static int add_cell(struct jl_strv *cells, const struct column *col, const struct process *p,
-                    const struct moment *m)
+static int add_cell(struct jl_strv *cells, const struct column *col,
+                    const struct rt_process_stat *p, const struct moment *m)
 {
-    _buf_ struct jl_buf text = JL_BUF_INIT(CMD_MAX + 64);
+    _buf_ struct jl_buf text = JL_BUF_INIT(RT_PS_CMD_MAX + 64);
 
     col->put(p, m, &text);
     return jl_strv_add(cells, text.data ? text.data : "");
@@ -409,9 +284,9 @@ static int table(const struct choice *c, const pid_t *pids, size_t n, struct jl_
     for (size_t j = 0; j < c->n && r == 0; j++)
         r = jl_strv_add(&cells, c->items[j]->head);
     for (size_t i = 0; i < n && r == 0; i++) {
-        struct process p = { .pid = 0 };
+        struct rt_process_stat p = { .pid = 0 };
 
-        if (read_process(pids[i], &p) < 0)
+        if (rt_ps_read(pids[i], &p) < 0)
             continue; /* ended meanwhile */
         for (size_t j = 0; j < c->n && r == 0; j++)
             r = add_cell(&cells, c->items[j], &p, &m);

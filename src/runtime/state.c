@@ -11,7 +11,6 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -20,14 +19,10 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/io.h"
-#include "base/json.h"
-#include "base/parse.h"
 #include "base/strv.h"
 #include "os/cgroup.h"
 #include "os/pidfd.h"
-
-#define RECORD_MAX ((size_t) 16 << 20) /* two lines and a config.json of 8 MiB at most */
-#define RECORD_VERSION 1
+#include "runtime/record.h"
 
 const char *rt_status_name(enum rt_status s)
 {
@@ -118,67 +113,12 @@ int rt_state_root_open(const char *root, bool make, struct jl_err *e)
     return r < 0 ? r : jl_take_fd(&fd);
 }
 
-static int record_json(const struct rt_state *s, struct jl_buf *out)
-{
-    struct jl_json_out w = JL_JSON_OUT_INIT(out, 0);
-
-    jl_json_put_object(&w, NULL);
-    jl_json_put_u64(&w, "version", RECORD_VERSION);
-    jl_json_put_str(&w, "ociVersion", s->oci_version);
-    jl_json_put_str(&w, "id", s->id);
-    jl_json_put_str(&w, "bundle", s->bundle);
-    jl_json_put_str(&w, "rootfs", s->rootfs);
-    if (s->cgroup)
-        jl_json_put_str(&w, "cgroup", s->cgroup);
-    if (s->unit) {
-        jl_json_put_str(&w, "unit", s->unit);
-        jl_json_put_bool(&w, "unitOfUser", s->unit_user);
-    }
-    jl_json_put_bool(&w, "ownPidNamespace", s->own_pid_ns);
-    jl_json_put_str(&w, "created", s->created);
-    jl_json_put_u64(&w, "owner", s->owner);
-    jl_json_put_u64(&w, "configBytes", s->config_len);
-    if (s->n_annotations > 0) {
-        jl_json_put_object(&w, "annotations");
-        for (size_t i = 0; i < s->n_annotations; i++)
-            jl_json_put_str(&w, s->annotations[i].key, s->annotations[i].value);
-        jl_json_end(&w);
-    }
-    jl_json_end(&w);
-    return jl_json_finish(&w);
-}
-
-/* One new file and as good as always one write: on a disk each inode more would cost. */
-static int write_record(struct rt_state *s, const struct jl_buf *head, struct jl_err *e)
-{
-    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    struct flock lock = { .l_type = F_WRLCK };
-    int fd = s->record = openat(s->dirfd, "record", flags, 0600);
-    struct iovec iov[] = { { head->data, head->len }, { s->config, s->config_len } };
-    ssize_t n;
-    int r;
-
-    if (fd < 0)
-        return jl_fail_sys(e, "openat", "record", "write the record of container '%s'", s->id);
-    if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
-        return jl_fail_sys(e, "fcntl", "record", "lock the record of container '%s'", s->id);
-    n = writev(fd, iov, JL_COUNT(iov));
-    if (n < 0 || (size_t) n < head->len)
-        return jl_fail(e, n < 0 ? errno : EIO, "write the record of container '%s'", s->id);
-    n -= (ssize_t) head->len;
-    r = jl_write_all(fd, s->config + n, s->config_len - (size_t) n);
-    return r < 0 ? jl_fail(e, -r, "write the record of container '%s'", s->id) : 0;
-}
-
 int rt_state_create(int root_fd, struct rt_state *s, struct jl_err *e)
 {
-    _buf_ struct jl_buf record = JL_BUF_INIT(RECORD_MAX);
-    int r = record_json(s, &record);
+    _buf_ struct jl_buf record = JL_BUF_INIT(RT_RECORD_MAX);
 
-    if (r == 0)
-        r = jl_buf_putc(&record, '\n');
-    if (r < 0)
-        return jl_fail(e, -r, "make the record of container '%s'", s->id);
+    if (rt_record_text(s, &record, e) < 0)
+        return -e->code;
     if (mkdirat(root_fd, s->id, 0700) < 0) {
         if (errno == EEXIST)
             return jl_refuse(e, EEXIST, "container with id exists: '%s'", s->id);
@@ -193,164 +133,7 @@ int rt_state_create(int root_fd, struct rt_state *s, struct jl_err *e)
     if (flock(s->dirfd, LOCK_EX | LOCK_NB) < 0)
         return jl_fail_sys(e, "flock", s->id, "lock the state directory");
     s->locked = true;
-    return write_record(s, &record, e);
-}
-
-static int no_memory(struct jl_err *e)
-{
-    return jl_fail(e, ENOMEM, "read the record of the container");
-}
-
-static int take_string(const struct jl_json *doc, const char *key, char **ret)
-{
-    const char *value = jl_json_str(jl_json_get(doc, key));
-
-    *ret = NULL;
-    if (!value)
-        return 0;
-    *ret = strdup(value);
-    return *ret ? 0 : -ENOMEM;
-}
-
-static int take_annotations(struct rt_state *s, const struct jl_json *notes, struct jl_err *e)
-{
-    if (!notes || notes->kind != JL_JSON_OBJECT)
-        return 0;
-    JL_JSON_FOREACH(n, notes)
-    if (oci_kv_add(&s->annotations, &s->n_annotations, n->key, n->text ? n->text : "") < 0)
-        return no_memory(e);
-    return 0;
-}
-
-/* The first line. */
-static int read_head(struct rt_state *s, const char *text, size_t len, struct jl_err *e)
-{
-    _json_ struct jl_json *doc = NULL;
-    uint64_t owner = 0, config_len = 0;
-    int r = jl_json_parse(text, len, NULL, &doc, e);
-
-    if (r < 0)
-        return r;
-    if (take_string(doc, "bundle", &s->bundle) < 0 || take_string(doc, "rootfs", &s->rootfs) < 0 ||
-        take_string(doc, "cgroup", &s->cgroup) < 0 || take_string(doc, "unit", &s->unit) < 0 ||
-        take_string(doc, "ociVersion", &s->oci_version) < 0 ||
-        take_string(doc, "created", &s->created) < 0)
-        return no_memory(e);
-    if (jl_json_u64(jl_json_get(doc, "owner"), UINT32_MAX, &owner) == 0)
-        s->owner = (uint32_t) owner;
-    if (jl_json_u64(jl_json_get(doc, "configBytes"), RECORD_MAX, &config_len) == 0)
-        s->config_len = (size_t) config_len;
-    if (jl_json_bool(jl_json_get(doc, "unitOfUser"), &s->unit_user) < 0)
-        s->unit_user = false;
-    if (jl_json_bool(jl_json_get(doc, "ownPidNamespace"), &s->own_pid_ns) < 0)
-        s->own_pid_ns = false;
-    return take_annotations(s, jl_json_get(doc, "annotations"), e);
-}
-
-static void read_phases(struct rt_state *s, const struct jl_json *phases)
-{
-    if (!phases || phases->kind != JL_JSON_OBJECT)
-        return;
-    s->has_phases = true;
-    for (unsigned i = 0; i < RT_PHASE_N; i++)
-        if (jl_json_u64(jl_json_get(phases, rt_phase_name(i)), INT64_MAX, &s->phase_us[i]) < 0)
-            s->phase_us[i] = 0;
-}
-
-static void read_ending(struct rt_state *s, const struct jl_json *doc)
-{
-    int64_t status;
-    uint64_t when;
-    char *finished;
-
-    if (jl_json_i64(jl_json_get(doc, "waitStatus"), 0, 0xffff, &status) < 0)
-        return;
-    s->exited = true;
-    s->exit_status = (int) status;
-    if (take_string(doc, "finished", &finished) < 0 || !finished)
-        return;
-    if (s->finished || jl_parse_rfc3339(finished, &when) < 0)
-        free(finished);
-    else
-        s->finished = finished;
-}
-
-/* A line about the group or the first process. A half one means that its writer died in it: as if
- * there were none. */
-static void read_addition(struct rt_state *s, const char *text, size_t len)
-{
-    _json_ struct jl_json *doc = NULL;
-    struct jl_err ignored = JL_ERR_INIT;
-    uint64_t ticks;
-    int64_t pid;
-    bool made;
-
-    if (jl_json_parse(text, len, NULL, &doc, &ignored) < 0)
-        return;
-    if (s->unit && !s->cgroup && take_string(doc, "cgroup", &s->cgroup) < 0)
-        return;
-    if (jl_json_bool(jl_json_get(doc, "cgroupMade"), &made) == 0)
-        s->cgroup_made = made;
-    read_phases(s, jl_json_get(doc, "phasesUs"));
-    read_ending(s, doc);
-    if (jl_json_i64(jl_json_get(doc, "pid"), 1, INT32_MAX, &pid) < 0 ||
-        jl_json_u64(jl_json_get(doc, "startTicks"), UINT64_MAX, &ticks) < 0)
-        return;
-    s->pid = (pid_t) pid;
-    s->start_ticks = ticks;
-}
-
-static void read_additions(struct rt_state *s, const char *text, size_t len)
-{
-    while (len > 0) {
-        const char *end = memchr(text, '\n', len);
-        size_t line = end ? (size_t) (end - text) + 1 : len;
-
-        read_addition(s, text, line);
-        text += line;
-        len -= line;
-    }
-}
-
-int rt_record_parse(struct rt_state *s, const char *text, size_t len, struct jl_err *e)
-{
-    const char *end = len > 0 ? memchr(text, '\n', len) : NULL;
-    size_t head;
-    int r;
-
-    if (!end) /* killed while it was written, so before the first side effect */
-        return 0;
-    head = (size_t) (end - text) + 1;
-    r = read_head(s, text, head, e);
-    if (r < 0 && r != -ENOMEM)
-        e->code = EBADMSG;
-    if (r < 0)
-        return jl_wrap(e, "record of container '%s'", s->id ? s->id : "");
-    if (len - head < s->config_len) {
-        s->config_len = 0;
-        return 0; /* likewise */
-    }
-    s->config = malloc(s->config_len + 1);
-    if (!s->config)
-        return no_memory(e);
-    memcpy(s->config, text + head, s->config_len); /* not strndup: a NUL would shorten it */
-    s->config[s->config_len] = '\0';
-    head += s->config_len;
-    read_additions(s, text + head, len - head);
-    return 0;
-}
-
-static int read_record(struct rt_state *s, struct jl_err *e)
-{
-    _buf_ struct jl_buf text = JL_BUF_INIT(RECORD_MAX);
-    struct jl_err ignored = JL_ERR_INIT;
-    int r = jl_read_file_at(s->dirfd, "record", &text, &ignored);
-
-    if (r == -ENOENT)
-        return 0; /* killed before it was written: there is nothing but the directory */
-    if (r < 0)
-        return jl_fail(e, -r, "read the record of container '%s'", s->id);
-    return rt_record_parse(s, text.data ? text.data : "", text.len, e);
+    return rt_record_write(s, &record, e);
 }
 
 static int open_dir(int root_fd, const char *id, struct rt_state *s, struct jl_err *e)
@@ -362,7 +145,7 @@ static int open_dir(int root_fd, const char *id, struct rt_state *s, struct jl_e
         return r;
     s->id = strdup(id);
     if (!s->id)
-        return no_memory(e);
+        return jl_fail(e, ENOMEM, "read the record of the container");
     s->dirfd =
         root_fd < 0 ? -1 : openat(root_fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (s->dirfd < 0) {
@@ -377,7 +160,7 @@ int rt_state_open(int root_fd, const char *id, struct rt_state *s, struct jl_err
 {
     int r = open_dir(root_fd, id, s, e);
 
-    return r < 0 ? r : read_record(s, e);
+    return r < 0 ? r : rt_record_read(s, e);
 }
 
 int rt_state_open_locked(int root_fd, const char *id, unsigned ms, struct rt_state *s,
@@ -392,7 +175,7 @@ int rt_state_open_locked(int root_fd, const char *id, unsigned ms, struct rt_sta
         return r;
     if (fstat(s->dirfd, &st) == 0 && st.st_nlink == 0) /* removed while we waited */
         return jl_refuse(e, ENOENT, "container does not exist: '%s'", id);
-    return read_record(s, e);
+    return rt_record_read(s, e);
 }
 
 int rt_state_lock(struct rt_state *s, unsigned ms, struct jl_err *e)
@@ -418,11 +201,6 @@ void rt_state_unlock(struct rt_state *s)
     s->locked = false;
 }
 
-static int append(const struct rt_state *s, const char *line, size_t len)
-{
-    return s->record < 0 ? -EBADF : jl_write_all(s->record, line, len);
-}
-
 void rt_state_made(struct rt_state *s)
 {
     struct flock lock = { .l_type = F_UNLCK };
@@ -439,53 +217,6 @@ static bool is_being_made(const struct rt_state *s)
     struct flock lock = { .l_type = F_RDLCK };
 
     return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-}
-
-int rt_state_set_cgroup_made(struct rt_state *s, struct jl_err *e)
-{
-    _buf_ struct jl_buf line = JL_BUF_INIT(RECORD_MAX);
-    struct jl_json_out w = JL_JSON_OUT_INIT(&line, 0);
-    int r;
-
-    s->cgroup_made = true;
-    jl_json_put_object(&w, NULL);
-    if (s->unit) /* its path is not known before */
-        jl_json_put_str(&w, "cgroup", s->cgroup);
-    jl_json_put_bool(&w, "cgroupMade", true);
-    jl_json_end(&w);
-    r = jl_json_finish(&w);
-    if (r == 0)
-        r = jl_buf_putc(&line, '\n');
-    if (r == 0)
-        r = append(s, line.data, line.len);
-    return r < 0 ? jl_fail(e, -r, "add control group '%s' to the record", s->cgroup) : 0;
-}
-
-int rt_state_set_pid(struct rt_state *s, pid_t pid, struct jl_err *e)
-{
-    char line[80];
-    int len, r;
-
-    r = os_pid_start_ticks(pid, &s->start_ticks);
-    if (r < 0)
-        return jl_fail(e, -r, "read the start time of process %d", (int) pid);
-    s->pid = pid;
-    len = snprintf(line, sizeof line, "{\"pid\":%d,\"startTicks\":%llu}\n", (int) pid,
-                   (unsigned long long) s->start_ticks);
-    r = append(s, line, (size_t) len);
-    return r < 0 ? jl_fail(e, -r, "add process %d to the record", (int) pid) : 0;
-}
-
-void rt_state_add_phases(struct rt_state *s)
-{
-    char line[320];
-    int len = snprintf(line, sizeof line, "{\"phasesUs\":{");
-
-    for (unsigned i = 0; i < RT_PHASE_N; i++)
-        len += snprintf(line + len, sizeof line - (size_t) len, "%s\"%s\":%llu", i ? "," : "",
-                        rt_phase_name(i), (unsigned long long) s->phase_us[i]);
-    len += snprintf(line + len, sizeof line - (size_t) len, "}}\n");
-    append(s, line, (size_t) len);
 }
 
 bool rt_state_has_ended(const struct rt_state *s)
