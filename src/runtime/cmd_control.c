@@ -329,7 +329,8 @@ static void forget_record(struct rt_state *s)
 {
     free(s->cgroup);
     free(s->config);
-    s->cgroup = s->config = NULL;
+    free(s->rdt);
+    s->cgroup = s->config = s->rdt = NULL;
     s->config_len = 0;
     s->pid = 0;
 }

@@ -19,6 +19,7 @@
 #include "runtime/ending.h"
 #include "runtime/hooks.h"
 #include "runtime/launch.h"
+#include "runtime/rdt.h"
 #include "runtime/terminal.h"
 
 struct making {
@@ -195,6 +196,8 @@ static int make(const struct rt_ctx *ctx, const struct rt_spec *spec, const stru
                             : ctx->no_cgroup    ? RT_GROUP_NONE
                                                 : RT_GROUP_FILES,
                             e);
+    if (r == 0)
+        r = rt_rdt_choose(spec, &st, e);
     if (r == 0 && m->foreground)
         r = open_interrupts(&l, e);
     if (r == 0)

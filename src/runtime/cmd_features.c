@@ -107,7 +107,11 @@ static void put_linux(struct jl_json_out *w)
     put_seccomp(w);
     put_enabled(w, "apparmor", true);
     put_enabled(w, "selinux", true);
-    put_enabled(w, "intelRdt", false);
+    jl_json_put_object(w, "intelRdt");
+    jl_json_put_bool(w, "enabled", true);
+    jl_json_put_bool(w, "schemata", true);
+    jl_json_put_bool(w, "monitoring", true);
+    jl_json_end(w);
     put_memory_policy(w);
     put_enabled(w, "netDevices", true);
     jl_json_put_object(w, "mountExtensions");

@@ -10,6 +10,8 @@
 #include "base/io.h"
 #include "os/cgroup.h"
 #include "runtime/cmd.h"
+#include "runtime/rdt.h"
+#include "runtime/spec.h"
 #include "runtime/state.h"
 #include "runtime/unit.h"
 #include "runtime/update.h"
@@ -49,12 +51,9 @@ static int take_options(struct rt_update *u, const struct asking *a, struct jl_e
     for (size_t i = 0; r == 0 && rt_update_option(i, &arg, &help); i++)
         if (a->numbers[i])
             r = rt_update_set(u, i, a->numbers[i], e);
-    if (r == 0 && (a->l3 || a->mem_bw)) {
-        jl_refuse(e, ENOTSUP, "--%s: this container has no class of service",
-                  a->l3 ? "l3-cache-schema" : "mem-bw-schema");
-        return jl_hint(e, "it needs linux.intelRdt in its configuration, and a host with resctrl");
-    }
-    if (r == 0 && !u->res)
+    if (r == 0 && a->mem_bw)
+        r = rt_rdt_check_mem_bw(a->mem_bw, "--mem-bw-schema", e);
+    if (r == 0 && !u->res && !a->l3 && !a->mem_bw)
         return jl_refuse(e, EINVAL, "update: nothing to change was given");
     return r;
 }
@@ -74,16 +73,13 @@ static int tell_systemd(const struct rt_state *s, struct os_cgroup *cg,
     return r < 0 ? r : os_cgroup_apply(cg, l, e);
 }
 
-static int change(const struct rt_ctx *ctx, struct rt_update *u, const struct rt_state *s,
-                  struct jl_err *e)
+static int change_group(const struct rt_ctx *ctx, struct rt_update *u, const struct rt_state *s,
+                        struct jl_err *e)
 {
     struct os_cgroup *cg = NULL;
     int64_t limit;
-    int r;
+    int r = rt_container_group(s, "update", &cg, e);
 
-    if (rt_state_status(s, NULL) == RT_STOPPED)
-        return jl_refuse(e, ESRCH, "container not running: '%s' is stopped", s->id);
-    r = rt_container_group(s, "update", &cg, e);
     if (r == 0 && rt_update_lacks_memory(u)) {
         r = os_cgroup_memory_limit(cg, &limit, e);
         if (r == 0)
@@ -98,6 +94,20 @@ static int change(const struct rt_ctx *ctx, struct rt_update *u, const struct rt
     if (r == 0)
         r = tell_systemd(s, cg, &u->limits, e);
     os_cgroup_free(cg);
+    return r;
+}
+
+static int change(const struct rt_ctx *ctx, struct rt_update *u, const struct asking *a,
+                  const struct rt_state *s, struct jl_err *e)
+{
+    int r = 0;
+
+    if (rt_state_status(s, NULL) == RT_STOPPED)
+        return jl_refuse(e, ESRCH, "container not running: '%s' is stopped", s->id);
+    if (a->l3 || a->mem_bw)
+        r = rt_rdt_update(s, a->l3, a->mem_bw, e);
+    if (r == 0 && u->res)
+        r = change_group(ctx, u, s, e);
     return r < 0 ? jl_wrap(e, "update container '%s'", s->id) : 0;
 }
 
@@ -134,7 +144,7 @@ int rt_cmd_update(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err
     if (r == 0)
         r = rt_container_lock(ctx, args.items[0], &root, &s, e);
     if (r == 0)
-        r = change(ctx, &u, &s, e);
+        r = change(ctx, &u, &a, &s, e);
     rt_update_clear(&u);
     return r < 0 ? jl_phase(e, "update") : 0;
 }

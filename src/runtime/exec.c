@@ -23,6 +23,7 @@
 #include "os/pty.h"
 #include "os/sched.h"
 #include "runtime/landlock.h"
+#include "runtime/rdt.h"
 #include "runtime/step.h"
 #include "runtime/sync.h"
 #include "runtime/terminal.h"
@@ -249,9 +250,8 @@ static int clone_directly(struct rt_exec *x, int child_sync, struct jl_err *e)
 static int guide(struct rt_exec *x, struct jl_err *e)
 {
     const struct oci_process *p = x->process.oci;
-    int r = 0;
-
-    if (p->has_oom_score_adj)
+    int r = rt_rdt_join(x->l.state, x->l.pid, e);
+    if (r == 0 && p->has_oom_score_adj)
         r = rt_oom_score_write(x->l.pid, p->oom_score_adj, e);
     if (r == 0 && rt_is_set_by_parent(&x->process, in_userns(x))) {
         r = rt_launch_expect(&x->l, RT_MSG_READY, e);

@@ -18,6 +18,7 @@
 #include "os/rlimit.h"
 #include "runtime/hooks.h"
 #include "runtime/listener.h"
+#include "runtime/rdt.h"
 #include "runtime/step.h"
 #include "runtime/sync.h"
 
@@ -224,6 +225,10 @@ static void undo(struct rt_launch *l, bool recorded)
         free(l->state->cgroup);
         l->state->cgroup = NULL;
     }
+    if (!l->state->rdt_made) {
+        free(l->state->rdt);
+        l->state->rdt = NULL;
+    }
     if (recorded)
         rt_destroy(l->state_root_fd, l->state, &l->host, &ignored);
 }
@@ -388,6 +393,8 @@ int rt_destroy(int state_root_fd, struct rt_state *s, const struct os_cgroup_hos
         r = remove_group(s, host, e);
     if (r == 0 && s->unit && s->cgroup_made)
         stop_unit(s);
+    if (r == 0)
+        r = rt_rdt_remove(s, e);
     if (r < 0)
         return jl_wrap(e, "delete container '%s'", s->id);
     run_poststop(s, &hook_err);

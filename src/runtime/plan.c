@@ -20,6 +20,7 @@ static const struct {
     [RT_OP_CGROUP_MAKE] = { "cgroup-make", RT_BEFORE },
     [RT_OP_UNIT_START] = { "unit-start", RT_BEFORE },
     [RT_OP_CGROUP_LIMITS] = { "cgroup-limits", RT_BEFORE },
+    [RT_OP_RDT_MAKE] = { "rdt-make", RT_BEFORE },
     [RT_OP_SECCOMP_BUILD] = { "seccomp-build", RT_BEFORE },
     [RT_OP_NS_OPEN] = { "ns-open", RT_BEFORE },
     [RT_OP_ROOTFS_OPEN] = { "rootfs-open", RT_BEFORE },
@@ -32,6 +33,7 @@ static const struct {
     [RT_OP_NET_DEVICES] = { "net-devices", RT_PARENT },
     [RT_OP_OOM_SCORE] = { "oom-score", RT_PARENT },
     [RT_OP_PID_RECORD] = { "pid-record", RT_PARENT },
+    [RT_OP_RDT_JOIN] = { "rdt-join", RT_PARENT },
     [RT_OP_MAPPED] = { "mapped", RT_PARENT },
     [RT_OP_HOOKS_RUNTIME] = { "hooks-runtime", RT_PARENT },
     [RT_OP_UNIT_ATTACH] = { "unit-attach", RT_PARENT },
@@ -202,6 +204,8 @@ static void put_before(struct builder *b, const struct rt_spec *s, const struct 
         put(b, o->unit ? RT_OP_UNIT_START : RT_OP_CGROUP_MAKE, 0);
         put(b, RT_OP_CGROUP_LIMITS, 0);
     }
+    if (s->oci->linux->intel_rdt)
+        put(b, RT_OP_RDT_MAKE, 0);
     if (s->oci->linux->seccomp)
         put(b, RT_OP_SECCOMP_BUILD, 0);
     for (int ns = 0; ns < OS_NS_N; ns++)
@@ -228,6 +232,8 @@ static void put_parent(struct builder *b, const struct rt_spec *s, const struct 
     if (s->has_process && s->oci->process->has_oom_score_adj)
         put(b, RT_OP_OOM_SCORE, 0);
     put(b, RT_OP_PID_RECORD, 0);
+    if (s->oci->linux->intel_rdt)
+        put(b, RT_OP_RDT_JOIN, 0);
     if (s->oci->linux->n_net_devices > 0)
         put(b, RT_OP_NET_DEVICES, 0);
     if (o->unit && o->unit->user && needs_parent(s))

@@ -26,6 +26,7 @@ enum rt_op {
     RT_OP_CGROUP_MAKE,
     RT_OP_UNIT_START, /* instead, with the systemd driver */
     RT_OP_CGROUP_LIMITS,
+    RT_OP_RDT_MAKE,
     RT_OP_SECCOMP_BUILD,
     RT_OP_NS_OPEN,
     RT_OP_ROOTFS_OPEN,
@@ -39,6 +40,7 @@ enum rt_op {
     RT_OP_NET_DEVICES,
     RT_OP_OOM_SCORE,
     RT_OP_PID_RECORD,
+    RT_OP_RDT_JOIN,
     RT_OP_MAPPED,
     RT_OP_HOOKS_RUNTIME,
     RT_OP_UNIT_ATTACH,

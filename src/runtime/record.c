@@ -36,6 +36,11 @@ int rt_record_text(const struct rt_state *s, struct jl_buf *out, struct jl_err *
         jl_json_put_str(&w, "unit", s->unit);
         jl_json_put_bool(&w, "unitOfUser", s->unit_user);
     }
+    if (s->rdt) {
+        jl_json_put_str(&w, "rdt", s->rdt);
+        jl_json_put_bool(&w, "rdtOwn", s->rdt_own);
+        jl_json_put_bool(&w, "rdtMonitor", s->rdt_monitor);
+    }
     jl_json_put_bool(&w, "ownPidNamespace", s->own_pid_ns);
     jl_json_put_str(&w, "created", s->created);
     jl_json_put_u64(&w, "owner", s->owner);
@@ -112,6 +117,7 @@ static int read_head(struct rt_state *s, const char *text, size_t len, struct jl
         return r;
     if (take_string(doc, "bundle", &s->bundle) < 0 || take_string(doc, "rootfs", &s->rootfs) < 0 ||
         take_string(doc, "cgroup", &s->cgroup) < 0 || take_string(doc, "unit", &s->unit) < 0 ||
+        take_string(doc, "rdt", &s->rdt) < 0 ||
         take_string(doc, "ociVersion", &s->oci_version) < 0 ||
         take_string(doc, "created", &s->created) < 0)
         return no_memory(e);
@@ -123,6 +129,10 @@ static int read_head(struct rt_state *s, const char *text, size_t len, struct jl
         s->unit_user = false;
     if (jl_json_bool(jl_json_get(doc, "ownPidNamespace"), &s->own_pid_ns) < 0)
         s->own_pid_ns = false;
+    if (jl_json_bool(jl_json_get(doc, "rdtOwn"), &s->rdt_own) < 0)
+        s->rdt_own = false;
+    if (jl_json_bool(jl_json_get(doc, "rdtMonitor"), &s->rdt_monitor) < 0)
+        s->rdt_monitor = false;
     return take_annotations(s, jl_json_get(doc, "annotations"), e);
 }
 
@@ -170,6 +180,8 @@ static void read_addition(struct rt_state *s, const char *text, size_t len)
         return;
     if (jl_json_bool(jl_json_get(doc, "cgroupMade"), &made) == 0)
         s->cgroup_made = made;
+    if (jl_json_bool(jl_json_get(doc, "rdtMade"), &made) == 0)
+        s->rdt_made = made;
     read_phases(s, jl_json_get(doc, "phasesUs"));
     read_ending(s, doc);
     if (jl_json_i64(jl_json_get(doc, "pid"), 1, INT32_MAX, &pid) < 0 ||
@@ -255,6 +267,15 @@ int rt_state_set_cgroup_made(struct rt_state *s, struct jl_err *e)
     if (r == 0)
         r = append(s, line.data, line.len);
     return r < 0 ? jl_fail(e, -r, "add control group '%s' to the record", s->cgroup) : 0;
+}
+
+int rt_state_set_rdt_made(struct rt_state *s, struct jl_err *e)
+{
+    static const char line[] = "{\"rdtMade\":true}\n";
+    int r = append(s, line, sizeof line - 1);
+
+    s->rdt_made = true;
+    return r < 0 ? jl_fail(e, -r, "add group '%s' of resctrl to the record", s->rdt) : 0;
 }
 
 int rt_state_set_pid(struct rt_state *s, pid_t pid, struct jl_err *e)

@@ -130,6 +130,10 @@ int rt_spec_check_rare(const struct oci_resources *res, struct os_cgroup_limits 
                        struct jl_err *e);
 int rt_spec_check_limit_annotations(struct rt_spec *s, struct jl_err *e);
 int rt_spec_check_net_devices(const struct rt_spec *s, struct jl_err *e);
+int rt_spec_check_rdt(const struct rt_spec *s, struct jl_err *e);
+
+/* One line that begins with "MB:"; where: what it is of, for the refusal. */
+int rt_rdt_check_mem_bw(const char *schema, const char *where, struct jl_err *e);
 int rt_spec_check_sysctl(const struct rt_spec *s, struct jl_err *e);
 int rt_idmaps_copy(struct oci_id_mapping *const *from, size_t n, const char *where,
                    struct os_idmap **ret, struct jl_err *e);

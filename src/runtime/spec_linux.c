@@ -171,17 +171,6 @@ static int check_path_list(char *const *paths, size_t n, const char *name, struc
     return 0;
 }
 
-static int refuse_unbuilt(const struct oci_linux *l, struct jl_err *e)
-{
-    const char *what = NULL;
-
-    if (l->intel_rdt)
-        what = "intelRdt";
-    if (what)
-        return jl_refuse(e, ENOTSUP, "linux.%s is not supported yet", what);
-    return 0;
-}
-
 static void take_propagation(struct rt_spec *s, const char *word)
 {
     static const struct {
@@ -233,7 +222,7 @@ int rt_spec_check_linux(struct rt_spec *s, struct jl_err *e)
     if (r == 0)
         r = rt_spec_check_domain(s, e);
     if (r == 0)
-        r = refuse_unbuilt(l, e);
+        r = rt_spec_check_rdt(s, e);
     take_propagation(s, l->rootfs_propagation);
     return r;
 }

@@ -347,6 +347,7 @@ void rt_state_clear(struct rt_state *s)
     free(s->rootfs);
     free(s->cgroup);
     free(s->unit);
+    free(s->rdt);
     free(s->oci_version);
     free(s->created);
     free(s->finished);

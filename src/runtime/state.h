@@ -48,6 +48,10 @@ struct rt_state {
     char *unit;       /* systemd's, of which cgroup is the group then; NULL: none */
     bool unit_user;   /* of the user's manager */
     bool cgroup_made; /* the group there is this container's; else it may be anybody's */
+    char *rdt;        /* its directory in resctrl, "" the default one; NULL: none */
+    bool rdt_own;     /* that one is the container's and goes with it */
+    bool rdt_monitor; /* it has a monitoring group in there, named as the container is */
+    bool rdt_made;    /* what is its own of these was made by us */
     char *oci_version;
     char *created;   /* RFC 3339 */
     uint32_t owner;  /* uid that made it */
@@ -113,6 +117,9 @@ void rt_state_made(struct rt_state *s);
 /* Adds to the record that the control group (with a unit: which one) is this container's own: only from then on is anybody
  * in it signalled. 0, or -errno with e filled. */
 int rt_state_set_cgroup_made(struct rt_state *s, struct jl_err *e);
+
+/* The same for what is its own in resctrl. */
+int rt_state_set_rdt_made(struct rt_state *s, struct jl_err *e);
 
 /* Adds the first process to the record. 0, or -errno with e filled. */
 int rt_state_set_pid(struct rt_state *s, pid_t pid, struct jl_err *e);

@@ -32,6 +32,10 @@ int rt_step_unit_start(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_unit_attach(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_unit_release(struct rt_launch *l, size_t i, struct jl_err *e);
 
+/* step_rdt.c: the class of service, before the clone and beside the child */
+int rt_step_rdt_make(struct rt_launch *l, size_t i, struct jl_err *e);
+int rt_step_rdt_join(struct rt_launch *l, size_t i, struct jl_err *e);
+
 /* step_bind.c: sources opened by the parent */
 int rt_step_rootfs_open(struct rt_launch *l, size_t i, struct jl_err *e);
 int rt_step_bind_open(struct rt_launch *l, size_t i, struct jl_err *e);

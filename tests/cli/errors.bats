@@ -203,13 +203,14 @@ refused() {
     refused MOOD
 }
 
-@test "what is not built is refused by name and not ignored" {
-    not_runc "has, or ignores, other ones"
-    local filter
-    for filter in '.linux.intelRdt = {closID: "x"}'; do
-        bundle "$filter" true
-        refused "$(sed 's/^\.\([A-Za-z.]*\).*/\1/' <<<"$filter")"
-    done
+@test "a class of service where resctrl is not mounted is refused with the fix" {
+    [ "$(stat -f -c %t /sys/fs/resctrl 2>/dev/null)" != 7655821 ] || skip "resctrl is mounted here"
+    not_runc "is another's text"
+    bundle '.linux.intelRdt = {closID: "x"}' true
+    refused linux.intelRdt
+    contains "$stderr" resctrl
+    bundle '.linux.intelRdt = {memBwSchema: "L3:0=1"}' true
+    refused linux.intelRdt.memBwSchema
 }
 
 @test "AppArmor and SELinux where they are not available are refused by name" {

@@ -17,6 +17,7 @@ teardown() { job_teardown; }
         and (.linux.namespaces | contains(["cgroup", "ipc", "mount", "network", "pid", "user", "uts"]))
         and (.linux.capabilities | contains(["CAP_CHOWN", "CAP_SYS_ADMIN"]))
         and (.linux.cgroup | has("v1") and has("v2")) and .linux.seccomp.enabled
+        and .linux.intelRdt == {"enabled": true, "schemata": true, "monitoring": true}
         and (.linux.seccomp.actions | contains(["SCMP_ACT_ERRNO", "SCMP_ACT_ALLOW"]))
         and (.linux.seccomp.archs | length > 0)
         and (.hooks | contains(["createRuntime", "poststop"]))

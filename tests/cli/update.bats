@@ -180,6 +180,8 @@ refuses() { # refuses TEXT ARG...
 @test "an l3 schema without intelRdt is refused" {
     limited
     refuses "" --l3-cache-schema "L3:0=f"
+    refuses "" --mem-bw-schema "MB:0=20"
+    refuses "" --mem-bw-schema "L3:0=f"
 }
 
 @test "created and paused containers are updated, ended ones are not" {

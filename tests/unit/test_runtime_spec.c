@@ -396,10 +396,23 @@ static void network_devices_need_a_namespace_and_good_names(void **state)
     refuse(NETDEV("\"eth0\":{\"name\":\"x\"},\"eth1\":{\"name\":\"x\"}"), "that of 'eth0' as well");
 }
 
-static void what_is_not_built_is_refused(void **state)
+#define RDT(text) CONFIG("", "", NS, ",\"intelRdt\":{" text "}")
+
+static void classes_of_service_are_checked(void **state)
 {
     (void) state;
-    refuse(CONFIG("", "", NS, ",\"intelRdt\":{}"), "linux.intelRdt");
+    accept(RDT("\"closID\":\"/\",\"schemata\":[\"L3:0=f\"],\"enableCMT\":true"));
+    accept(RDT("\"l3CacheSchema\":\"L3:0=f\\nL2:0=f\",\"memBwSchema\":\"MB:0=70\""));
+    refuse(RDT("\"closID\":\"../x\""), "linux.intelRdt.closID");
+    refuse(RDT("\"closID\":\"mon_groups\""), "linux.intelRdt.closID");
+    refuse(RDT("\"memBwSchema\":\"L3:0=70\""), "linux.intelRdt.memBwSchema");
+    refuse(RDT("\"memBwSchema\":\"MB:0=70\\nMB:1=1\""), "linux.intelRdt.memBwSchema");
+    refuse(RDT("\"schemata\":[\"L3:0=f\",\"a\\nb\"]"), "linux.intelRdt.schemata[1]");
+}
+
+static void clocks_need_a_time_namespace(void **state)
+{
+    (void) state;
     refuse(CONFIG("", "", NS, ",\"timeOffsets\":{\"boottime\":{\"secs\":1}}"), "linux.timeOffsets");
 }
 
@@ -426,5 +439,6 @@ UNIT_MAIN(cmocka_unit_test(a_small_configuration_is_enough),
           cmocka_unit_test(hostname_needs_a_namespace_and_fits),
           cmocka_unit_test(hooks_need_absolute_paths_and_sane_timeouts),
           cmocka_unit_test(network_devices_need_a_namespace_and_good_names),
-          cmocka_unit_test(what_is_not_built_is_refused),
+          cmocka_unit_test(classes_of_service_are_checked),
+          cmocka_unit_test(clocks_need_a_time_namespace),
           cmocka_unit_test(rootfs_id_maps_need_a_user_namespace))

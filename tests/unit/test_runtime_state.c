@@ -48,6 +48,8 @@ static void fill(struct rt_state *s, const char *id, const char *config)
     s->oci_version = strdup("1.2.0");
     s->created = strdup("2026-01-02T03:04:05Z");
     s->own_pid_ns = true;
+    s->rdt = strdup("class");
+    s->rdt_monitor = true;
     s->owner = 7;
     s->config = strdup(config);
     s->config_len = strlen(config);
@@ -86,9 +88,12 @@ static void what_was_recorded_is_read_again(void **state)
     assert_false(read.cgroup_made);
     rt_state_clear(&read);
     assert_int_equal(rt_state_set_cgroup_made(&made, &e), 0);
+    assert_int_equal(rt_state_set_rdt_made(&made, &e), 0);
     assert_int_equal(rt_state_set_pid(&made, getpid(), &e), 0);
     assert_int_equal(rt_state_open(root, "c", &read, &e), 0);
     assert_true(read.cgroup_made);
+    assert_string_equal(read.rdt, "class");
+    assert_true(read.rdt_monitor && read.rdt_made && !read.rdt_own);
     assert_string_equal(read.bundle, "/b");
     assert_string_equal(read.rootfs, "/b/rootfs");
     assert_string_equal(read.cgroup, "a/b");
@@ -300,10 +305,10 @@ static void removing_leaves_nothing_and_listing_sorts(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, start, finish)
 UNIT_MAIN(cmocka_unit_test(ids_name_directories_and_nothing_else),
-          CASE(what_was_recorded_is_read_again),
-        CASE(phases_and_ending_are_read_again), CASE(an_id_is_taken_once),
-          CASE(an_unknown_id_does_not_exist), CASE(every_prefix_of_a_record_opens),
-          CASE(a_damaged_record_is_an_error_and_no_crash), CASE(a_reused_pid_is_not_the_container),
-          CASE(a_zombie_has_stopped), CASE(without_a_process_it_is_creating_while_its_maker_lives),
+          CASE(what_was_recorded_is_read_again), CASE(phases_and_ending_are_read_again),
+          CASE(an_id_is_taken_once), CASE(an_unknown_id_does_not_exist),
+          CASE(every_prefix_of_a_record_opens), CASE(a_damaged_record_is_an_error_and_no_crash),
+          CASE(a_reused_pid_is_not_the_container), CASE(a_zombie_has_stopped),
+          CASE(without_a_process_it_is_creating_while_its_maker_lives),
           CASE(the_state_document_has_what_engines_read),
           CASE(removing_leaves_nothing_and_listing_sorts))
