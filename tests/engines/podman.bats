@@ -53,6 +53,17 @@ state_of() { pod inspect --format '{{.State.Status}} {{.State.ExitCode}}' "$1"; 
     contains "$(limit "$pid" cpu cpu.cfs_quota_us cpu.max)" 50000
 }
 
+@test "podman run --cgroups disabled: it stays in its caller's groups" {
+    run -0 pod run --rm --network none --cgroups disabled --cgroupns host busybox cat /proc/self/cgroup
+    equals "$output" "$(inside cat /proc/self/cgroup)"
+    pod run --detach --network none --cgroups disabled --name c busybox sleep 100 >/dev/null
+    equals "$(inside cat "/proc/$(pid_of c)/cgroup")" "$(inside cat /proc/self/cgroup)"
+    run -0 pod exec c echo well
+    equals "$output" well
+    pod stop --time 0 c >/dev/null
+    contains "$(state_of c)" exited
+}
+
 @test "podman run: a read-only root, tmpfs, volumes that may and may not be written" {
     run -0 run_in --read-only --tmpfs /scratch:size=1m --volume "$dir/rootfs/data:/ro:ro" \
         --volume "$dir/rootfs/tmp:/rw:Z" busybox sh -c '
