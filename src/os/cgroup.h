@@ -126,6 +126,10 @@ int os_cgroup_update(struct os_cgroup *cg, const struct os_cgroup_limits *limits
 /* The memory limit in force in this very group, bytes; -1 none. 0, or -errno with e filled. */
 int os_cgroup_memory_limit(const struct os_cgroup *cg, int64_t *ret, struct jl_err *e);
 
+/* The limit of cpu time in force, cgroup v2 alone: microseconds (-1: none) in a period of so many. */
+int os_cgroup_bandwidth(const struct os_cgroup *cg, int64_t *ret_quota, uint64_t *ret_period,
+                        struct jl_err *e);
+
 /* The conversions of OCI's numbers: cpu.shares to cpu.weight, blkio.weight to io.weight. */
 uint64_t os_cgroup_cpu_weight(uint64_t shares);
 uint64_t os_cgroup_io_weight(uint16_t weight);

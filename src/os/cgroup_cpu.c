@@ -123,6 +123,28 @@ static int apply_bandwidth(const struct cg_place *p, const struct os_cgroup_limi
     return r;
 }
 
+int os_cgroup_bandwidth(const struct os_cgroup *cg, int64_t *ret_quota, uint64_t *ret_period,
+                        struct jl_err *e)
+{
+    struct cg_place p;
+    char text[64], *space;
+    ssize_t n;
+    int r = cg_place(cg, OS_CG_CPU, "a limit of cpu time", &p, e);
+
+    if (r < 0)
+        return r;
+    n = p.v2 ? cg_read(p.fd, "cpu.max", text, sizeof text) : -ENOTSUP;
+    space = n < 0 ? NULL : strchr(text, ' ');
+    if (space)
+        *space++ = '\0';
+    if (!space || jl_parse_u64(space, UINT64_MAX, ret_period) < 0 ||
+        (strcmp(text, "max") != 0 && jl_parse_i64(text, 0, INT64_MAX, ret_quota) < 0))
+        return jl_fail(e, n < 0 ? (int) -n : EPROTO, "read cpu.max of cgroup %s", p.path);
+    if (strcmp(text, "max") == 0)
+        *ret_quota = -1;
+    return 0;
+}
+
 int cg_apply_cpu(struct os_cgroup *cg, const struct os_cgroup_limits *l, struct jl_err *e)
 {
     struct cg_place p;

@@ -63,13 +63,20 @@ static int take_options(struct rt_update *u, const struct asking *a, struct jl_e
 static int tell_systemd(const struct rt_state *s, struct os_cgroup *cg,
                         const struct os_cgroup_limits *l, struct jl_err *e)
 {
+    struct os_cgroup_limits whole = *l;
     struct rt_unit u;
-    int r;
+    int r = 0;
 
     if (!s->unit)
         return 0;
     rt_unit_of(s->unit, s->unit_user, &u);
-    r = rt_unit_set(&u, l, e);
+    /* systemd keeps the time in a second, for which it takes both */
+    if (l->has_cpu_quota != l->has_cpu_period) {
+        whole.has_cpu_quota = whole.has_cpu_period = true;
+        r = os_cgroup_bandwidth(cg, &whole.cpu_quota, &whole.cpu_period, e);
+    }
+    if (r == 0)
+        r = rt_unit_set(&u, &whole, e);
     return r < 0 ? r : os_cgroup_apply(cg, l, e);
 }
 

@@ -117,6 +117,23 @@ user_bundle() {
 }
 
 # bats test_tags=smoke
+@test "update sets the properties of the scope too, so that systemd's next look keeps them" {
+    systemd_only
+    scoped '.linux.resources += {memory: {limit: 67108864}, cpu: {quota: 20000, period: 50000}}' sleep 1000
+    sd_create
+    rt --systemd-helper "$(helper)" update --memory 100M --pids-limit 44 --cpu-share 512 --cpu-quota 10000 "$id"
+    equals "$(shown MemoryMax)" 104857600
+    equals "$(shown TasksMax)" 44
+    equals "$(shown CPUWeight)" 59
+    equals "$(shown CPUQuotaPerSecUSec)" 200ms # of a period of 50 ms
+    systemctl daemon-reload
+    equals "$(cgroup_file memory memory.max)" 104857600
+    equals "$(cgroup_file pids pids.max)" 44
+    equals "$(cgroup_file cpu cpu.max)" "10000 50000"
+    sd delete --force "$id"
+}
+
+# bats test_tags=smoke
 @test "annotations are properties of the scope" {
     systemd_only
     scoped '.annotations = {"org.systemd.property.TimeoutStopUSec": "uint64 7000000",
