@@ -19,7 +19,6 @@ while time.time() < end and not os.path.exists(os.environ["STOP"]):
     time.sleep(0.02)
 ' "$@" </dev/null >/dev/null 2>&1 3>&- 4>&- & pids+=($!); }
 
-# bats test_tags=smoke
 @test "a foreground run that keeps the container records how it ended" {
     bundle . sh -c 'exit 7'
     run rt run --keep --bundle "$bundle" "$id"

@@ -100,7 +100,6 @@ outcome() { echo "$(record value) $(job_log)"; }
     nothing_left
 }
 
-# bats test_tags=smoke
 @test "a thousand orphans leave no zombie" {
     bundle sh -c 'i=0; while [ $i -lt 1000 ]; do (true &) ; i=$((i + 1)); done
         n=1; tries=0

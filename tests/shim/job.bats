@@ -63,7 +63,6 @@ teardown() { job_teardown; }
     [ "$(job_log stdout | hex)" = "$(printf 'no newline at the end' | hex)" ]
 }
 
-# bats test_tags=smoke
 @test "100,000 lines of four writers arrive whole" {
     bundle sh -c 'for w in 1 2 3 4; do
             busybox awk -v w=$w "BEGIN { for (i = 1; i <= 25000; i++) print w, i }" & done; wait'
