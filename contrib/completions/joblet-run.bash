@@ -22,7 +22,7 @@ _joblet_run()
             sed -n '/^verbs:/,/^$/s/^  \([a-z]*\) .*/\1/p')" -- "$cur")
     else
         case $verb in
-        create | run | list | spec | features | plan | gc) ;;
+        create | run | restore | list | spec | features | plan | gc) ;;
         *) mapfile -t COMPREPLY < <(compgen -W "$("$run" "${root[@]}" list -q 2>/dev/null)" -- "$cur") ;;
         esac
     fi

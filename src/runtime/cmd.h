@@ -41,6 +41,8 @@ struct rt_cmd {
 
 extern const struct rt_cmd rt_cmds[]; /* ends with a NULL name */
 
+int rt_cmd_checkpoint(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
+int rt_cmd_restore(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
 int rt_cmd_create(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
 int rt_cmd_run(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
 int rt_cmd_start(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
@@ -80,6 +82,10 @@ int rt_container_lock(const struct rt_ctx *ctx, const char *id, int *ret_root, s
 /* Opens its control group, which is the container's own; refuses for `verb` where it has none. */
 int rt_container_group(const struct rt_state *s, const char *verb, struct os_cgroup **ret,
                        struct jl_err *e);
+
+/* What is recorded of a container of this configuration before there is anything of it. 0, or
+ * -ENOMEM with e filled. */
+int rt_state_fill(struct rt_state *st, const struct rt_spec *s, const char *id, struct jl_err *e);
 
 /* rt_spec_check_strict, and a line for each key on standard error. */
 int rt_check_strict(const struct rt_spec *spec, struct jl_err *e);

@@ -55,8 +55,7 @@ static int check_preserved(unsigned n, struct jl_err *e)
     return 0;
 }
 
-static int fill_state(struct rt_state *st, const struct rt_spec *s, const char *id,
-                      struct jl_err *e)
+int rt_state_fill(struct rt_state *st, const struct rt_spec *s, const char *id, struct jl_err *e)
 {
     char now[JL_RFC3339_MAX];
 
@@ -188,7 +187,7 @@ static int make(const struct rt_ctx *ctx, const struct rt_spec *spec, const stru
     l.opts.no_pivot = m->no_pivot;
     l.opts.open_inside = !may_mount();
     l.opts.no_new_keyring = m->no_new_keyring;
-    r = fill_state(&st, spec, id, e);
+    r = rt_state_fill(&st, spec, id, e);
     rt_launch_mark(&l, RT_PHASE_LOAD);
     if (r == 0)
         r = rt_group_choose(&l, &st,

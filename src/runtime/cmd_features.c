@@ -146,6 +146,7 @@ int rt_cmd_features(const struct rt_ctx *ctx, int argc, char **argv, struct jl_e
     put_linux(&w);
     put_list(&w, "potentiallyUnsafeConfigAnnotations", unsafe, JL_COUNT(unsafe));
     jl_json_put_object(&w, "annotations");
+    jl_json_put_str(&w, "io.joblet.checkpoint.enabled", "true"); /* by CRIU, when it is there */
     jl_json_put_str(&w, "io.joblet.commit", JOBLET_COMMIT);
     jl_json_put_str(&w, "io.joblet.version", PACKAGE_VERSION);
     jl_json_end(&w);

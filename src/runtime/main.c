@@ -20,10 +20,13 @@
 #include "os/ns.h"
 #include "os/selfexe.h"
 #include "runtime/cmd.h"
+#include "runtime/criu.h"
 #include "runtime/spec.h"
 #include "runtime/unit.h"
 
 const struct rt_cmd rt_cmds[] = {
+    { "checkpoint", "[OPTIONS] ID", "write a container's processes to images, by CRIU",
+      rt_cmd_checkpoint, false, 1 },
     { "create", "[OPTIONS] ID", "make a container; its process waits for start", rt_cmd_create,
       true, 1 },
     { "delete", "[OPTIONS] ID", "remove a container that has ended", rt_cmd_delete, false, 1 },
@@ -42,6 +45,8 @@ const struct rt_cmd rt_cmds[] = {
     { "plan", "[OPTIONS] [BUNDLE]", "print the steps that a bundle leads to, and take none",
       rt_cmd_plan, false, 1 },
     { "ps", "[OPTIONS] ID [PS-OPTIONS]", "list the processes of a container", rt_cmd_ps, false, 1 },
+    { "restore", "[OPTIONS] ID", "make a container from the images of a checkpoint", rt_cmd_restore,
+      false, 1 },
     { "resume", "ID", "let a paused container go on", rt_cmd_resume, false, 1 },
     { "run", "[OPTIONS] ID", "make a container, start it, and wait for it", rt_cmd_run, true, 1 },
     { "spec", "[OPTIONS]", "write a config.json to begin with", rt_cmd_spec, false, 1 },
@@ -295,7 +300,7 @@ int main(int argc, char **argv)
 {
     _strv_ struct jl_strv held = JL_STRV_INIT;
     struct rt_ctx ctx = { .held = &held, .started_ns = jl_now_ns() };
-    const char *format = "text", *rootless = "auto", *helper = NULL, *manager = NULL;
+    const char *format = "text", *rootless = "auto", *helper = NULL, *manager = NULL, *criu = NULL;
     bool help = false, version = false;
     const struct rt_opt opts[] = {
         { "root", 0, RT_OPT_TEXT, &ctx.root, "DIR", "where containers' states are kept" },
@@ -308,7 +313,7 @@ int main(int argc, char **argv)
         { "cgroup-manager", 0, RT_OPT_TEXT, &manager, "NAME", "cgroupfs, systemd or disabled" },
         { "systemd-helper", 0, RT_OPT_TEXT, &helper, "FILE", "the program that speaks to systemd" },
         { "rootless", 0, RT_OPT_TEXT, &rootless, "true|false|auto", "taken for runc's sake" },
-        { "criu", 0, RT_OPT_NONE, NULL, "PATH", "taken for runc's sake" },
+        { "criu", 0, RT_OPT_TEXT, &criu, "PATH", "the program that checkpoints and restores" },
         { "help", 'h', RT_OPT_FLAG, &help, NULL, "print this" },
         { "version", 'v', RT_OPT_FLAG, &version, NULL, "print the version" },
     };
@@ -334,6 +339,7 @@ int main(int argc, char **argv)
         return !version && !help;
     }
     rt_helper_program(helper);
+    rt_criu_program(criu);
     if (take_manager(&ctx, manager, &e) < 0) {
         rt_report(&ctx, &e);
         return 1;

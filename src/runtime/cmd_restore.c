@@ -1,0 +1,291 @@
+/*
+ * cmd_restore.c - restore: a container from a checkpoint's images. The record and the control group
+ * come first, as when a container is made, and CRIU works inside of that group: whoever is killed
+ * in between leaves what delete and gc find and end. See criu.h.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/parse.h"
+#include "base/strv.h"
+#include "os/pidfd.h"
+#include "runtime/cmd.h"
+#include "runtime/criu.h"
+#include "runtime/hooks.h"
+#include "runtime/launch.h"
+#include "runtime/step.h"
+#include "runtime/terminal.h"
+
+#define PID_FILE "criu-pid" /* in the state directory, while CRIU works */
+
+struct restore {
+    struct rt_criu_opts criu;
+    const char *bundle, *console_socket, *pid_file;
+    bool detach, no_pivot, no_subreaper;
+};
+
+/* Hooks that have to run in the middle of what CRIU does; its command line has no place for them. */
+static int check_hooks(const struct oci_hooks *h, struct jl_err *e)
+{
+    const struct {
+        size_t n;
+        const char *name;
+    } kinds[] = { { h ? h->n_prestart : 0, "prestart" },
+                  { h ? h->n_create_runtime : 0, "createRuntime" },
+                  { h ? h->n_create_container : 0, "createContainer" } };
+
+    for (size_t i = 0; i < JL_COUNT(kinds); i++)
+        if (kinds[i].n > 0)
+            return jl_refuse(e, ENOTSUP, "restore: hooks.%s: can't be run while CRIU restores",
+                             kinds[i].name);
+    return 0;
+}
+
+static int make_group(struct rt_launch *l, struct jl_err *e)
+{
+    int r = l->opts.unit ? rt_step_unit_start(l, 0, e) : rt_step_cgroup_make(l, 0, e);
+
+    if (r == 0)
+        r = rt_step_cgroup_limits(l, 0, e);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < l->n_join; i++) /* those for a child that clone3 puts into v2 */
+        jl_close(l->join_fds[i]);
+    l->n_join = 0;
+    return os_cgroup_open_join_fds(l->cg, true, l->join_fds, &l->n_join, e);
+}
+
+static int read_pid(const struct rt_state *s, pid_t *ret, struct jl_err *e)
+{
+    _buf_ struct jl_buf text = JL_BUF_INIT(64);
+    uint64_t pid;
+    int r = jl_read_file_at(s->dirfd, PID_FILE, &text, e);
+
+    if (r == 0)
+        r = jl_buf_putc(&text, '\0');
+    if (r < 0)
+        return jl_wrap(e, "read the pid that CRIU tells");
+    text.data[strcspn(text.data, "\n")] = '\0';
+    unlinkat(s->dirfd, PID_FILE, 0);
+    if (jl_parse_u64(text.data, INT32_MAX, &pid) < 0 || pid == 0)
+        return jl_refuse(e, EPROTO, "CRIU tells a pid that is none");
+    *ret = (pid_t) pid;
+    return 0;
+}
+
+/* Calls CRIU; the restored first process is our child then. */
+static int call_criu(struct rt_launch *l, const struct restore *re, struct jl_err *e)
+{
+    _rt_criu_ struct rt_criu c = { 0 };
+    _free_ char *group = NULL;
+    char path[64];
+    int r = rt_criu_begin(&c, "restore", &re->criu, e);
+
+    snprintf(path, sizeof path, "/proc/%d/fd/%d/" PID_FILE, (int) getpid(), l->state->dirfd);
+    if (r == 0)
+        r = rt_criu_add(&c, "--restore-detached", "--restore-sibling", e);
+    if (r == 0)
+        r = rt_criu_add(&c, "--root", l->spec->rootfs, e);
+    if (r == 0)
+        r = rt_criu_add(&c, "--pidfile", path, e);
+    if (r == 0)
+        r = rt_criu_add(&c, "--manage-cgroups=ignore", NULL, e);
+    if (r == 0 && l->host.mode == OS_CGROUP_V2 &&
+        asprintf(&group, "%s/%s", l->host.unified, l->state->cgroup) < 0) {
+        group = NULL;
+        r = jl_fail(e, ENOMEM, "call CRIU");
+    }
+    if (r == 0)
+        r = rt_criu_outside_from(
+            &c, l->spec, re->criu.image_path ? re->criu.image_path : "checkpoint", group, e);
+    if (r < 0)
+        return r;
+    c.root = l->spec->rootfs;
+    c.join_fds = l->join_fds;
+    c.n_join = l->n_join;
+    c.new_cgroup_ns = l->spec->ns_new & os_ns_flag(OS_NS_CGROUP);
+    r = rt_criu_run(&c, e);
+    return r < 0 ? r : read_pid(l->state, &l->pid, e);
+}
+
+static int after_restore(struct rt_launch *l, const struct restore *re, struct jl_err *e)
+{
+    const struct oci_hooks *h = l->spec->oci->hooks;
+    int r = rt_state_set_pid(l->state, l->pid, e);
+
+    if (r < 0)
+        return r;
+    l->pidfd = rt_state_pidfd(l->state);
+    if (l->pidfd < 0)
+        return jl_fail(e, -l->pidfd, "open the restored process %d", (int) l->pid);
+    rt_step_unit_release(l, 0, e);
+    if (l->spec->limits.has_pids)
+        r = rt_step_pids_limit(l, 0, e);
+    if (r == 0)
+        rt_state_made(l->state);
+    if (r == 0 && re->pid_file)
+        r = rt_pidfile_write(re->pid_file, l->pid, e);
+    if (r == 0 && h && h->n_poststart > 0)
+        r = rt_hooks_run(h->poststart, h->n_poststart, "poststart", l->state, RT_RUNNING, e);
+    return r;
+}
+
+static void undo(struct rt_launch *l)
+{
+    struct jl_err ignored = JL_ERR_INIT;
+
+    if (l->state->dirfd < 0)
+        return;
+    rt_helper_close(&l->helper);
+    os_cgroup_free(l->cg);
+    l->cg = NULL;
+    if (!l->state->cgroup_made) {
+        free(l->state->cgroup);
+        l->state->cgroup = NULL;
+    }
+    rt_destroy(l->state_root_fd, l->state, &l->host, &ignored);
+}
+
+static int restore(struct rt_launch *l, struct rt_spec *spec, const struct restore *re,
+                   struct jl_err *e)
+{
+    bool has_pids = spec->limits.has_pids;
+    int r;
+
+    if (!l->opts.cgroup && !l->opts.unit)
+        return jl_refuse(e, ENOTSUP,
+                         "restore: the container would have no control group, by which "
+                         "its processes could be found");
+    spec->limits.has_pids = false; /* CRIU needs some of its own */
+    r = rt_step_record(l, 0, e);
+    if (r < 0)
+        return r;
+    r = make_group(l, e);
+    if (r == 0)
+        r = call_criu(l, re, e);
+    spec->limits.has_pids = has_pids;
+    return r < 0 ? r : after_restore(l, re, e);
+}
+
+static int wait_and_delete(struct rt_launch *l, struct jl_err *e)
+{
+    int r, status;
+
+    rt_state_unlock(l->state); /* others may look at it, and kill or delete it, meanwhile */
+    status = rt_foreground(l->pid, l->pidfd, -1, NULL, NULL, e);
+    if (status < 0)
+        return status;
+    r = rt_state_lock(l->state, RT_LOCK_WAIT_MS, e);
+    if (r < 0 && r != -EBUSY)
+        jl_err_clear(e); /* somebody has deleted it */
+    if (r != -EBUSY)
+        r = rt_destroy(l->state_root_fd, l->state, &l->host, e);
+    return r < 0 ? r : status;
+}
+
+static int make(const struct rt_ctx *ctx, struct rt_spec *spec, const struct restore *re,
+                const char *id, struct jl_err *e)
+{
+    _rt_state_ struct rt_state st = RT_STATE_INIT;
+    _close_ int root_fd = rt_state_root_open(ctx->root, true, e);
+    struct rt_launch l;
+    int r;
+
+    if (root_fd < 0)
+        return root_fd;
+    rt_launch_init(&l);
+    l.spec = spec;
+    l.state = &st;
+    l.state_root_fd = root_fd;
+    r = rt_state_fill(&st, spec, id, e);
+    if (r == 0)
+        r = rt_group_choose(&l, &st,
+                            ctx->systemd_cgroup ? RT_GROUP_UNIT
+                            : ctx->no_cgroup    ? RT_GROUP_NONE
+                                                : RT_GROUP_FILES,
+                            e);
+    if (r == 0)
+        r = restore(&l, spec, re, e);
+    if (r < 0)
+        undo(&l);
+    else if (!re->detach)
+        r = wait_and_delete(&l, e);
+    rt_launch_done(&l);
+    return r;
+}
+
+static int load_and_make(const struct rt_ctx *ctx, const struct restore *re, const char *id,
+                         struct jl_err *e)
+{
+    _rt_spec_ struct rt_spec *spec = NULL;
+    const char *images = re->criu.image_path ? re->criu.image_path : "checkpoint";
+    _free_ char *inventory = NULL;
+    int r = rt_id_check(id, e);
+
+    if (r == 0)
+        r = rt_spec_load(re->bundle ? re->bundle : ".", NULL, &spec, e);
+    if (r < 0)
+        return r;
+    rt_warn_all(ctx, &spec->warnings);
+    if (!spec->has_process)
+        return jl_refuse(e, EINVAL, "config.json: process: is required");
+    r = rt_criu_check_spec(spec, "restore", e);
+    if (r == 0)
+        r = check_hooks(spec->oci->hooks, e);
+    if (r == 0 && re->console_socket)
+        r = jl_refuse(e, EINVAL, "--console-socket: process.terminal is not set");
+    if (r < 0)
+        return r;
+    if (asprintf(&inventory, "%s/inventory.img", images) < 0) {
+        inventory = NULL;
+        return jl_fail(e, ENOMEM, "restore");
+    }
+    if (access(inventory, R_OK) < 0) {
+        jl_fail_sys(e, "access", inventory, "--image-path: no checkpoint is there");
+        return -e->code;
+    }
+    return make(ctx, spec, re, id, e);
+}
+
+int rt_cmd_restore(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e)
+{
+    struct restore re = { 0 };
+    const struct rt_opt opts[] = {
+        { "bundle", 'b', RT_OPT_TEXT, &re.bundle, "DIR",
+          "the bundle (default: working directory)" },
+        { "pid-file", 0, RT_OPT_TEXT, &re.pid_file, "FILE", "write the process's pid there" },
+        { "detach", 'd', RT_OPT_FLAG, &re.detach, NULL, "do not wait for the container" },
+        { "console-socket", 0, RT_OPT_TEXT, &re.console_socket, "SOCKET",
+          "refused: terminals can't be restored" },
+        { "no-pivot", 0, RT_OPT_FLAG, &re.no_pivot, NULL, "taken for runc's sake" },
+        { "no-subreaper", 0, RT_OPT_FLAG, &re.no_subreaper, NULL,
+          "leave orphans of the container to others" },
+        RT_CRIU_OPTIONS(re.criu),
+    };
+    struct rt_args args;
+    sigset_t all;
+    int r = rt_cmd_parse("restore", opts, JL_COUNT(opts), argc, argv, 1, false, &args, e);
+
+    if (r > 0)
+        return 0;
+    if (r == 0 && !re.detach) {
+        sigfillset(&all); /* what comes meanwhile is the container's */
+        sigprocmask(SIG_BLOCK, &all, NULL);
+        if (!re.no_subreaper && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+            r = jl_fail_sys(e, "prctl", NULL, "become the container's reaper");
+    }
+    if (r == 0)
+        r = load_and_make(ctx, &re, args.items[0], e);
+    jl_strv_clear(&re.criu.empty_ns);
+    return r < 0 ? jl_phase(e, "restore") : r;
+}
