@@ -9,6 +9,7 @@
  *
  * JD_OP_STAGE request: text "bytes=N files=N", what is to come. Reply: body empty, descriptor: a
  *   new directory for the uploads, below IPC_LINK_STAGING_FD; text: its session.
+ * JD_OP_KEEP_STAGE request: text: the session, whose ten minutes begin anew.
  * JD_OP_UNSTAGE request: text: the session.
  * JD_OP_GET_JOB_LOGS reply: body empty; text: the job's whole id; descriptors: the log directory's
  *   inotify descriptor (IN_MODIFY|IN_CREATE|IN_MOVED_TO; left out when the job has ended or there is

@@ -218,6 +218,10 @@ static void on_read(struct rpc_call *c, bool ok)
             grpc_byte_buffer_destroy(recv);
         return;
     }
+    if (c->is_called && (!ok || !recv)) {
+        c->server->handlers.on_message(c, c->server->ctx);
+        return;
+    }
     if (!ok || !recv) {
         rpc_call_finish(c, API_INVALID_ARGUMENT, "the call has no request message", NULL, 0);
         return;
@@ -228,7 +232,19 @@ static void on_read(struct rpc_call *c, bool ok)
         return;
     }
     c->is_reported = true;
+    if (c->is_called) {
+        c->server->handlers.on_message(c, c->server->ctx);
+        return;
+    }
+    c->is_called = true;
     c->server->handlers.on_call(c, c->server->ctx);
+}
+
+void rpc_call_read(struct rpc_call *c)
+{
+    rpc_call_drop_request(c);
+    if (!c->is_closed && !c->is_finished)
+        start_read(c);
 }
 
 static void on_write(struct rpc_call *c, bool ok)

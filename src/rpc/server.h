@@ -12,6 +12,9 @@
  * rpc_call_finish once - on_gone, after which the call is freed. A client that cancels or vanishes
  * gives on_gone without a finish. on_gone comes for every call that on_head or on_call has seen.
  *
+ * A client-streaming method reads on with rpc_call_read, each answered by on_message, until a message
+ * is missing.
+ *
  * One message is in flight per call: a reader that is slow is simply not asked for more, and costs
  * one message of memory.
  */
@@ -49,6 +52,9 @@ struct rpc_handlers {
      * who may not call at all can't send 128 MiB first. May be NULL. */
     void (*on_head)(struct rpc_call *call, void *ctx);
     void (*on_call)(struct rpc_call *call, void *ctx);
+    /* The message after that, asked for by rpc_call_read; without one (rpc_call_request gives NULL)
+     * when the client has sent all. May be NULL. */
+    void (*on_message)(struct rpc_call *call, void *ctx);
     void (*on_writable)(struct rpc_call *call, void *ctx); /* the last send is out; may be NULL */
     void (*on_gone)(struct rpc_call *call, void *ctx);     /* last word of this call; may be NULL */
 };
@@ -95,6 +101,11 @@ const char *rpc_call_method(const struct rpc_call *c);
 /* The request message; borrowed, until rpc_call_drop_request or on_gone has returned. */
 const void *rpc_call_request(const struct rpc_call *c, size_t *ret_len);
 void rpc_call_drop_request(struct rpc_call *c); /* frees it early: a stream lives long */
+
+/* Drops the request message and reads the next of a client-streaming call; on_message tells. What is
+ * not asked for stays with the client, but for the transport's window. Nothing happens when the
+ * call is over or finished. */
+void rpc_call_read(struct rpc_call *c);
 
 const struct rpc_identity *rpc_call_identity(const struct rpc_call *c);
 

@@ -82,6 +82,7 @@ struct rpc_call {
     grpc_byte_buffer *recv;
     grpc_slice request;
     bool has_request;
+    bool is_called;   /* on_call was told: what is read from now on is on_message's */
     bool is_reported; /* the owner knows it: on_gone is due */
     bool is_closed;   /* nothing reaches the client any more */
     int was_cancelled;

@@ -440,7 +440,7 @@ def bad_upload_paths_are_refused_and_leave_nothing():
         equal(code, Code.INVALID_ARGUMENT, f"below a file: {text}")
         equal(front.core.count("RUN_JOB"), 0, "requests that reached core")
         code, text = c.refused("RunJob", c.run([("a", b"1")], upload_session="x"))
-        equal(code, Code.UNIMPLEMENTED, text)
+        equal(code, Code.INVALID_ARGUMENT, text)
 
 
 @case

@@ -37,7 +37,7 @@ static bool wanted(const struct jd_call *call, uint32_t status)
     if (status == API_PERMISSION_DENIED || status == API_UNAUTHENTICATED)
         return true;
     return jd_op_role(call->op) > JD_ROLE_READER && call->op != JD_OP_STAGE &&
-           call->op != JD_OP_UNSTAGE;
+           call->op != JD_OP_UNSTAGE && call->op != JD_OP_KEEP_STAGE;
 }
 
 void jd_audit(const struct jd_call *call, uint32_t status, const char *text)

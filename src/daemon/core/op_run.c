@@ -291,6 +291,19 @@ void jd_op_stage(struct jd_call *call, const struct ipc_frame *f)
     jd_reply_fds(call, session, &fd, 1);
 }
 
+void jd_op_keep_stage(struct jd_call *call, const struct ipc_frame *f)
+{
+    struct jl_err e = JL_ERR_INIT;
+    struct jd_stage *s = jd_stage_find(call->core, f->text, &call->who, &e);
+
+    if (!s) {
+        jd_reply_error(call, &e);
+        return;
+    }
+    jd_stage_keep(call->core, s);
+    jd_reply(call, NULL);
+}
+
 /* The session is the frame's text, as the reply to STAGE gave it. */
 void jd_op_unstage(struct jd_call *call, const struct ipc_frame *f)
 {

@@ -35,6 +35,8 @@ static op_fn handler_of(enum jd_op op)
         return jd_op_logs;
     case JD_OP_STAGE:
         return jd_op_stage;
+    case JD_OP_KEEP_STAGE:
+        return jd_op_keep_stage;
     case JD_OP_UNSTAGE:
         return jd_op_unstage;
     case JD_OP_CREATE_VOLUME:

@@ -49,6 +49,7 @@ void jd_op_delete(struct jd_call *call, const struct ipc_frame *f);
 void jd_op_delete_all(struct jd_call *call, const struct ipc_frame *f);
 void jd_op_logs(struct jd_call *call, const struct ipc_frame *f);
 void jd_op_stage(struct jd_call *call, const struct ipc_frame *f);
+void jd_op_keep_stage(struct jd_call *call, const struct ipc_frame *f);
 void jd_op_unstage(struct jd_call *call, const struct ipc_frame *f);
 
 void jd_op_create_volume(struct jd_call *call, const struct ipc_frame *f);

@@ -175,6 +175,12 @@ struct jd_stage *jd_stage_find(struct jd_core *c, const char *session,
     return NULL;
 }
 
+void jd_stage_keep(struct jd_core *c, struct jd_stage *s)
+{
+    s->until_ns = jl_now_ns() + JD_STAGE_LIFE_NS;
+    arm(&c->stages);
+}
+
 static void push(struct jd_take *t, DIR *dir, mode_t mode)
 {
     t->mode[t->depth] = mode & KEPT_BITS;

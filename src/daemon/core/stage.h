@@ -54,6 +54,8 @@ int jd_stage_new(struct jd_core *c, const struct ipc_identity *who, const char *
 /* The client's session; NULL with e filled (-ENOENT: none, another's, used or expired). */
 struct jd_stage *jd_stage_find(struct jd_core *c, const char *session,
                                const struct ipc_identity *who, struct jl_err *e);
+/* Its ten minutes begin anew. */
+void jd_stage_keep(struct jd_core *c, struct jd_stage *s);
 /* Removes it with everything in it. */
 void jd_stage_drop(struct jd_core *c, struct jd_stage *s);
 

@@ -421,10 +421,21 @@ void jd_calls_on_call(struct rpc_call *rpc, void *ctx)
     }
     if (op == JD_OP_RUN_JOB)
         jd_run_begin(front, rpc);
+    else if (op == JD_OP_STAGE)
+        jd_stagecall_begin(front, rpc);
     else if (op == JD_OP_GET_JOB_LOGS)
         jd_logcall_begin(front, rpc);
     else
         jd_unary_begin(front, rpc, op);
+}
+
+void jd_calls_on_message(struct rpc_call *rpc, void *ctx)
+{
+    struct jd_call *c = rpc_call_user(rpc);
+
+    (void) ctx;
+    if (c && c->kind->on_message)
+        c->kind->on_message(c);
 }
 
 void jd_calls_on_writable(struct rpc_call *rpc, void *ctx)

@@ -27,6 +27,7 @@ struct jd_call;
 /* Ceilings on what clients can make front hold; a call above is answered RESOURCE_EXHAUSTED. */
 #define JD_FRONT_CALLS_MAX 4096   /* calls at once, all clients together */
 #define JD_FRONT_STREAMS_MAX 1024 /* log streams among them, if the descriptors allow it */
+#define JD_FRONT_STAGINGS_MAX 64  /* StageUploads at once, each with three descriptors */
 #define JD_FRONT_FDS_STREAM 4     /* descriptors a log stream may hold for a moment */
 #define JD_FRONT_FDS_OTHER 512    /* descriptors kept for connections and everything else */
 
@@ -39,7 +40,7 @@ struct jd_front {
     struct jl_source signal_src;
     struct jl_timer down_timer;
     struct jd_call *calls;
-    size_t n_calls, n_streams, streams_max;
+    size_t n_calls, n_streams, streams_max, n_stagings;
     uint64_t log_bytes_in_flight; /* of all log streams */
     bool ending;
 };
@@ -47,6 +48,7 @@ struct jd_front {
 /* What a kind of call does when its client is ready for more, or gone. */
 struct jd_call_kind {
     void (*on_writable)(struct jd_call *c); /* may be NULL */
+    void (*on_message)(struct jd_call *c);  /* of client-streaming calls alone */
     void (*on_gone)(struct jd_call *c);     /* c->rpc is NULL already; frees c, now or later */
     void (*on_event)(struct jd_call *c, const char *job_id); /* may be NULL */
 };
@@ -89,6 +91,7 @@ void jd_call_timed_out(struct jd_call *c);
 /* The kinds. Each takes over the rpc call: it finishes it at once or later. */
 void jd_unary_begin(struct jd_front *front, struct rpc_call *rpc, enum jd_op op);
 void jd_run_begin(struct jd_front *front, struct rpc_call *rpc);
+void jd_stagecall_begin(struct jd_front *front, struct rpc_call *rpc);
 void jd_logcall_begin(struct jd_front *front, struct rpc_call *rpc);
 
 /* Takes the new list of revoked certificates and ends the calls of those on it. A list that can't
@@ -98,5 +101,6 @@ void jd_calls_revoked(struct jd_front *front, const struct ipc_frame *event);
 /* Handlers for rpc/server.h; ctx is the front. */
 void jd_calls_on_head(struct rpc_call *rpc, void *ctx);
 void jd_calls_on_call(struct rpc_call *rpc, void *ctx);
+void jd_calls_on_message(struct rpc_call *rpc, void *ctx);
 void jd_calls_on_writable(struct rpc_call *rpc, void *ctx);
 void jd_calls_on_gone(struct rpc_call *rpc, void *ctx);

@@ -152,6 +152,7 @@ static int serve(struct jd_front *front, struct jl_err *e)
 {
     static const struct rpc_handlers handlers = { .on_head = jd_calls_on_head,
                                                   .on_call = jd_calls_on_call,
+                                                  .on_message = jd_calls_on_message,
                                                   .on_writable = jd_calls_on_writable,
                                                   .on_gone = jd_calls_on_gone };
     const struct jd_conf *c = &front->conf;

@@ -261,10 +261,10 @@ static int parse(struct run *run, struct jl_err *e)
         r = api_validate_run_job(run->msg, e);
     if (r < 0)
         return r;
-    if (run->msg->upload_session[0] != '\0')
-        return jl_refuse(e, ENOSYS,
-                         "upload_session: StageUploads is not part of this server; send "
-                         "the files in `uploads`");
+    if (run->msg->upload_session[0] != '\0' && run->uploads.n > 0)
+        return jl_refuse(e, EINVAL,
+                         "upload_session: files come either in `uploads` or by StageUploads, not "
+                         "both ways");
     return 0;
 }
 

@@ -201,6 +201,7 @@ static const int allowed[] = {
     SCMP_SYS(dup),
     SCMP_SYS(fcntl),
     SCMP_SYS(fstat),
+    SCMP_SYS(fstatfs),
     SCMP_SYS(ftruncate),
     /* staging (stage.c) */
     SCMP_SYS(openat2),

@@ -27,6 +27,11 @@ void jd_stage_done(struct jd_stage *s)
     s->parent_fd = jl_close(s->parent_fd);
     s->dirfd = jl_close(s->dirfd);
     free(jl_take_ptr(s->parent));
+    free(jl_take_ptr(s->open_path));
+    for (size_t i = 0; i < s->n_dirs; i++)
+        free(s->dirs[i].path);
+    free(jl_take_ptr(s->dirs));
+    s->n_dirs = 0;
 }
 
 /* Front may not use src/os; this is the one place where it opens anything. */
@@ -215,4 +220,74 @@ int jd_stage_step(struct jd_stage *s, size_t bytes, struct jl_err *e)
         }
     }
     return r < 0 ? r : 1;
+}
+
+static int keep_dir(struct jd_stage *s, const struct jd_upload *up, struct jl_err *e)
+{
+    s->dirs_bytes += strlen(up->path) + sizeof *up;
+    if (s->dirs_bytes > JD_STAGE_DIRS_BYTES)
+        return jl_refuse(e, EMSGSIZE, "too many directories are uploaded");
+    if (s->n_dirs == s->room_dirs) {
+        size_t room = s->room_dirs ? 2 * s->room_dirs : 16;
+        struct jd_upload *dirs = reallocarray(s->dirs, room, sizeof *dirs);
+
+        if (!dirs)
+            return jl_fail(e, ENOMEM, "keep a directory's mode");
+        s->dirs = dirs;
+        s->room_dirs = room;
+    }
+    s->dirs[s->n_dirs] = (struct jd_upload){ .mode = up->mode, .is_directory = true };
+    s->dirs[s->n_dirs].path = strdup(up->path);
+    if (!s->dirs[s->n_dirs].path)
+        return jl_fail(e, ENOMEM, "keep a directory's mode");
+    s->n_dirs++;
+    return 0;
+}
+
+/* The file that the piece belongs to is open after this. */
+static int begin_or_go_on(struct jd_stage *s, const struct jd_upload *up, struct jl_err *e)
+{
+    int r;
+
+    if (s->file_fd >= 0 && strcmp(s->open_path, up->path) == 0)
+        return 0;
+    if (s->file_fd >= 0)
+        return jl_refuse(e, EINVAL, "upload '%s' begins before '%s' has ended", up->path,
+                         s->open_path);
+    free(s->open_path);
+    s->open_path = strdup(up->path);
+    if (!s->open_path)
+        return jl_fail(e, ENOMEM, "begin an upload");
+    s->open_mode = up->mode;
+    r = begin(s, up, e);
+    return r;
+}
+
+int jd_stage_chunk(struct jd_stage *s, const struct jd_chunk *c, struct jl_err *e)
+{
+    struct jd_upload up = c->up;
+    size_t bytes = up.len;
+    int r = up.is_directory && s->file_fd < 0 ? begin(s, &up, e) : begin_or_go_on(s, &up, e);
+
+    if (r < 0 || up.is_directory)
+        return r < 0 ? r : keep_dir(s, &up, e);
+    s->written = 0;
+    r = write_some(s, &up, &bytes, e);
+    if (r < 0 || !c->eof)
+        return r;
+    up.mode = s->open_mode;
+    return finish_file(s, &up, e);
+}
+
+int jd_stage_finish(struct jd_stage *s, struct jl_err *e)
+{
+    int r = 0;
+
+    if (s->file_fd >= 0)
+        return jl_refuse(e, EINVAL, "upload '%s' has no end", s->open_path);
+    while (r == 0 && s->n_dirs > 0) {
+        r = set_dir_mode(s, &s->dirs[s->n_dirs - 1], e);
+        free(s->dirs[--s->n_dirs].path);
+    }
+    return r;
 }

@@ -25,6 +25,10 @@ struct jd_stage {
     int parent_fd;                 /* directory of the last file */
     char *parent;                  /* its path; NULL none */
     size_t modes_left;             /* directories whose mode is still to be set */
+    char *open_path;               /* jd_stage_chunk: the file that is begun */
+    uint32_t open_mode;
+    struct jd_upload *dirs; /* jd_stage_chunk: directories, with a path and a mode */
+    size_t n_dirs, room_dirs, dirs_bytes;
 };
 
 /* Begins; own_dirfd is the staging directory. */
@@ -38,3 +42,19 @@ void jd_stage_init(struct jd_stage *s, int own_dirfd, const struct jd_uploads *w
 #define JD_STAGE_NAMES 64
 int jd_stage_step(struct jd_stage *s, size_t bytes, struct jl_err *e);
 void jd_stage_done(struct jd_stage *s);
+
+/* A piece of what StageUploads sends. */
+struct jd_chunk {
+    struct jd_upload up; /* content: this piece of the file */
+    bool eof;            /* the file is whole with it */
+};
+
+/*
+ * Writes one piece: begins a file, goes on with the one that is begun (up.path is its path still),
+ * or makes a directory. For a jd_stage that was begun with no uploads. What its modes are is kept
+ * (JD_STAGE_DIRS_BYTES) for jd_stage_finish, which sets them; it refuses a file without an end.
+ * 0, or -errno as above.
+ */
+#define JD_STAGE_DIRS_BYTES (4u << 20)
+int jd_stage_chunk(struct jd_stage *s, const struct jd_chunk *c, struct jl_err *e);
+int jd_stage_finish(struct jd_stage *s, struct jl_err *e);
