@@ -20,6 +20,7 @@
 #include "base/parse.h"
 #include "base/spawn.h"
 #include "daemon/core/conf.h"
+#include "daemon/core/front.h"
 #include "daemon/core/hostinfo.h"
 #include "daemon/core/revoked.h"
 #include "daemon/core/volume_work.h"
@@ -178,15 +179,25 @@ static void check_program(struct report *r, const char *item, const char *name, 
 
 static void check_user(struct report *r)
 {
+    static const char fix[] =
+        "useradd --system --no-create-home --shell /usr/sbin/nologin " JD_FRONT_USER;
     const char *name = r->conf->front_user;
-    uint64_t id;
+    const struct passwd *nobody = getpwnam("nobody");
+    struct jl_err e = JL_ERR_INIT;
+    uid_t uid;
+    gid_t gid;
+    bool own;
 
-    if (jl_parse_u64(name, UINT32_MAX - 1, &id) == 0 || getpwnam(name))
-        line(r, OK, "server.frontUser", NULL, "%s", name);
+    if (jd_front_user(name, &uid, &gid, &own, &e) < 0)
+        line(r, BAD, "server.frontUser", e.hint[0] ? e.hint : fix, "%s", e.text);
+    else if (own)
+        line(r, NOTE, "server.frontUser", fix, "there is no user '%s': joblet-front gets the id %d",
+             name, (int) uid);
+    else if (nobody && uid == nobody->pw_uid)
+        line(r, NOTE, "server.frontUser", "leave it at " JD_FRONT_USER,
+             "'%s' is shared with other programs, and jobs without user namespace", name);
     else
-        line(r, NOTE, "server.frontUser",
-             "useradd --system --no-create-home --shell /usr/sbin/nologin joblet",
-             "user '%s' does not exist: joblet-front runs as nobody", name);
+        line(r, OK, "server.frontUser", NULL, "%s", name);
 }
 
 static void check_certificates(struct report *r)

@@ -428,7 +428,7 @@ int jd_core_start(struct jd_core *c, struct jd_conf *own_conf, struct jl_err *e)
                            .jobs_dirfd = -1,
                            .logs_dirfd = -1,
                            .state_dirfd = -1,
-                           .audit_fd = -1,
+                           .audit = { .fd = -1 },
                            .signal_fd = -1 };
     *own_conf = (struct jd_conf){ 0 };
     c->front.link = c->front.pidfd = -1;
@@ -501,7 +501,7 @@ void jd_core_done(struct jd_core *c)
     jl_close(c->jobs_dirfd);
     jl_close(c->logs_dirfd);
     jl_close(c->state_dirfd);
-    jl_close(c->audit_fd);
+    jl_close(c->audit.fd);
     unlock(c);
     jd_conf_done(&c->conf);
 }

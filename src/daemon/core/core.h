@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/loop.h"
+#include "daemon/core/audit.h"
 #include "daemon/core/conf.h"
 #include "daemon/core/front.h"
 #include "daemon/core/jobs.h"
@@ -43,7 +44,7 @@ struct jd_core {
 
     int lock_fd;                             /* one core a prefix */
     int jobs_dirfd, logs_dirfd, state_dirfd; /* baseDir, logs.directory, run_dir/jobs */
-    int audit_fd;                            /* -1: no audit */
+    struct jd_audit audit;
     struct jl_source signals;
     int signal_fd;
     struct jl_timer sweep; /* every five minutes */

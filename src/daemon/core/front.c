@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -392,35 +393,61 @@ static int on_end(struct jl_source *src, uint32_t ready)
     return 0;
 }
 
-/* server.frontUser is a name, or a number that need not be in any passwd file: the instance of a
- * moment leaves no user behind. */
-static int find_user(struct jd_front *f, struct jl_err *e)
+/* 0, or -errno with e filled. */
+static int user_of_name(const char *name, uid_t *ret_uid, gid_t *ret_gid, bool *ret_own,
+                        struct jl_err *e)
 {
-    const char *name = f->core->conf.front_user;
-    const struct passwd *pw;
-    uint64_t id;
+    const struct passwd *pw = getpwnam(name);
 
-    if (jl_parse_u64(name, UINT32_MAX - 1, &id) == 0) {
-        f->uid = (uid_t) id;
-        f->gid = (gid_t) id;
-    } else {
-        pw = getpwnam(name);
-        if (!pw) {
-            jl_log_warn("front.user",
-                        "user '%s' does not exist: joblet-front runs as nobody; "
-                        "fix: useradd --system --no-create-home --shell /usr/sbin/nologin %s",
-                        name, name);
-            pw = getpwnam("nobody");
-        }
-        f->uid = pw ? pw->pw_uid : 65534;
-        f->gid = pw ? pw->pw_gid : 65534;
+    if (pw) {
+        *ret_uid = pw->pw_uid;
+        *ret_gid = pw->pw_gid;
+        return 0;
     }
-    if (f->uid == 0)
+    /* Never nobody: that one may run other programs of this host, and jobs without user namespace. */
+    *ret_own = strcmp(name, JD_FRONT_USER) == 0 && !getpwuid(JD_FRONT_OWN_ID) &&
+               !getgrgid(JD_FRONT_OWN_ID);
+    if (*ret_own) {
+        *ret_uid = JD_FRONT_OWN_ID;
+        *ret_gid = JD_FRONT_OWN_ID;
+        return 0;
+    }
+    jl_refuse(e, ENOENT, "server.frontUser: there is no user '%s'", name);
+    return jl_hint(e, "useradd --system --no-create-home --shell /usr/sbin/nologin %s", name);
+}
+
+int jd_front_user(const char *name, uid_t *ret_uid, gid_t *ret_gid, bool *ret_own, struct jl_err *e)
+{
+    uint64_t id;
+    int r;
+
+    *ret_own = false;
+    if (jl_parse_u64(name, UINT32_MAX - 1, &id) == 0) {
+        *ret_uid = (uid_t) id;
+        *ret_gid = (gid_t) id;
+    } else {
+        r = user_of_name(name, ret_uid, ret_gid, ret_own, e);
+        if (r < 0)
+            return r;
+    }
+    if (*ret_uid == 0 || *ret_gid == 0)
         return jl_refuse(e, EINVAL,
                          "server.frontUser '%s' is root: joblet-front talks to the "
                          "network and must not be",
                          name);
     return 0;
+}
+
+static int find_user(struct jd_front *f, struct jl_err *e)
+{
+    bool own;
+    int r = jd_front_user(f->core->conf.front_user, &f->uid, &f->gid, &own, e);
+
+    if (r == 0 && own)
+        jl_log_info("front.user",
+                    "there is no user '" JD_FRONT_USER "': joblet-front has the id %d",
+                    JD_FRONT_OWN_ID);
+    return r;
 }
 
 int jd_front_start(struct jd_core *c, struct jl_err *e)

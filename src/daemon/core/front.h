@@ -38,6 +38,16 @@ struct jd_front {
     gid_t gid;
 };
 
+/*
+ * The ids of server.frontUser: a user's name, or a number that need not be in any passwd file.
+ * Where the user of the default name does not exist, a number that nobody else has is taken
+ * (*ret_own). 0; -ENOENT no such user, -EINVAL root, with e filled. Reads the host's user database.
+ */
+#define JD_FRONT_USER "joblet"
+#define JD_FRONT_OWN_ID 61183 /* just below what systemd gives to services of a moment */
+int jd_front_user(const char *name, uid_t *ret_uid, gid_t *ret_gid, bool *ret_own,
+                  struct jl_err *e);
+
 /* Finds the user and starts the first front. 0, or -errno with e filled. */
 int jd_front_start(struct jd_core *c, struct jl_err *e);
 /* Asks it to end; jl_loop_stop is called with `status` once it has, after 3 s at the latest. */

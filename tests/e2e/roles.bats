@@ -1,0 +1,92 @@
+#!/usr/bin/env bats
+# Who may do what: the four roles over the whole path, and what the audit file says of it.
+
+load lib
+
+setup_file() { instance_new; instance_start; }
+teardown_file() {
+    umount "$I/small" 2>/dev/null || true
+    instance_end
+}
+
+@test "roles: every method by every role" {
+    TMPDIR=$BATS_TEST_TMPDIR PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1 GRPC_VERBOSITY=NONE \
+        $py "$here/roles_table.py" "$I" "$top/src/ipc/ops.def"
+}
+
+@test "roles: rnx says which role is not allowed what" {
+    run as reader rnx job run true
+    [ "$status" -eq 1 ]
+    [[ $output == *"role reader is not allowed to perform operation run_job"* ]]
+    run as reader rnx job list
+    [ "$status" -eq 0 ]
+}
+
+@test "audit: a line for each changing and each refused call, with who, what, when, how and on which job" {
+    local id
+    id=$(as developer rnx job run --json --env=COLOUR=grey-7261 --secret-env=TOKEN=hunter2-9354 true | jq -r .id)
+    ended "$id" >/dev/null
+    as developer rnx job delete "$id" >/dev/null
+    run as reader rnx job delete "$id"
+    run as developer rnx job stop 00000000-0000-4000-8000-000000000000
+    as reader rnx job list >/dev/null
+    jq -se --arg id "$id" '
+        map(select(.client == "developer-client")) as $d |
+        ($d[0] | .operation == "run_job" and .status == "OK" and .job == $id and .role == "developer"
+            and (.time | test("^20..-..-..T..:..:..[.]...Z$")) and (.peer | test("^127.0.0.1:[0-9]+$"))
+            and (.serial | test("^[0-9A-F]+$"))) and
+        ($d[1] | .operation == "delete_job" and .status == "OK" and .job == $id) and
+        ($d[2] | .operation == "stop_job" and .status == "NOT_FOUND")' "$I/logs/audit.log"
+    jq -se 'any(.client == "reader-client" and .operation == "delete_job" and .status == "PERMISSION_DENIED")' "$I/logs/audit.log"
+    jq -se 'any(.client == "reader-client" and .operation == "list_jobs") | not' "$I/logs/audit.log"
+    run ! grep -qE 'hunter2|9354|grey-7261|COLOUR|TOKEN' "$I/logs/audit.log"
+    run ! grep -qE 'hunter2|9354' "$I/logs/joblet.log"
+}
+
+@test "audit: what the caller asked for does not get in through an error's words" {
+    run rnx job run --secret-env=TOKEN=hunter2-9354 --env=JOB_X=grey-7261 true
+    [ "$status" -eq 1 ]
+    run rnx job run --secret-env=TOKEN=hunter2-9354 --runtime=nope true
+    [ "$status" -eq 1 ]
+    run rnx job run --secret-env=TOKEN=hunter2-9354 --network=nowhere true
+    [ "$status" -eq 1 ]
+    run ! grep -qE 'hunter2|9354|grey-7261' "$I/logs/audit.log" "$I/logs/joblet.log"
+}
+
+@test "audit: rotation: SIGHUP opens the file anew, and nothing is lost" {
+    mv "$I/logs/audit.log" "$I/logs/audit.log.1"
+    before=$(wc -l <"$I/logs/audit.log.1")
+    run as reader rnx job run one
+    [ "$(wc -l <"$I/logs/audit.log.1")" -eq $((before + 1)) ]
+    kill -HUP "$(joblet_pid)"
+    until_true 20 test -e "$I/logs/audit.log"
+    until_true 20 rnx job list
+    run as reader rnx job run two
+    [ "$(wc -l <"$I/logs/audit.log.1")" -eq $((before + 1)) ]
+    [ "$(jq -r .operation "$I/logs/audit.log")" = run_job ]
+    [ "$(stat -c %a "$I/logs/audit.log")" = 600 ]
+}
+
+@test "audit: a full disk loses lines, which are counted and told, and no call" {
+    mkdir "$I/small"
+    mount -t tmpfs -o size=64k,mode=0755 jl-audit "$I/small"
+    sed -i "s|^# *audit:.*|audit:\n  file: $I/small/audit.log|" "$I/config/joblet-config.yml"
+    keeper_stop
+    instance_start
+    run as reader rnx job run before
+    grep -q '"run_job"' "$I/small/audit.log"
+    dd if=/dev/zero of="$I/small/filler" bs=4k 2>/dev/null || true
+    for i in $(seq 1 40); do run as reader rnx job run "during-$i"; [ "$status" -eq 1 ]; done
+    id=$(job true)
+    [ "$(ended "$id")" = "COMPLETED 0" ]
+    grep -q 'audit.lost.*No space left' "$I/logs/joblet.log"
+    [ "$(grep -c 'audit.lost' "$I/logs/joblet.log")" -lt 5 ]
+    rm "$I/small/filler"
+    run as reader rnx job run after
+    # every line is whole, and the gap is told in the file itself
+    jq -se 'any(.operation == "audit" and .lost > 0)' "$I/small/audit.log"
+    keeper_stop
+    umount "$I/small"
+    sed -i "/^audit:/,+1d" "$I/config/joblet-config.yml"
+    instance_start
+}
