@@ -135,6 +135,11 @@ void rpc_call_begin(struct rpc_server *s, struct rpc_slot *slot)
         rpc_call_finish(c, API_UNAUTHENTICATED, "no readable client certificate", NULL, 0);
         return;
     }
+    if (s->conns && !rpc_conns_know(s->conns, c->who.peer, c->who.serial)) {
+        rpc_call_finish(c, API_RESOURCE_EXHAUSTED,
+                        "too many connections with this certificate; close some", NULL, 0);
+        return;
+    }
     if (s->handlers.on_head) {
         c->is_reported = true;
         s->handlers.on_head(c, s->ctx);

@@ -231,6 +231,26 @@ static int make_fds(struct rpc_server *s, struct jl_err *e)
     return 0;
 }
 
+static unsigned at_most(unsigned value, unsigned most)
+{
+    return value > 0 && value < most ? value : most;
+}
+
+static int count_connections(struct rpc_server *s, const struct rpc_server_opts *o,
+                             struct jl_err *e)
+{
+    struct rpc_conns_limits l = { .all = o->max_conns };
+    struct epoll_event ev = { .events = EPOLLIN };
+
+    l.per_host = at_most(o->max_conns_host, l.all);
+    l.per_client = at_most(o->max_conns_client, l.all);
+    l.strangers_host = at_most(o->max_strangers_host, l.all);
+    s->conns = rpc_conns_new(&l);
+    if (!s->conns || epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, rpc_conns_fd(s->conns), &ev) < 0)
+        return jl_fail(e, errno, "count the server's connections");
+    return 0;
+}
+
 static int set_up(struct rpc_server *s, const struct rpc_server_opts *o, struct jl_err *e)
 {
     struct rpc_args args = { .n = 0 };
@@ -241,6 +261,8 @@ static int set_up(struct rpc_server *s, const struct rpc_server_opts *o, struct 
         return jl_refuse(e, EINVAL, "listen address '%.64s' is neither a host name nor an address",
                          o->address ? o->address : "");
     r = make_fds(s, e);
+    if (r == 0 && o->max_conns > 0)
+        r = count_connections(s, o, e);
     if (r < 0)
         return r;
     r = rpc_core_init(e);
@@ -334,6 +356,8 @@ void rpc_server_dispatch(struct rpc_server *s)
 
     if (eventfd_read(s->timer_fd, &count) == 0) /* the grace is over */
         grpc_server_cancel_all_calls(s->server);
+    if (s->conns)
+        rpc_conns_dispatch(s->conns);
     eventfd_read(s->event_fd, &count); /* before the queue is taken: nothing is missed */
     pthread_mutex_lock(&s->lock);
     tag = s->queue;
@@ -421,6 +445,7 @@ void rpc_server_free(struct rpc_server *s)
     forget(&s->tls.key);
     free(s->tls.cert);
     free(s->tls.ca);
+    rpc_conns_free(s->conns);
     jl_close(s->epoll_fd);
     jl_close(s->timer_fd);
     jl_close(s->event_fd);

@@ -45,6 +45,10 @@ struct rpc_server_opts {
     unsigned idle_ms;              /* (300 s) a connection without calls is closed */
     unsigned age_ms;               /* (1800 s) then the client is told to connect anew (GOAWAY) */
     unsigned age_grace_ms;         /* (never) after that running calls would be cut */
+    /* Ceilings on connections; here zero means none. The first comes alone or with the others. A
+     * connection over max_conns, or over its host's part, is closed unless an older one that has
+     * called nothing yet can make place; of one certificate, its calls are refused. */
+    unsigned max_conns, max_conns_host, max_conns_client, max_strangers_host;
 };
 
 struct rpc_handlers {

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "rpc/conns.h"
 #include "rpc/core.h"
 
 enum rpc_tag_kind {
@@ -63,6 +64,7 @@ struct rpc_server {
     pthread_mutex_t lock;
     struct rpc_tag *queue, **queue_end;
     struct rpc_server_tls tls;
+    struct rpc_conns *conns; /* NULL: no ceilings */
     struct rpc_slot slots[RPC_SLOTS];
     struct rpc_call *calls;
     struct rpc_tag down_tag;

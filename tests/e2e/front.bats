@@ -184,3 +184,15 @@ setup_file() {
 @test "front: it has given everything up" {
     verdict it_has_given_everything_up
 }
+
+@test "front: connections have a ceiling" {
+    verdict connections_have_a_ceiling
+}
+
+@test "front: one certificate cannot have all connections" {
+    verdict one_certificate_cannot_have_all_connections
+}
+
+@test "front: who speaks slowly does not stay" {
+    verdict who_speaks_slowly_does_not_stay
+}

@@ -113,6 +113,33 @@ class Client:
         self.close()
 
 
+def split(address):
+    host, _, port = address.rpartition(":")
+    return host, int(port)
+
+
+def is_closed(s):
+    s.setblocking(False)
+    try:
+        while s.recv(4096):
+            pass
+        return True
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def reaches_core(client):
+    """Whether a call gets as far as the fake core, which has no answer to it."""
+    return client.refused("ListJobs", timeout=10) == (Code.UNIMPLEMENTED, "fake core: not answered")
+
+
+def serves(address):
+    with Client(address) as c:
+        return reaches_core(c)
+
+
 class Running:
     """A front that listens; what it left is checked at the end."""
 
@@ -817,20 +844,93 @@ def two_hundred_streams_and_a_slow_reader():
 
 @case
 def streams_have_a_ceiling():
-    with Running(nofile=256) as front, Client(front.core.address) as c:
+    with Running(nofile=256) as front, Client(front.core.address) as c, \
+            Client(front.core.address) as other:
         front.new_log(JOB).add(b"x\n")
-        streams, refused = [], 0
-        for _ in range(60):
-            s = c.log()
-            try:
-                next(s)
-                streams.append(s)
-            except grpc.RpcError as e:
-                equal(e.code(), Code.RESOURCE_EXHAUSTED, e.details())
-                refused += 1
-        equal((len(streams), refused), (32, 28), "served and refused of 60 with 256 descriptors")
+        streams = []
+
+        def served(client, n):
+            refused = []
+            before = len(streams)
+            for _ in range(n):
+                s = client.log()
+                try:
+                    next(s)
+                    streams.append(s)
+                except grpc.RpcError as e:
+                    equal(e.code(), Code.RESOURCE_EXHAUSTED, e.details())
+                    refused.append(e.details())
+            return len(streams) - before, refused
+
+        # 32 with 256 descriptors; one certificate gets three quarters
+        got, refused = served(c, 60)
+        equal((got, set(refused)), (24, {"this certificate has too many open log streams"}))
+        got, refused = served(other, 60)
+        equal((got, set(refused)), (8, {"the server has too many open log streams"}))
         for s in streams:
             s.cancel()
+
+
+@case
+def connections_have_a_ceiling():
+    with Running(nofile=2048) as front:  # few descriptors: 128 connections, 96 of one address
+        equal(serves(front.core.address), True, "a client before")
+        idle = []
+        for _ in range(300):  # strangers who never speak
+            idle.append(socket.create_connection(split(front.core.address), 5))
+        equal(serves(front.core.address), True, "a client beside 300 strangers")
+        check(front.open_fds() < 96 * 2 + 60, f"{front.open_fds()} descriptors")
+        closed = sum(is_closed(s) for s in idle)
+        check(300 - 96 <= closed < 300, f"{closed} of 300 strangers were let go")
+        check(all(is_closed(s) for s in idle[:100]), "the oldest went first")
+        with Client(front.core.address) as c:  # who has called stays, whoever else comes
+            check(reaches_core(c), "the first call")
+            for _ in range(200):
+                idle.append(socket.create_connection(split(front.core.address), 5))
+            for _ in range(20):
+                check(reaches_core(c), "a call on the old connection")
+            count = front.log().count("front.listen")
+            equal(count, 1, "starts of front")
+        for s in idle:
+            s.close()
+        wait_for(lambda: front.open_fds() < 60, "the descriptors are back")
+        equal(serves(front.core.address), True, "a client after")
+
+
+@case
+def one_certificate_cannot_have_all_connections():
+    with Running(nofile=2048) as front:
+        cert = CA.client("admin")
+        mine, refused = [], 0
+        for _ in range(110):
+            c = Client(front.core.address, cert=cert)
+            mine.append(c)
+            if not reaches_core(c):
+                refused += 1
+        check(0 < refused <= 20, f"{refused} of 110 were refused")
+        for c in mine[:90]:
+            check(reaches_core(c), "a call on an old connection")
+        for c in mine:
+            c.close()
+        wait_for(lambda: front.open_fds() < 60, "the descriptors are back")
+        equal(serves(front.core.address), True, "a client after")
+
+
+@case
+def who_speaks_slowly_does_not_stay():
+    with Running(grpc={"max_streams": 1000, "connection_timeout_ms": 1000}) as front:
+        drops = [socket.create_connection(split(front.core.address), 5) for _ in range(40)]
+        for _ in range(8):  # the first bytes of a handshake, one at a time
+            for s in drops:
+                try:
+                    s.send(b"\x16")
+                except OSError:
+                    pass
+            equal(serves(front.core.address), True, "a client beside them")
+            time.sleep(0.25)
+        wait_for(lambda: all(is_closed(s) for s in drops), "half-open handshakes are ended", 10)
+        for s in drops:
+            s.close()
 
 
 # ---- life and death

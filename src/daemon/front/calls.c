@@ -60,6 +60,17 @@ void jd_call_end(struct jd_call *c)
         rpc_call_set_user(c->rpc, NULL);
 }
 
+size_t jd_calls_of_client(const struct jd_front *front, const struct rpc_call *rpc, bool streams)
+{
+    const char *serial = rpc_call_identity(rpc)->serial;
+    size_t n = 0;
+
+    for (const struct jd_call *c = front->calls; c; c = c->next)
+        if ((!streams || c->op == JD_OP_GET_JOB_LOGS) && strcmp(c->who.serial, serial) == 0)
+            n++;
+    return n;
+}
+
 void jd_call_finish(struct jd_call *c, enum api_status status, const char *message,
                     const void *data, size_t len)
 {
@@ -417,6 +428,12 @@ void jd_calls_on_call(struct rpc_call *rpc, void *ctx)
     }
     if (front->n_calls >= JD_FRONT_CALLS_MAX) {
         refuse(rpc, API_RESOURCE_EXHAUSTED, "the server has too many open calls");
+        return;
+    }
+    /* counted only when it could matter */
+    if (front->n_calls >= JD_FRONT_SHARE(JD_FRONT_CALLS_MAX) &&
+        jd_calls_of_client(front, rpc, false) >= JD_FRONT_SHARE(JD_FRONT_CALLS_MAX)) {
+        refuse(rpc, API_RESOURCE_EXHAUSTED, "this certificate has too many open calls");
         return;
     }
     if (op == JD_OP_RUN_JOB)

@@ -30,6 +30,13 @@ struct jd_call;
 #define JD_FRONT_STAGINGS_MAX 64  /* StageUploads at once, each with three descriptors */
 #define JD_FRONT_FDS_STREAM 4     /* descriptors a log stream may hold for a moment */
 #define JD_FRONT_FDS_OTHER 512    /* descriptors kept for connections and everything else */
+/* One certificate may take this much of each of them, so that no client can shut out the others. */
+#define JD_FRONT_SHARE(all) ((all) - (all) / 4)
+
+/* Connections: at rest one costs about 30 KiB and two descriptors. */
+#define JD_FRONT_CONNS_MAX 4096
+#define JD_FRONT_CONNS_LOW 128      /* however few descriptors there are */
+#define JD_FRONT_STRANGERS_HOST 256 /* of one address, without a call yet */
 
 struct jd_front {
     struct jl_loop *loop;
@@ -41,6 +48,7 @@ struct jd_front {
     struct jl_timer down_timer;
     struct jd_call *calls;
     size_t n_calls, n_streams, streams_max, n_stagings;
+    unsigned conns_max;
     uint64_t log_bytes_in_flight; /* of all log streams */
     bool ending;
 };
@@ -66,6 +74,8 @@ struct jd_call {
 /* Puts c (zeroed, inside its owner) into the list and ties it to rpc. */
 void jd_call_begin(struct jd_call *c, struct jd_front *front, struct rpc_call *rpc, enum jd_op op,
                    const struct jd_call_kind *kind);
+/* How many calls the certificate of rpc has open; streams alone, or all. */
+size_t jd_calls_of_client(const struct jd_front *front, const struct rpc_call *rpc, bool streams);
 /* Takes c out of the list; its owner frees it. */
 void jd_call_end(struct jd_call *c);
 

@@ -573,6 +573,13 @@ void jd_logcall_begin(struct jd_front *front, struct rpc_call *rpc)
                         NULL, 0);
         return;
     }
+    if (front->n_streams >= JD_FRONT_SHARE(front->streams_max) &&
+        jd_calls_of_client(front, rpc, true) >= JD_FRONT_SHARE(front->streams_max)) {
+        free(lc);
+        rpc_call_finish(rpc, API_RESOURCE_EXHAUSTED,
+                        "this certificate has too many open log streams", NULL, 0);
+        return;
+    }
     lc->reader = (struct jd_logread) JD_LOGREAD_INIT;
     jd_call_begin(&lc->call, front, rpc, JD_OP_GET_JOB_LOGS, &logcall_kind);
     front->n_streams++;

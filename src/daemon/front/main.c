@@ -139,6 +139,10 @@ static void raise_limits(struct jd_front *front)
     front->streams_max = room / JD_FRONT_FDS_STREAM < JD_FRONT_STREAMS_MAX
                              ? (size_t) room / JD_FRONT_FDS_STREAM
                              : JD_FRONT_STREAMS_MAX;
+    room -= front->streams_max * JD_FRONT_FDS_STREAM;
+    front->conns_max = room / 2 > JD_FRONT_CONNS_MAX   ? JD_FRONT_CONNS_MAX
+                       : room / 2 > JD_FRONT_CONNS_LOW ? (unsigned) room / 2
+                                                       : JD_FRONT_CONNS_LOW;
 }
 
 static int staging_root(void)
@@ -169,6 +173,10 @@ static int serve(struct jd_front *front, struct jl_err *e)
         .handshake_timeout_ms = c->connection_timeout_ms,
         .idle_ms = c->max_idle_ms,
         .age_ms = c->max_age_ms,
+        .max_conns = front->conns_max,
+        .max_conns_host = JD_FRONT_SHARE(front->conns_max),
+        .max_conns_client = JD_FRONT_SHARE(front->conns_max),
+        .max_strangers_host = JD_FRONT_STRANGERS_HOST,
         /* age_grace_ms stays 0, never: a long log stream must not be cut (api.md, transport) */
     };
     int r;
