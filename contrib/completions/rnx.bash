@@ -6,7 +6,7 @@ _rnx()
         word=${COMP_WORDS[i]}
         [[ $word == -* || $word == '=' ]] && continue
         if [[ -z $verb ]]; then verb=$word; else
-            [[ $verb == job ]] && verb="job $word"
+            [[ ' job ' == *" $verb "* ]] && verb="$verb $word"
             break
         fi
     done

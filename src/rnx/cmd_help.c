@@ -1,4 +1,4 @@
-/* cmd_help.c - help, config-help and completion: all made from the tables. */
+/* cmd_help.c - help and config-help, made from the tables. */
 #include <errno.h>
 
 #include "base/cleanup.h"
@@ -168,91 +168,4 @@ const struct rnx_cmd rnx_cmd_config_help = {
     .args = "",
     .summary = "the form of rnx-config.yml and where it is looked for",
     .run = run_config_help,
-};
-
-static void complete_flags(const struct rnx_opts *opts)
-{
-    for (size_t i = 0; i < opts->n; i++)
-        printf(" --%s%s", opts->items[i].name, opts->items[i].arg ? "=" : "");
-}
-
-/* One case of the script: the flags of a command, under all the words that reach it. */
-static void complete_case(const struct rnx_cmd *c)
-{
-    if (!c->opts)
-        return;
-    if (c->group)
-        printf("    '%s %s'%s%s%s", c->group, c->name, c->alone ? " | '" : "",
-               c->alone ? c->name : "", c->alone ? "'" : "");
-    else
-        printf("    '%s'", c->name);
-    printf(") flags=\"$flags");
-    complete_flags(c->opts);
-    printf("\" ;;\n");
-}
-
-static void complete_words(const char *group)
-{
-    const struct rnx_cmd *c;
-    const char *last = "";
-
-    for (size_t i = 0; (c = rnx_cmd_at(i)); i++) {
-        if (!c->run)
-            continue;
-        if (group ? c->group && strcmp(c->group, group) == 0 : !c->group || c->alone)
-            printf(" %s", c->name);
-        if (!group && c->group && strcmp(c->group, last) != 0)
-            printf(" %s", last = c->group);
-    }
-}
-
-static int run_completion(struct rnx *x, int argc, char **argv, struct jl_err *e)
-{
-    _strv_ struct jl_strv words = JL_STRV_INIT;
-    const struct rnx_cmd *c;
-    int r = rnx_parse(x, NULL, argc, argv, false, &words, e);
-
-    if (r != 0)
-        return r < 0 ? r : 0;
-    if (words.len != 1)
-        return rnx_usage(e, "rnx completion wants the name of a shell: bash");
-    if (strcmp(words.items[0], "zsh") == 0 || strcmp(words.items[0], "fish") == 0)
-        return jl_refuse(e, ENOSYS, "completion for %s is not built yet; there is one for bash",
-                         words.items[0]);
-    if (strcmp(words.items[0], "bash") != 0)
-        return rnx_usage(e, "no completion for '%.40s'; there is one for bash", words.items[0]);
-    printf("# bash completion for rnx; made by `rnx completion bash`.\n"
-           "_rnx()\n{\n"
-           "    local cur=${COMP_WORDS[COMP_CWORD]} verb='' flags='' word i\n"
-           "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
-           "        word=${COMP_WORDS[i]}\n"
-           "        [[ $word == -* || $word == '=' ]] && continue\n"
-           "        if [[ -z $verb ]]; then verb=$word; else\n"
-           "            [[ $verb == job ]] && verb=\"job $word\"\n"
-           "            break\n"
-           "        fi\n"
-           "    done\n"
-           "    flags='");
-    complete_flags(&rnx_global_opts);
-    printf("'\n    case $verb in\n    '') flags=\"$flags");
-    complete_words(NULL);
-    printf("\" ;;\n    job) flags=\"$flags");
-    complete_words("job");
-    printf("\" ;;\n");
-    for (size_t i = 0; (c = rnx_cmd_at(i)); i++)
-        if (c->run)
-            complete_case(c);
-    printf("    esac\n"
-           "    mapfile -t COMPREPLY < <(compgen -W \"$flags\" -- \"$cur\")\n"
-           "    [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n"
-           "}\n"
-           "complete -o default -F _rnx rnx\n");
-    return 0;
-}
-
-const struct rnx_cmd rnx_cmd_completion = {
-    .name = "completion",
-    .args = "bash",
-    .summary = "print a completion script for the shell",
-    .run = run_completion,
 };

@@ -48,13 +48,13 @@ setup() {
 }
 
 @test "commands that are not built yet are known and say so" {
-    for c in "workflow run x" "volume create x" "network list" "runtime list" "monitor status" monitor admin \
-        "job cancel x" "cancel x" "delete x" "delete-all" "metrics x" "runtime build x"; do
+    "$rnx" help | sed -n '/^Not built yet/,/^$/p' | tail -n +2 | tr ',' '\n' | sed 's/^ *//; /^$/d' >absent
+    while read -r c; do
         # shellcheck disable=SC2086
-        run "$rnx" --config "$conf" $c
+        run "$rnx" --config "$conf" $c x
         expect 1 "not built yet"
         hasnt "unknown"
-    done
+    done <absent
     run "$rnx" --config "$conf" run --workflow=x.yml
     expect 1 "not built yet"
     run "$rnx" --config "$conf" list --workflow
@@ -199,7 +199,7 @@ setup() {
     refused "--max-memory needs a value" --max-memory
     refused "--cpu-cores wants" --cpu-cores=a-b true
     refused "--timeout wants" --timeout=soon true
-    refused "--schedule='never'" --schedule=never true
+    refused "schedule 'never' is no time" --schedule=never true
     refused "is over since" --schedule=2001-01-01T00:00:00Z true
     refused "--env wants NAME=VALUE" --env=FOO true
     refused "is no name of a variable" -e 1A=x true
@@ -257,18 +257,69 @@ setup() {
     run bash -c 'source now; COMP_WORDS=(rnx st); COMP_CWORD=1; _rnx; echo "${COMPREPLY[@]}"'
     has status
     has stop
-    run "$rnx" completion fish
-    expect 1
+    run "$rnx" completion tcsh
+    expect 2 "bash, zsh and fish"
 }
 
-@test "every flag and command of help is in rnx(1)" {
-    sed 's/\\-/-/g' "$top/docs/man/rnx.1" >man
-    for c in "" "job run" "job list" "job status" "job log" "job stop"; do
+@test "zsh completes commands and flags" {
+    command -v zsh >/dev/null || skip "no zsh here"
+    "$rnx" completion zsh >_rnx
+    zsh -n _rnx
+    ask() { zsh -fc 'compdef() { :; }; _files() { :; }; _describe() { for a in "$@"; do [[ $a == (commands|flags) ]] && print -l -- "${(@P)a}"; done; }
+        source ./_rnx; words=("$@"); CURRENT=$#; _rnx' zsh "$@"; }
+    run ask rnx --node x
+    has "run:run a command on the server"
+    has "job:a group of commands"
+    run ask rnx job st
+    has "delete-all:"
+    hasnt "nodes:"
+    run ask rnx job run --max
+    has "--max-cpu=:"
+    has "--secret-env=:"
+    hasnt "--tail"
+}
+
+@test "fish completes commands and flags" {
+    command -v fish >/dev/null || skip "no fish here"
+    "$rnx" completion fish >rnx.fish
+    fish -n rnx.fish
+    ask() { fish --no-config -c "source rnx.fish; complete -C '$1'"; }
+    run ask "rnx "
+    has "run"
+    has "config-help"
+    run ask "rnx job st"
+    has "status"
+    has "stop"
+    run ask "rnx job run --max"
+    has "--max-cpu"
+    run ask "rnx log --ta"
+    has "--tail"
+    run ask "rnx list --ta"
+    hasnt "--tail"
+}
+
+# The section of a command in rnx(1), and in its help, must name the same flags; nothing else is there.
+@test "rnx(1) has a section for each command, with its flags and no others" {
+    sed 's/\\-/-/g; s/\\f[BIR]//g' "$top/docs/man/rnx.1" >man
+    "$rnx" help | sed -n '/^Commands:/,/^$/s/^  \([a-z-]*\( [a-z-]*\)\{0,1\}\)  .*/\1/p' | sed 's/ *$//' >commands
+    [ "$(wc -l <commands)" -ge 13 ]
+    flags() { grep -oE -- '--[a-z][a-z-]+' | sort -u; }
+    "$rnx" help nodes | sed -n '/^Global flags/,$p' | flags >global
+    while read -r c; do
+        awk -v c="$c" '/^\.S[SH]/ { s = $0; sub(/^\.S[SH] "?/, "", s); sub(/"$/, "", s)
+                on = s == c || index(s, c " ") == 1; any = any || on } on
+            END { exit !any }' man >section || { echo "no section for: $c"; false; }
         # shellcheck disable=SC2086
-        "$rnx" help $c | grep -oE -- '--[a-z][a-z-]+' | sort -u >flags
-        while read -r flag; do grep -q -- "$flag" man || { echo "$flag is not in rnx.1"; false; }; done <flags
+        "$rnx" help $c | sed -n '/^Flags:/,/^$/p' | sed -n 's/^ *\(-[a-z], \)*\(--[a-z-]*\).*/\2/p' | sort -u >own
+        { flags <section || true; } | sort -u - global | comm -23 - global >documented
+        sort -u own | comm -23 - global >wanted
+        diff -u wanted documented || { echo "rnx(1), $c: help (-) and manual (+) differ"; false; }
+    done <commands
+    sed -n 's/^\.SS "\{0,1\}//p' man | sed 's/"$//' | while read -r s; do
+        while read -r c; do case "$s " in "$c "*) continue 2 ;; esac; done <commands
+        echo "rnx(1) has a section of no command: $s"
+        false
     done
-    for c in nodes version config-help completion help; do grep -q "^\.SS \"\?$c" man; done
 }
 
 @test "standard output that nobody reads any more ends rnx quietly" {

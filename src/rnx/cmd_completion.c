@@ -1,0 +1,285 @@
+/* cmd_completion.c - scripts that let a shell complete rnx's words, made from the tables. */
+#include <errno.h>
+
+#include "base/cleanup.h"
+#include "rnx/cmd.h"
+
+/* Whether the group's first built command is c: so that each group is taken once. */
+static bool opens_group(const struct rnx_cmd *c)
+{
+    const struct rnx_cmd *k;
+
+    for (size_t i = 0; c->group && c->run && (k = rnx_cmd_at(i)); i++)
+        if (k->run && k->group && strcmp(k->group, c->group) == 0)
+            return k == c;
+    return false;
+}
+
+/* Inside '...' of all three shells; fish takes this spelling too. */
+static void put_quoted(const char *s, const char *escape)
+{
+    for (; *s; s++) {
+        if (*s == '\'')
+            fputs("'\\''", stdout);
+        else if (strchr(escape, *s))
+            printf("\\%c", *s);
+        else
+            putchar(*s);
+    }
+}
+
+/* " job volume ": the words that want another word. */
+static void put_groups(void)
+{
+    const struct rnx_cmd *c;
+
+    putchar(' ');
+    for (size_t i = 0; (c = rnx_cmd_at(i)); i++)
+        if (opens_group(c))
+            printf("%s ", c->group);
+}
+
+/* ---- bash */
+
+static void bash_flags(const struct rnx_opts *opts)
+{
+    for (size_t i = 0; i < opts->n; i++)
+        printf(" --%s%s", opts->items[i].name, opts->items[i].arg ? "=" : "");
+}
+
+/* The patterns of all words that reach a command. */
+static void put_case(const struct rnx_cmd *c)
+{
+    if (c->group)
+        printf("'%s %s'%s%s%s", c->group, c->name, c->alone ? " | '" : "", c->alone ? c->name : "",
+               c->alone ? "'" : "");
+    else
+        printf("'%s'", c->name);
+}
+
+static void bash_words(const char *group)
+{
+    const struct rnx_cmd *c;
+
+    for (size_t i = 0; (c = rnx_cmd_at(i)); i++) {
+        if (!c->run)
+            continue;
+        if (group ? c->group && strcmp(c->group, group) == 0 : !c->group || c->alone)
+            printf(" %s", c->name);
+        if (!group && opens_group(c))
+            printf(" %s", c->group);
+    }
+}
+
+static void bash(void)
+{
+    const struct rnx_cmd *c;
+
+    printf("# bash completion for rnx; made by `rnx completion bash`.\n"
+           "_rnx()\n{\n"
+           "    local cur=${COMP_WORDS[COMP_CWORD]} verb='' flags='' word i\n"
+           "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
+           "        word=${COMP_WORDS[i]}\n"
+           "        [[ $word == -* || $word == '=' ]] && continue\n"
+           "        if [[ -z $verb ]]; then verb=$word; else\n"
+           "            [[ '");
+    put_groups();
+    printf("' == *\" $verb \"* ]] && verb=\"$verb $word\"\n"
+           "            break\n"
+           "        fi\n"
+           "    done\n"
+           "    flags='");
+    bash_flags(&rnx_global_opts);
+    printf("'\n    case $verb in\n    '') flags=\"$flags");
+    bash_words(NULL);
+    printf("\" ;;\n");
+    for (size_t i = 0; (c = rnx_cmd_at(i)); i++)
+        if (opens_group(c)) {
+            printf("    %s) flags=\"$flags", c->group);
+            bash_words(c->group);
+            printf("\" ;;\n");
+        }
+    for (size_t i = 0; (c = rnx_cmd_at(i)); i++)
+        if (c->run && c->opts) {
+            printf("    ");
+            put_case(c);
+            printf(") flags=\"$flags");
+            bash_flags(c->opts);
+            printf("\" ;;\n");
+        }
+    printf("    esac\n"
+           "    mapfile -t COMPREPLY < <(compgen -W \"$flags\" -- \"$cur\")\n"
+           "    [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n"
+           "}\n"
+           "complete -o default -F _rnx rnx\n");
+}
+
+/* ---- zsh */
+
+static void zsh_flags(const struct rnx_opts *opts)
+{
+    for (size_t i = 0; i < opts->n; i++) {
+        printf(" '--%s%s:", opts->items[i].name, opts->items[i].arg ? "=" : "");
+        put_quoted(opts->items[i].help, ":\\");
+        putchar('\'');
+    }
+}
+
+static void zsh_word(const char *name, const char *summary)
+{
+    printf(" '%s:", name);
+    put_quoted(summary, ":\\");
+    putchar('\'');
+}
+
+static void zsh_words(const char *group)
+{
+    const struct rnx_cmd *c;
+
+    for (size_t i = 0; (c = rnx_cmd_at(i)); i++) {
+        if (!c->run)
+            continue;
+        if (group ? c->group && strcmp(c->group, group) == 0 : !c->group || c->alone)
+            zsh_word(c->name, c->summary);
+        if (!group && opens_group(c))
+            zsh_word(c->group, "a group of commands");
+    }
+}
+
+static void zsh(void)
+{
+    const struct rnx_cmd *c;
+
+    printf("#compdef rnx\n"
+           "# zsh completion for rnx; made by `rnx completion zsh`.\n"
+           "_rnx()\n{\n"
+           "    local verb='' word i\n"
+           "    local -a commands flags\n"
+           "    for ((i = 2; i < CURRENT; i++)); do\n"
+           "        word=${words[i]}\n"
+           "        [[ $word == -* ]] && continue\n"
+           "        if [[ -z $verb ]]; then verb=$word; else\n"
+           "            [[ '");
+    put_groups();
+    printf("' == *\" $verb \"* ]] && verb=\"$verb $word\"\n"
+           "            break\n"
+           "        fi\n"
+           "    done\n"
+           "    flags=(");
+    zsh_flags(&rnx_global_opts);
+    printf(")\n    case $verb in\n    '') commands=(");
+    zsh_words(NULL);
+    printf(") ;;\n");
+    for (size_t i = 0; (c = rnx_cmd_at(i)); i++)
+        if (opens_group(c)) {
+            printf("    %s) commands=(", c->group);
+            zsh_words(c->group);
+            printf(") ;;\n");
+        }
+    for (size_t i = 0; (c = rnx_cmd_at(i)); i++)
+        if (c->run && c->opts) {
+            printf("    ");
+            put_case(c);
+            printf(") flags+=(");
+            zsh_flags(c->opts);
+            printf(") ;;\n");
+        }
+    printf("    esac\n"
+           "    (( ${#commands} )) && _describe -t commands command commands\n"
+           "    _describe -t flags flag flags -S ''\n"
+           "    (( ${#commands} )) || _files\n"
+           "}\n"
+           "compdef _rnx rnx\n");
+}
+
+/* ---- fish */
+
+static void fish_flags(const struct rnx_opts *opts, const struct rnx_cmd *c)
+{
+    for (size_t i = 0; i < opts->n; i++) {
+        const struct rnx_opt *o = &opts->items[i];
+
+        printf("complete -c rnx");
+        if (c && c->group)
+            printf(" -n '__rnx_in \"%s %s\"%s%s'", c->group, c->name, c->alone ? " " : "",
+                   c->alone ? c->name : "");
+        else if (c)
+            printf(" -n '__rnx_in %s'", c->name);
+        if (o->letter)
+            printf(" -s %c", o->letter);
+        printf(" -l %s%s -d '", o->name, o->arg ? " -r" : "");
+        put_quoted(o->help, "\\");
+        printf("'\n");
+    }
+}
+
+static void fish_word(const char *after, const char *name, const char *summary)
+{
+    printf("complete -c rnx -f -n '__rnx_after%s%s' -a %s -d '", after[0] ? " " : "", after, name);
+    put_quoted(summary, "\\");
+    printf("'\n");
+}
+
+static void fish(void)
+{
+    const struct rnx_cmd *c;
+
+    printf("# fish completion for rnx; made by `rnx completion fish`.\n"
+           "function __rnx_words\n"
+           "    set -l tokens (commandline -opc)\n"
+           "    string match -v -- '-*' $tokens[2..-1]\n"
+           "end\n"
+           "function __rnx_after\n"
+           "    set -l words (__rnx_words)\n"
+           "    test \"$words\" = \"$argv\"\n"
+           "end\n"
+           "function __rnx_in\n"
+           "    set -l words (__rnx_words)\n"
+           "    contains -- \"$words[1]\" $argv; or contains -- \"$words[1] $words[2]\" $argv\n"
+           "end\n");
+    fish_flags(&rnx_global_opts, NULL);
+    for (size_t i = 0; (c = rnx_cmd_at(i)); i++) {
+        if (!c->run)
+            continue;
+        if (opens_group(c))
+            fish_word("", c->group, "a group of commands");
+        if (!c->group || c->alone)
+            fish_word("", c->name, c->summary);
+        if (c->group)
+            fish_word(c->group, c->name, c->summary);
+        if (c->opts)
+            fish_flags(c->opts, c);
+    }
+}
+
+static int run_completion(struct rnx *x, int argc, char **argv, struct jl_err *e)
+{
+    static const struct {
+        const char *name;
+        void (*print)(void);
+    } shells[] = { { "bash", bash }, { "zsh", zsh }, { "fish", fish } };
+    _strv_ struct jl_strv words = JL_STRV_INIT;
+    int r = rnx_parse(x, NULL, argc, argv, false, &words, e);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    if (words.len != 1)
+        return rnx_usage(e, "rnx completion wants the name of a shell: bash, zsh or fish");
+    for (size_t i = 0; i < JL_COUNT(shells); i++)
+        if (strcmp(words.items[0], shells[i].name) == 0) {
+            shells[i].print();
+            return 0;
+        }
+    return rnx_usage(e, "no completion for '%.40s'; there is one for bash, zsh and fish",
+                     words.items[0]);
+}
+
+const struct rnx_cmd rnx_cmd_completion = {
+    .name = "completion",
+    .args = "bash|zsh|fish",
+    .summary = "print a completion script for the shell",
+    .more = "bash:  rnx completion bash >/etc/bash_completion.d/rnx\n"
+            "zsh:   rnx completion zsh >\"${fpath[1]}/_rnx\"\n"
+            "fish:  rnx completion fish >~/.config/fish/completions/rnx.fish\n",
+    .run = run_completion,
+};
