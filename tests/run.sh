@@ -11,6 +11,7 @@
 #   engines podman, docker, ctr and srun with joblet-run
 #   inject  joblet-run killed, and failing, at each of its system calls
 #   e2e     the whole daemon with rnx and a python gRPC client
+#   escape  jobs that try to get out of the daemon's walls
 #   asan    the unit tests and corpora once more with AddressSanitizer and UBSan
 #   dist    make distcheck
 #   vm      cgroup v2 and systemd in a qemu guest
@@ -29,7 +30,7 @@ failures=() skips=()
 install=yes
 [ "${1-}" = --no-install ] && { install=no; shift; }
 suites=("$@")
-[ $# -gt 0 ] || suites=(build check cli conformance shim inject engines e2e asan dist vm leaks)
+[ $# -gt 0 ] || suites=(build check cli conformance shim inject engines e2e escape asan dist vm leaks)
 wants() { [[ " ${suites[*]} " == *" $1 "* ]]; }
 
 say() { printf '\n== %s (%d s)\n' "$*" $(($(date +%s) - started)); }
@@ -178,6 +179,11 @@ fi
 if wants e2e; then
     say "e2e"
     bats_suite e2e tests/e2e/*.bats
+fi
+if wants escape; then
+    say "escape"
+    one escape-programs make -C "$build/gcc" -j"$(nproc)" escape-programs &&
+        bats_suite escape tests/escape/*.bats
 fi
 if wants asan; then
     say "asan"

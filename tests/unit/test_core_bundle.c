@@ -122,6 +122,8 @@ static void a_job_has_no_privilege_to_lose(void **state)
     assert_non_null(
         s->process->capabilities->bounding); /* [], which is none; absent would be all */
     assert_true(s->root->readonly);
+    assert_string_equal(s->process->rlimits[0]->type, "RLIMIT_CORE");
+    assert_int_equal(s->process->rlimits[0]->hard, 1); /* and no core_pattern program */
     assert_non_null(s->linux->seccomp);
     assert_string_equal(s->linux->seccomp->default_action, "SCMP_ACT_ERRNO");
     assert_true(s->linux->n_masked_paths > 5 && s->linux->n_readonly_paths > 3);
@@ -151,6 +153,11 @@ static void mounting_and_namespaces_are_refused_by_the_filter(void **state)
         for (size_t k = 0; k < JL_COUNT(never); k++)
             if (strcmp(p->syscalls[i]->action, "SCMP_ACT_ALLOW") == 0)
                 assert_false(has(p->syscalls[i]->names, p->syscalls[i]->n_names, never[k]));
+    /* "not", "greater" would let an int through that has bits above its 32 */
+    for (size_t i = 0; i < p->n_syscalls; i++)
+        for (size_t k = 0; k < p->syscalls[i]->n_args; k++)
+            if (strcmp(p->syscalls[i]->action, "SCMP_ACT_ALLOW") == 0)
+                assert_non_null(strstr(p->syscalls[i]->args[k]->op, "EQ"));
     drop(&m);
 }
 

@@ -17,6 +17,9 @@
 #define OCI_VERSION "1.0.2" /* the oldest whose meaning this is: runc 1.1.5 refuses newer ones */
 #define MOUNTS_MAX(in) ((in)->n_binds + (in)->n_volumes + 16)
 #define NOFILE_SOFT 1024u
+/* Not 0: with 1, and with nothing else, the kernel also starts no program of core_pattern, which
+ * would run as the host's root over the job's memory (do_coredump in fs/coredump.c). */
+#define CORE_LIMIT 1u
 #define OOM_SCORE 500 /* under pressure of the whole host jobs go before services */
 
 static char *str(const char *s)
@@ -267,7 +270,7 @@ static void add_process(struct jd_arena *a, const struct jd_bundle_in *in, struc
     p->oom_score_adj = OOM_SCORE;
     p->rlimits = jd_arena_get(a, 3 * sizeof *p->rlimits);
     if (p->rlimits) {
-        p->rlimits[0] = rlimit(a, "RLIMIT_CORE", 0, 0);
+        p->rlimits[0] = rlimit(a, "RLIMIT_CORE", CORE_LIMIT, CORE_LIMIT);
         p->rlimits[1] = rlimit(a, "RLIMIT_NOFILE", hard < NOFILE_SOFT ? hard : NOFILE_SOFT, hard);
         p->n_rlimits = 2;
     }

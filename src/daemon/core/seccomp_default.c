@@ -207,7 +207,6 @@ static const char *const allowed[] = {
     "pidfd_open",
     "pidfd_send_signal",
     "prctl",
-    "prlimit64",
     "restart_syscall",
     "rseq",
     "rt_sigaction",
@@ -246,7 +245,6 @@ static const char *const allowed[] = {
     "setresgid",
     "setresuid",
     "setreuid",
-    "setrlimit",
     "setsid",
     "setuid",
     "sigaltstack",
@@ -280,7 +278,6 @@ static const char *const allowed[] = {
     "sendto",
     "setsockopt",
     "shutdown",
-    "socketpair",
     /* System V and POSIX IPC of the job's own namespace */
     "mq_getsetattr",
     "mq_notify",
@@ -383,9 +380,51 @@ static const char *const refused[] = {
  * clone3 is in no list: its flags are in memory, where no filter sees them, and ENOSYS sends libc
  * to clone. */
 #define NEW_NAMESPACES UINT64_C(0x7e020000)
+#ifdef __s390__
+#define CLONE_FLAGS_ARG 1 /* CONFIG_CLONE_BACKWARDS2: the stack comes first */
+#else
+#define CLONE_FLAGS_ARG 0
+#endif
 
-/* personality(2): the plain ones alone, no ADDR_NO_RANDOMIZE and friends beyond these. */
-static const uint64_t personalities[] = { 0x0, 0x8, 0x20000, 0x20008, 0xffffffff };
+/*
+ * A filter compares 64 bits of an argument, but the kernel takes an int's lower 32 and passes over
+ * the rest. So nothing here is allowed by "not equal" or "greater": 40 with a bit set above is not
+ * 40, and yet AF_VSOCK. What is allowed is equal to a value, or lies under a mask, in all its bits.
+ */
+struct condition {
+    const char *name;
+    uint32_t arg;
+    uint64_t mask; /* 0: all of it */
+    uint64_t value;
+};
+
+static const struct condition conditions[] = {
+    { "clone", CLONE_FLAGS_ARG, NEW_NAMESPACES, 0 },
+    /* the plain ones alone, no ADDR_NO_RANDOMIZE and friends; all ones only asks */
+    { "personality", 0, 0, 0x0 },
+    { "personality", 0, 0, 0x8 },
+    { "personality", 0, 0, 0x20000 },
+    { "personality", 0, 0, 0x20008 },
+    { "personality", 0, 0, 0xffffffff },
+    /* AF_UNIX, AF_INET, AF_INET6 and AF_NETLINK. The others would load modules that hardly anybody
+     * uses (TIPC, RDS, X.25, SMC), or are the kernel's crypto (ALG) or a virtual machine's host
+     * (VSOCK). */
+    { "socket", 0, 0, 1 },
+    { "socket", 0, 0, 2 },
+    { "socket", 0, 0, 10 },
+    { "socket", 0, 0, 16 },
+    { "socketpair", 0, 0, 1 },
+    /* Every limit but that of core dumps, which is 1 (bundle_spec.c) and must stay so. */
+    { "setrlimit", 0, ~UINT64_C(3), 0 }, /* 0 to 3 */
+    { "setrlimit", 0, 0, 5 },
+    { "setrlimit", 0, ~UINT64_C(1), 6 }, /* 6 and 7 */
+    { "setrlimit", 0, ~UINT64_C(7), 8 }, /* 8 to 15 */
+    { "prlimit64", 1, ~UINT64_C(3), 0 },
+    { "prlimit64", 1, 0, 5 },
+    { "prlimit64", 1, ~UINT64_C(1), 6 },
+    { "prlimit64", 1, ~UINT64_C(7), 8 },
+    { "prlimit64", 2, 0, 0 }, /* only asks */
+};
 
 static char *borrow(const char *s)
 {
@@ -409,38 +448,60 @@ static struct oci_syscall *new_rule(struct jd_arena *a, const char *const *names
     return s;
 }
 
-/* Allows `name` when its argument 0 compares so. */
-static struct oci_syscall *when(struct jd_arena *a, const char *name, const char *op,
-                                uint64_t value, uint64_t value_two)
+static void add_arg(struct jd_arena *a, struct oci_syscall *s, uint32_t index, const char *op,
+                    uint64_t value, uint64_t value_two)
 {
-    struct oci_syscall *s = new_rule(a, &name, 1, "SCMP_ACT_ALLOW", 0);
     struct oci_syscall_arg *arg = jd_arena_get(a, sizeof *arg);
 
-    if (!s || !arg)
-        return NULL;
-    *arg = (struct oci_syscall_arg){ .index = 0,
+    if (!s || !s->args || !arg)
+        return;
+    *arg = (struct oci_syscall_arg){ .index = index,
                                      .value = value,
-                                     .has_value_two =
-                                         value_two != 0 || op[sizeof "SCMP_CMP_" - 1] == 'M',
+                                     .has_value_two = op[sizeof "SCMP_CMP_" - 1] == 'M',
                                      .value_two = value_two,
                                      .op = borrow(op) };
-    s->args = jd_arena_get(a, 2 * sizeof *s->args);
-    if (!s->args)
-        return NULL;
-    s->args[0] = arg;
-    s->n_args = 1;
+    s->args[s->n_args++] = arg;
+}
+
+static struct oci_syscall *new_conditional(struct jd_arena *a, const char *name, const char *action)
+{
+    struct oci_syscall *s = new_rule(a, &name, 1, action, 0);
+
+    if (s)
+        s->args = jd_arena_get(a, 3 * sizeof *s->args);
     return s;
 }
 
 static void add_conditions(struct jd_arena *a, struct oci_seccomp *p)
 {
-    p->syscalls[p->n_syscalls++] = when(a, "clone", "SCMP_CMP_MASKED_EQ", NEW_NAMESPACES, 0);
-    for (size_t i = 0; i < JL_COUNT(personalities); i++)
-        p->syscalls[p->n_syscalls++] = when(a, "personality", "SCMP_CMP_EQ", personalities[i], 0);
-    /* every family but AF_ALG (38) and AF_VSOCK (40): the kernel's crypto, and the host of a VM */
-    p->syscalls[p->n_syscalls++] = when(a, "socket", "SCMP_CMP_LT", 38, 0);
-    p->syscalls[p->n_syscalls++] = when(a, "socket", "SCMP_CMP_EQ", 39, 0);
-    p->syscalls[p->n_syscalls++] = when(a, "socket", "SCMP_CMP_GT", 40, 0);
+    for (size_t i = 0; i < JL_COUNT(conditions); i++) {
+        const struct condition *c = &conditions[i];
+        struct oci_syscall *s = new_conditional(a, c->name, "SCMP_ACT_ALLOW");
+
+        if (c->mask)
+            add_arg(a, s, c->arg, "SCMP_CMP_MASKED_EQ", c->mask, c->value);
+        else
+            add_arg(a, s, c->arg, "SCMP_CMP_EQ", c->value, 0);
+        p->syscalls[p->n_syscalls++] = s;
+    }
+}
+
+/* A program that turns its core dumps off, as those with secrets do, is told that it has: it
+ * would end otherwise, and there are none. */
+static void add_core_limit(struct jd_arena *a, struct oci_seccomp *p)
+{
+    static const char *const names[] = { "setrlimit", "prlimit64" };
+
+    for (size_t i = 0; i < JL_COUNT(names); i++) {
+        struct oci_syscall *s = new_conditional(a, names[i], "SCMP_ACT_ERRNO");
+
+        if (s)
+            s->has_errno_ret = true; /* 0 */
+        add_arg(a, s, (uint32_t) i, "SCMP_CMP_MASKED_EQ", UINT32_MAX, 4);
+        if (i == 1)
+            add_arg(a, s, 2, "SCMP_CMP_NE", 0, 0);
+        p->syscalls[p->n_syscalls++] = s;
+    }
 }
 
 struct oci_seccomp *jd_seccomp_default(struct jd_arena *a)
@@ -466,7 +527,7 @@ struct oci_seccomp *jd_seccomp_default(struct jd_arena *a)
     p->has_default_errno_ret = true;
     p->default_errno_ret = ENOSYS;
     p->architectures = jd_arena_get(a, 2 * sizeof *p->architectures);
-    p->syscalls = jd_arena_get(a, 16 * sizeof(struct oci_syscall *));
+    p->syscalls = jd_arena_get(a, (JL_COUNT(conditions) + 5) * sizeof(struct oci_syscall *));
     if (!p->architectures || !p->syscalls)
         return NULL;
     p->architectures[0] = borrow(architecture);
@@ -474,5 +535,6 @@ struct oci_seccomp *jd_seccomp_default(struct jd_arena *a)
     p->syscalls[p->n_syscalls++] = new_rule(a, allowed, JL_COUNT(allowed), "SCMP_ACT_ALLOW", 0);
     p->syscalls[p->n_syscalls++] = new_rule(a, refused, JL_COUNT(refused), "SCMP_ACT_ERRNO", EPERM);
     add_conditions(a, p);
+    add_core_limit(a, p);
     return jd_arena_failed(a) ? NULL : p;
 }
