@@ -65,6 +65,27 @@ bool os_idmap_equal(const struct os_idmap *a, size_t n_a, const struct os_idmap 
  * or -errno. */
 int os_idmap_to_host(pid_t pid, uint32_t uid, uint32_t *ret_host);
 
+/* What a change of the effective id takes away with it: credentials(7), prctl(2). */
+struct os_owner {
+    int securebits, dumpable, death_signal;
+    pid_t parent;
+};
+
+/*
+ * Until os_owner_end root's effective id is `owner`; its capabilities stay. A user namespace that is
+ * made in between belongs to that user, and who is its owner has every capability in it, which root
+ * has only of those that he has himself. False when we are not root or may not: nothing has changed
+ * then. For processes with one thread.
+ */
+bool os_owner_begin(struct os_owner *b, uid_t owner);
+void os_owner_end(const struct os_owner *b);
+
+/* As os_clone3; a new user namespace belongs to `owner`, a user of ours, if os_owner_begin can. */
+pid_t os_clone3_owned(uint64_t flags, int cgroup_fd, uid_t owner, int *ret_pidfd);
+
+/* The user outside who is root inside; 0 when nobody is. */
+uid_t os_idmap_root(const struct os_idmap *maps, size_t n);
+
 /* A user namespace with these maps and no process in it, for idmapped mounts. fd, or -errno. */
 int os_userns_new(const struct os_idmap *uids, size_t n_uids, const struct os_idmap *gids,
                   size_t n_gids, struct jl_err *e);

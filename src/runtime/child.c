@@ -134,7 +134,8 @@ _Noreturn void rt_child_middle(struct rt_launch *l, uint64_t flags, int sync, in
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (join_before_user(l, &e) == 0 && join_user_and_pid(l, &e) == 0) {
         /* inherits our control group */
-        pid = os_clone3(flags | CLONE_PARENT, -1, &pidfd);
+        pid = os_clone3_owned(flags | CLONE_PARENT, -1,
+                              os_idmap_root(l->spec->uids, l->spec->n_uids), &pidfd);
         if (pid == 0) {
             jl_close(report);
             rt_child_main(l, sync);
@@ -152,12 +153,31 @@ bool rt_is_set_by_parent(const struct rt_process *p, bool in_userns)
     return in_userns && (p->n_rlimits > 0 || p->may_nice);
 }
 
+/* A root without CAP_SYS_RESOURCE has it in a user namespace of which he is the owner. */
+static int set_rlimit(pid_t pid, int resource, const struct rlimit *want)
+{
+    struct os_owner before;
+    uint32_t owner;
+    int r = prlimit(pid, (__rlimit_resource_t) resource, want, NULL), err = errno;
+
+    if (r == 0 || err != EPERM || os_idmap_to_host(pid, 0, &owner) < 0 ||
+        !os_owner_begin(&before, owner)) {
+        errno = err;
+        return r;
+    }
+    r = prlimit(pid, (__rlimit_resource_t) resource, want, NULL);
+    err = errno;
+    os_owner_end(&before);
+    errno = err;
+    return r;
+}
+
 static int set_rlimits(pid_t pid, const struct rt_process *p, struct jl_err *e)
 {
     for (size_t i = 0; i < p->n_rlimits; i++) {
         struct rlimit want = { .rlim_cur = p->rlimits[i].soft, .rlim_max = p->rlimits[i].hard };
 
-        if (prlimit(pid, (__rlimit_resource_t) p->rlimits[i].resource, &want, NULL) < 0) {
+        if (set_rlimit(pid, p->rlimits[i].resource, &want) < 0) {
             struct rlimit now = { 0 };
             int r =
                 jl_fail_sys(e, "prlimit", os_rlimit_name(p->rlimits[i].resource),

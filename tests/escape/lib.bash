@@ -15,8 +15,9 @@ host_state() (
         [ ! -r "$f" ] || printf '%s %s\n' "$f" "$(sha256sum <"$f")"
     done
     find /sys/fs/cgroup -maxdepth 2 -name release_agent -exec grep -sH . {} +
-    find /sys/fs/cgroup -maxdepth 2 \( -name '*.max' -o -name '*limit_in_bytes' -o -name 'cpuset.cpus' \) -exec grep -sH . {} + 2>/dev/null | sort
-    awk '{print $4, $5, $6}' /proc/self/mountinfo | grep -v "${I-/nothing}" | sort
+    find /sys/fs/cgroup -maxdepth 2 \( -name '*.max' -o -name '*limit_in_bytes' -o -name 'cpuset.cpus' \) ! -path '*/*/*joblet-test*' -exec grep -sH . {} + | grep -vE 'joblet|docker|containerd|podman|slurm' | sort
+    # not below the directories of other tests and daemons, which come and go
+    awk '$5 !~ "^/(tmp|var|run|opt)/" && $5 !~ "^/sys/fs/cgroup" {print $4, $5, $6}' /proc/self/mountinfo | sort
     ls -l /dev | grep -v pts | awk '{print $1, $3, $5, $6, $NF}'
     find /proc/sys/fs/binfmt_misc -type f 2>/dev/null
     exit 0
