@@ -21,6 +21,7 @@ teardown_file() {
     instance_end
 }
 
+# bats test_tags=smoke
 @test "every way out that attempt knows is closed, and the host is as it was" {
     id=$(job --upload="$attempt" /work/attempt "$(cat "$I/run/victim")" "escape-${I##*/}" "$I")
     echo "$id" >"$I/run/id"
@@ -77,12 +78,10 @@ writable mount: /work" ]
     [ "$proven" -gt 80 ]
 }
 
-# libseccomp makes of the same list what joblet-run makes of it; without a user namespace, which
-# runc 1.1.5 can't give idmapped mounts.
-@test "the same bundle is as tight under runc, without a user namespace" {
-    command -v runc || skip "runc is not installed"
+# libseccomp makes of the same list what joblet-run makes of it.
+as_tight_under() { # RUNTIME USERNS
     keep=$I
-    instance_new --set isolation.userns=false && instance_start --keep-bundles
+    instance_new --set "isolation.userns=$2" && instance_start --keep-bundles
     id=$(job --upload="$attempt" true)
     ended "$id"
     bundle=$(find "$I/jobs/$id" -maxdepth 2 -name config.json -printf '%h\n')
@@ -90,9 +89,22 @@ writable mount: /work" ]
     $py -c 'import json, sys
 c = json.load(open(sys.argv[1])); c["process"]["args"][2:] = sys.argv[2:]
 json.dump(c, open(sys.argv[1], "w"))' "$bundle/config.json" /work/attempt "$(cat "$keep/run/victim")" "escape-${keep##*/}" "$keep"
-    runc --root "$BATS_TEST_TMPDIR/state" run --bundle "$bundle" "escape-$$" >"$BATS_TEST_TMPDIR/said" </dev/null 3>&- || echo "runc: ended with $?"
+    "$1" --root "$BATS_TEST_TMPDIR/state" run --bundle "$bundle" "escape-$$" >"$BATS_TEST_TMPDIR/said" </dev/null 3>&- || echo "$1: ended with $?"
     cat "$BATS_TEST_TMPDIR/said"
     instance_end || true
     I=$keep CGROUP=joblet-test-e2e/${keep##*/} RNX_CONFIG=$keep/config/rnx-config.yml
     as_refused <"$BATS_TEST_TMPDIR/said"
+}
+
+# runc 1.1.5 can't give idmapped mounts
+@test "the same bundle is as tight under runc, without a user namespace" {
+    command -v runc >/dev/null || skip "runc is not installed"
+    as_tight_under runc false
+}
+
+# bats test_tags=smoke
+@test "the same bundle is as tight under crun" {
+    command -v crun >/dev/null || skip "crun is not installed"
+    [ ! -d /sys/fs/cgroup/unified ] || skip "crun refuses cgroups of a hybrid host"
+    as_tight_under crun true
 }
