@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -494,8 +495,13 @@ int jd_shim_start(struct jd_job *j, struct jl_err *e)
     s->sync = pipe_fds[0];
     theirs = pipe_fds[1];
     r = spawn(s, theirs, e);
-    if (r == 0)
+    if (r == 0) {
         r = watch(s, e);
+        if (r < 0) { /* nobody would hear of it; its job's control group is cleared with the job */
+            kill(s->pid, SIGKILL);
+            waitpid(s->pid, NULL, 0);
+        }
+    }
     if (r < 0) {
         jd_shim_release(j);
         return r;
