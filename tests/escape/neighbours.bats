@@ -67,7 +67,7 @@ says() { rnx job log --no-follow "$1" 2>/dev/null | grep -q "$2"; }
         rnx job list >/dev/null
         took=$((($(date +%s%N) - began) / 1000000))
         echo "$took ms"
-        [ $took -lt 2000 ]
+        [ $took -lt 5000 ]
         [ "$(output echo alive)" = alive ]
     done
     ended "$id"
