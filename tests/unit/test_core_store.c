@@ -92,7 +92,7 @@ static void add(struct jd_store *s, const char *id)
     struct jd_record r;
 
     fill(&r, id);
-    if (jd_store_add(s, &r, &e) < 0)
+    if (jd_store_add(s, (struct jd_record *[]){ &r }, 1, &e) < 0)
         fail_msg("%s", e.text);
     assert_true(r.sequence > 0);
     jd_record_done(&r);
@@ -177,7 +177,7 @@ static void records_come_in_order_and_are_deleted(void **state)
     add(s, "a");
     add(s, "b");
     fill(&again, "a");
-    assert_true(jd_store_add(s, &again, &e) < 0); /* an id is given once */
+    assert_true(jd_store_add(s, (struct jd_record *[]){ &again }, 1, &e) < 0); /* an id is given once */
     jd_record_done(&again);
     add(s, "d");
     assert_int_equal(jd_store_delete(s, (const char *[]){ "a", "d", "unknown" }, 3, &e), 0);

@@ -189,14 +189,6 @@ void jd_shim_clean(struct jd_job *j)
     remove_files(j->core, j->rec.id);
 }
 
-static const struct jd_job *known(const struct jd_core *c, const char *id)
-{
-    for (const struct jd_job *j = c->jobs.first; j; j = j->next)
-        if (strcmp(j->rec.id, id) == 0)
-            return j;
-    return NULL;
-}
-
 /* Calls fn for each name in the directory that is a job's id, behind `prefix`. */
 static void each_id(int dirfd, const char *prefix, struct jd_core *c,
                     void (*fn)(struct jd_core *c, const char *id))
@@ -213,7 +205,7 @@ static void each_id(int dirfd, const char *prefix, struct jd_core *c,
 
 static void sweep_bundle(struct jd_core *c, const char *id)
 {
-    const struct jd_job *j = known(c, id);
+    const struct jd_job *j = jd_jobs_get(c, id);
     struct jl_err e = JL_ERR_INIT;
 
     if (j && (!jd_state_is_ended(j->state) || j->unstored || c->conf.keep_bundles))
@@ -226,7 +218,7 @@ static void sweep_bundle(struct jd_core *c, const char *id)
 /* A shim of a job that nobody knows ends with its job, which the cgroup's sweep has killed. */
 static void sweep_state(struct jd_core *c, const char *id)
 {
-    const struct jd_job *j = known(c, id);
+    const struct jd_job *j = jd_jobs_get(c, id);
     struct jl_err e = JL_ERR_INIT;
     int fd;
 
@@ -244,7 +236,7 @@ static void sweep_state(struct jd_core *c, const char *id)
 
 static void sweep_cgroup(struct jd_core *c, const char *id)
 {
-    const struct jd_job *j = known(c, id);
+    const struct jd_job *j = jd_jobs_get(c, id);
 
     if (j && (!jd_state_is_ended(j->state) || j->unstored))
         return;

@@ -18,7 +18,6 @@
 #include "daemon/core/shimlink.h"
 
 #define STORE_AGAIN_NS (5 * JL_NS_PER_S)
-#define CANDIDATES_MAX 5
 #define MASK "***"
 
 /* Swaps the masked entries of the stored request for those with values. */
@@ -93,6 +92,7 @@ void jd_job_free(struct jd_job *j)
     if (j->req)
         protobuf_c_message_free_unpacked(&j->req->base, NULL);
     jd_record_done(&j->rec);
+    free(j->listed.data);
     free(j);
 }
 
@@ -125,6 +125,7 @@ void jd_jobs_add(struct jd_core *c, struct jd_job *j)
         c->jobs.first = j;
     c->jobs.last = j;
     c->jobs.n++;
+    jd_jobs_index(c, j);
     count(j, 1);
 }
 
@@ -133,6 +134,7 @@ void jd_jobs_remove(struct jd_core *c, struct jd_job *j)
     *(j->prev ? &j->prev->next : &c->jobs.first) = j->next;
     *(j->next ? &j->next->prev : &c->jobs.last) = j->prev;
     c->jobs.n--;
+    jd_jobs_unindex(c, j);
     count(j, -1);
     jd_job_free(j);
 }
@@ -140,44 +142,9 @@ void jd_jobs_remove(struct jd_core *c, struct jd_job *j)
 void jd_jobs_clear(struct jd_core *c)
 {
     jl_loop_disarm(c->loop, &c->jobs.again);
+    jd_submits_clear(c);
     while (c->jobs.first)
         jd_jobs_remove(c, c->jobs.first);
-}
-
-static struct jd_job *ambiguous(const struct jd_core *c, const char *id, struct jl_err *e)
-{
-    char list[CANDIDATES_MAX * (JL_ID_LEN + 2) + 8] = "";
-    size_t used = 0, n = 0;
-
-    for (const struct jd_job *j = c->jobs.first; j; j = j->next) {
-        if (strncmp(j->rec.id, id, strlen(id)) != 0)
-            continue;
-        if (n++ < CANDIDATES_MAX)
-            used += (size_t) snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "",
-                                      j->rec.id);
-    }
-    jl_refuse(e, EINVAL, "job id '%s' is ambiguous: %s%s", id, list,
-              n > CANDIDATES_MAX ? ", ..." : "");
-    return NULL;
-}
-
-struct jd_job *jd_jobs_find(const struct jd_core *c, const char *id, struct jl_err *e)
-{
-    struct jd_job *found = NULL;
-    size_t len = strlen(id);
-
-    if (api_validate_id("uuid", id, e) < 0)
-        return NULL;
-    for (struct jd_job *j = c->jobs.first; j; j = j->next) {
-        if (strncmp(j->rec.id, id, len) != 0)
-            continue;
-        if (found)
-            return ambiguous(c, id, e);
-        found = j;
-    }
-    if (!found)
-        jl_refuse(e, ENOENT, "job '%s' not found", id);
-    return found;
 }
 
 uint32_t jd_jobs_host_ids(struct jd_core *c, struct jl_err *e)
@@ -238,12 +205,15 @@ static void finish(struct jd_job *j)
 
 static int on_again(struct jl_timer *t);
 
-/* A change that cannot be stored stays in memory, and its traces on disk, until it can. */
+/* A change that cannot be stored stays in memory, and its traces on disk, until it can. That a job
+ * runs is said again by its shim after a restart: nobody waits for the disk. */
 static bool store(struct jd_job *j)
 {
     struct jl_err e = JL_ERR_INIT;
+    int r = j->state == JD_RUNNING ? jd_store_note(j->core->store, &j->rec, &e)
+                                   : jd_store_update(j->core->store, &j->rec, &e);
 
-    if (jd_store_update(j->core->store, &j->rec, &e) == 0) {
+    if (r == 0) {
         j->unstored = false;
         return true;
     }
@@ -268,6 +238,7 @@ static int on_again(struct jl_timer *t)
 
 static void set_state(struct jd_job *j, enum jd_state to, const char *reason)
 {
+    free(jl_take_ptr(j->listed.data));
     count(j, -1);
     j->state = to;
     count(j, 1);

@@ -18,6 +18,7 @@
 struct jd_core;
 struct jd_call;
 struct jd_shim;
+struct jd_submit;
 struct ipc_exitrec;
 
 struct jd_job {
@@ -31,13 +32,20 @@ struct jd_job {
     bool unstored;              /* its last change is not on disk yet; tried again */
     bool doomed;                /* ended, and about to be forgotten (purge.h) */
     size_t heap_at;             /* queue.c's */
+    struct jd_blob listed;      /* op_job.c's; dropped at each change */
     struct jd_job *next, *prev;
+    struct jd_job *next_alike; /* whose id begins alike: jobs_find.c's */
 };
+
+#define JD_JOBS_BUCKETS 4096 /* the first three digits of an id */
 
 struct jd_jobs {
     struct jd_job *first, *last;   /* in order of submission */
     unsigned n, n_ended, n_active; /* active: from INITIALIZING to STOPPING */
-    struct jl_timer again;         /* for unstored ones */
+    struct jd_job *alike[JD_JOBS_BUCKETS];
+    struct jl_timer again;     /* for unstored ones */
+    struct jd_submit *submits; /* op_run.c's: to be stored together */
+    struct jl_timer commit;
     struct jd_queue queue;
     uint32_t last_slot; /* of host ids, so that they are not used again at once */
 };
@@ -55,6 +63,11 @@ void jd_jobs_clear(struct jd_core *c);
 /* The job with this id, or the only one whose id begins so (>= 4 characters). NULL with e filled:
  * -ENOENT none, -EINVAL several (up to five are named) or no id at all. */
 struct jd_job *jd_jobs_find(const struct jd_core *c, const char *id, struct jl_err *e);
+/* The job with exactly this id, or NULL. */
+struct jd_job *jd_jobs_get(const struct jd_core *c, const char *id);
+/* For jd_jobs_add and jd_jobs_remove. */
+void jd_jobs_index(struct jd_core *c, struct jd_job *j);
+void jd_jobs_unindex(struct jd_core *c, struct jd_job *j);
 
 /*
  * Something happened to a job. reason goes into the record when the job ends by it (NULL: as it

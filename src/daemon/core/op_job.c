@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/validate.h"
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -143,22 +144,105 @@ void jd_op_status(struct jd_call *call, const struct ipc_frame *f)
     reply_or_no_memory(call, &a, &m.base);
 }
 
+/*
+ * The list is put together of pieces that each job keeps: its Job message without the reason, which
+ * depends on other jobs while it waits. By the encoding of protobuf (fields in any order; a message
+ * inside another is tag, length, bytes) the reason can be added behind it.
+ */
+#define LISTED_KEPT_MAX 1024 /* larger ones are made anew each time */
+#define JOBS_TAG 0x0a        /* Jobs.jobs = 1, bytes */
+#define HEAD_MAX 12          /* a tag of two bytes and a length */
+
+static size_t put_varint(uint8_t *at, size_t v)
+{
+    size_t n = 0;
+
+    for (; v >= 0x80; v >>= 7)
+        at[n++] = (uint8_t) (v | 0x80);
+    at[n++] = (uint8_t) v;
+    return n;
+}
+
+static int pack_listed(const struct jd_job *j, struct jd_blob *ret)
+{
+    _arena_ struct jd_arena a = JD_ARENA_INIT;
+    Joblet__Job m = JOBLET__JOB__INIT;
+
+    FILL_COMMON(&m, j, &a);
+    m.reason = (char *) (uintptr_t) protobuf_c_empty_string;
+    if (jd_arena_failed(&a))
+        return -ENOMEM;
+    ret->len = joblet__job__get_packed_size(&m);
+    ret->data = malloc(ret->len + 1);
+    if (!ret->data)
+        return -ENOMEM;
+    joblet__job__pack(&m, ret->data);
+    return 0;
+}
+
+/* All who wait wait for the same, but the first. */
+struct reasons {
+    const struct jd_job *first;
+    char of_first[128], of_others[128];
+    bool has_others;
+};
+
+static const char *listed_reason(struct reasons *all, const struct jd_job *j)
+{
+    if (j->state != JD_PENDING)
+        return j->rec.reason;
+    if (j == all->first)
+        return jd_queue_why(j, all->of_first, sizeof all->of_first);
+    if (!all->has_others)
+        jd_queue_why(j, all->of_others, sizeof all->of_others);
+    all->has_others = true;
+    return all->of_others;
+}
+
+/* One Job with tag and length. 0 or -errno. */
+static int add_listed(struct jl_buf *out, struct jd_job *j, const char *reason)
+{
+    const unsigned tag = 100 << 3 | 2; /* Job.reason */
+    struct jd_blob fresh = { 0 }, *own = j->listed.data ? &j->listed : &fresh;
+    size_t len = strlen(reason), n = 0, m = 0;
+    uint8_t head[HEAD_MAX], tail[HEAD_MAX];
+    int r = own == &fresh ? pack_listed(j, &fresh) : 0;
+
+    if (len > 0) {
+        m = put_varint(tail, tag);
+        m += put_varint(tail + m, len);
+    }
+    head[n++] = JOBS_TAG;
+    n += put_varint(head + n, own->len + m + len);
+    if (r == 0)
+        r = jl_buf_reserve(out, n + own->len + m + len);
+    if (r == 0) {
+        jl_buf_add(out, head, n); /* there is room */
+        jl_buf_add(out, own->data, own->len);
+        jl_buf_add(out, tail, m);
+        jl_buf_add(out, reason, len);
+    }
+    if (own == &fresh && r == 0 && fresh.len <= LISTED_KEPT_MAX)
+        j->listed = fresh;
+    else
+        free(fresh.data);
+    return r;
+}
+
 void jd_op_list(struct jd_call *call, const struct ipc_frame *f)
 {
-    struct jd_core *c = call->core;
-    _arena_ struct jd_arena a = JD_ARENA_INIT;
-    Joblet__Jobs jobs = JOBLET__JOBS__INIT;
+    const struct jd_queue *q = &call->core->jobs.queue;
+    _buf_ struct jl_buf out = JL_BUF_INIT(IPC_LINK_BODY_MAX);
+    struct reasons all = { .first = q->ready.n > 0 ? q->ready.items[0] : NULL };
+    int r = 0;
 
     (void) f; /* EmptyRequest */
-    jobs.jobs = jd_arena_get(&a, (c->jobs.n + 1) * sizeof *jobs.jobs);
-    for (const struct jd_job *j = c->jobs.first; jobs.jobs && j; j = j->next) {
-        Joblet__Job *m = jd_arena_get(&a, sizeof *m);
-
-        if (!m)
-            break;
-        *m = (Joblet__Job) JOBLET__JOB__INIT;
-        FILL_COMMON(m, j, &a);
-        jobs.jobs[jobs.n_jobs++] = m;
-    }
-    reply_or_no_memory(call, &a, &jobs.base);
+    for (struct jd_job *j = call->core->jobs.first; j && r == 0; j = j->next)
+        r = add_listed(&out, j, listed_reason(&all, j));
+    if (r == -EMSGSIZE)
+        jd_reply_status(call, API_RESOURCE_EXHAUSTED, "the answer is larger than 128 MiB");
+    else if (r < 0)
+        jd_reply_status(call, API_RESOURCE_EXHAUSTED, "the server is out of memory");
+    else
+        jd_reply_bytes(call, (const uint8_t *) out.data, out.len);
 }

@@ -22,15 +22,21 @@
 #include "daemon/core/request.h"
 #include "daemon/core/run_check.h"
 
+#define STARTS_MAX 2 /* of jobs that come together: the others start from the queue */
+
 /* A RunJob on its way into the database. */
-struct submit {
+struct jd_submit {
     struct jd_call call;
+    struct jd_submit *next; /* that came in the same turn of the loop */
+    struct jd_job *job;     /* made of it, for the commit */
+    bool has_uploads;
+    uint64_t upload_bytes;
     Joblet__RunJobRequest *req; /* own */
     char id[40];
     uint64_t due_ns; /* wall clock; 0: at once */
 };
 
-static void submit_free(struct submit *s)
+static void submit_free(struct jd_submit *s)
 {
     if (s->req)
         protobuf_c_message_free_unpacked(&s->req->base, NULL);
@@ -75,7 +81,7 @@ static int pack_both(Joblet__RunJobRequest *q, struct jd_record *rec, struct jl_
     return pack(&only.base, &rec->secrets, e);
 }
 
-static int fill_record(const struct submit *s, struct jd_record *rec, enum jd_state state,
+static int fill_record(const struct jd_submit *s, struct jd_record *rec, enum jd_state state,
                        struct jl_err *e)
 {
     const struct jd_core *c = s->call.core;
@@ -95,16 +101,6 @@ static int fill_record(const struct submit *s, struct jd_record *rec, enum jd_st
     return pack_both(s->req, rec, e);
 }
 
-static int store(struct jd_job *j, struct jl_err *e)
-{
-    int r = jd_store_add(j->core->store, &j->rec, e);
-
-    if (r == 0 || e->code == ENOMEM)
-        return r;
-    jl_log_fail(e, "job.store", "job=%s", j->rec.id);
-    return jl_refuse(e, EAGAIN, "the server can't store jobs at the moment");
-}
-
 static int check_waiting(const struct jd_core *c, struct jl_err *e)
 {
     if (c->jobs.n - c->jobs.n_ended - c->jobs.n_active < c->conf.max_waiting)
@@ -114,14 +110,14 @@ static int check_waiting(const struct jd_core *c, struct jl_err *e)
 }
 
 /* What the job is to be stored as: it starts now, when its time has come and nothing is in its way. */
-static enum jd_state first_state(const struct submit *s, struct jd_record *rec)
+static enum jd_state first_state(const struct jd_submit *s, bool may_start, struct jd_record *rec)
 {
     struct jd_core *c = s->call.core;
     struct jl_err none = JL_ERR_INIT;
 
     if (s->due_ns > jl_wall_ns())
         return JD_SCHEDULED;
-    if (!jd_queue_is_free_for(c, s->req->max_cpu, s->req->max_memory))
+    if (!may_start || !jd_queue_is_free_for(c, s->req->max_cpu, s->req->max_memory))
         return JD_PENDING;
     if (c->userns)
         rec->host_id_base = jd_jobs_host_ids(c, &none);
@@ -130,7 +126,7 @@ static enum jd_state first_state(const struct submit *s, struct jd_record *rec)
     return jd_record_set(&rec->boot_id, c->boot_id) < 0 ? JD_PENDING : JD_INITIALIZING;
 }
 
-static void reply_submitted(struct submit *s, const struct jd_job *j)
+static void reply_submitted(struct jd_submit *s, const struct jd_job *j)
 {
     Joblet__RunJobResponse m = JOBLET__RUN_JOB_RESPONSE__INIT;
     char scheduled[JL_RFC3339_MAX] = "";
@@ -151,7 +147,7 @@ static void reply_submitted(struct submit *s, const struct jd_job *j)
     jd_reply(&s->call, &m.base);
 }
 
-static struct jd_job *make_job(struct submit *s, bool has_uploads, uint64_t bytes, struct jl_err *e)
+static struct jd_job *make_job(struct jd_submit *s, bool may_start, struct jl_err *e)
 {
     struct jd_core *c = s->call.core;
     enum jd_state state;
@@ -161,10 +157,11 @@ static struct jd_job *make_job(struct submit *s, bool has_uploads, uint64_t byte
         jl_fail(e, ENOMEM, "take the job");
         return NULL;
     }
-    rec.has_uploads = has_uploads;
-    rec.upload_bytes = bytes;
+    rec.sequence = c->jobs.last ? c->jobs.last->rec.sequence + 1 : 1; /* until it is stored */
+    rec.has_uploads = s->has_uploads;
+    rec.upload_bytes = s->upload_bytes;
     rec.scheduled_wall_ns = s->due_ns;
-    state = first_state(s, &rec);
+    state = first_state(s, may_start, &rec);
     if ((state != JD_INITIALIZING && check_waiting(c, e) < 0) ||
         fill_record(s, &rec, state, e) < 0) {
         jd_record_done(&rec);
@@ -173,38 +170,119 @@ static struct jd_job *make_job(struct submit *s, bool has_uploads, uint64_t byte
     return jd_job_new(c, &rec, e);
 }
 
-/* Stored, answered, started. */
-static int commit(struct submit *s, bool has_uploads, uint64_t bytes, struct jl_err *e)
+static void refuse(struct jd_submit *s, struct jl_err *e)
 {
-    struct jd_core *c = s->call.core;
-    struct jd_job *j; /* before it is stored: what is refused must not run later */
-    int r = jd_queue_reserve(c, c->jobs.n + 1, e);
+    struct jl_err ignored = JL_ERR_INIT;
 
-    if (r == 0) /* one may have been removed while the uploads were taken over */
-        r = jd_volumes_check(c, s->req, e);
-    if (r < 0)
-        return r;
-    j = make_job(s, has_uploads, bytes, e);
-    if (!j)
-        return -e->code;
-    r = store(j, e);
-    if (r < 0) {
-        jd_job_free(j);
-        return r;
+    if (s->has_uploads)
+        jd_trash_put(s->call.core, s->call.core->jobs_dirfd, s->id, &ignored);
+    jd_reply_error(&s->call, e);
+    submit_free(s);
+}
+
+/* Makes jobs of them, in their order; who can't become one is answered. Those that are left, whose
+ * number is added to *n. */
+static struct jd_submit *make_jobs(struct jd_core *c, struct jd_submit *s, size_t *n)
+{
+    struct jd_submit *left = NULL, **end = &left;
+    unsigned starts = 0;
+
+    for (struct jd_submit *next; s; s = next) {
+        struct jl_err e = JL_ERR_INIT;
+
+        next = s->next;
+        s->next = NULL;
+        /* what is refused must not run later; a volume may have gone while uploads were taken over */
+        if (jd_queue_reserve(c, c->jobs.n + 1, &e) == 0 && jd_volumes_check(c, s->req, &e) == 0)
+            s->job = make_job(s, starts < STARTS_MAX, &e);
+        if (!s->job) {
+            refuse(s, &e);
+            continue;
+        }
+        jd_jobs_add(c, s->job); /* the next one finds its slot taken */
+        starts += s->job->state == JD_INITIALIZING;
+        *end = s;
+        end = &s->next;
+        ++*n;
     }
-    jd_jobs_add(c, j);
-    jl_log_info("job.submit", "job=%s client=%s status=%s command=%.64s", j->rec.id,
-                s->call.who.common_name, j->rec.status, j->req->command);
-    reply_submitted(s, j);
-    if (j->state == JD_INITIALIZING)
-        jd_job_start(j);
-    else
-        jd_queue_run(c);
+    return left;
+}
+
+static int store_all(struct jd_core *c, struct jd_submit *first, size_t n, struct jl_err *e)
+{
+    _free_ struct jd_record **recs = calloc(n, sizeof *recs);
+    size_t i = 0;
+    int r;
+
+    if (!recs)
+        return jl_fail(e, ENOMEM, "take the jobs");
+    for (struct jd_submit *s = first; s; s = s->next)
+        recs[i++] = &s->job->rec;
+    r = jd_store_add(c->store, recs, n, e);
+    if (r == 0 || e->code == ENOMEM)
+        return r;
+    jl_log_fail(e, "job.store", "%zu jobs", n);
+    return jl_refuse(e, EAGAIN, "the server can't store jobs at the moment");
+}
+
+/* What came in one turn of the loop: stored together, so that the disk is waited for once, then
+ * answered and started. */
+static int on_commit(struct jl_timer *t)
+{
+    struct jd_core *c = JL_CONTAINER(t, struct jd_core, jobs.commit);
+    struct jd_submit *s = jl_take_ptr(c->jobs.submits);
+    struct jl_err e = JL_ERR_INIT;
+    size_t n = 0;
+    int r;
+
+    s = make_jobs(c, s, &n);
+    if (n == 0)
+        return 0;
+    r = store_all(c, s, n, &e);
+    for (struct jd_submit *next; s; s = next) {
+        next = s->next;
+        if (r < 0) {
+            jd_jobs_remove(c, s->job);
+            refuse(s, &e);
+            continue;
+        }
+        jl_log_info("job.submit", "job=%s client=%s status=%s command=%.64s", s->id,
+                    s->call.who.common_name, s->job->rec.status, s->job->req->command);
+        reply_submitted(s, s->job);
+        if (s->job->state == JD_INITIALIZING)
+            jd_job_start(s->job);
+        submit_free(s);
+    }
+    jd_queue_kick(c);
     return 0;
 }
 
+static void commit(struct jd_submit *s, bool has_uploads, uint64_t bytes)
+{
+    struct jd_core *c = s->call.core;
+    struct jd_submit **end = &c->jobs.submits;
+
+    s->has_uploads = has_uploads;
+    s->upload_bytes = bytes;
+    while (*end)
+        end = &(*end)->next;
+    *end = s;
+    jl_loop_arm(c->loop, &c->jobs.commit, jl_now_ns(), on_commit);
+}
+
+void jd_submits_clear(struct jd_core *c)
+{
+    jl_loop_disarm(c->loop, &c->jobs.commit);
+    while (c->jobs.submits) {
+        struct jd_submit *s = c->jobs.submits;
+
+        c->jobs.submits = s->next;
+        submit_free(s);
+    }
+}
+
 /* jobs/<id>/work out of the staging directory. */
-static int move_uploads(struct submit *s, struct jd_stage *stage, struct jl_err *e)
+static int move_uploads(struct jd_submit *s, struct jd_stage *stage, struct jl_err *e)
 {
     struct jd_core *c = s->call.core;
     _close_ int dirfd = -1;
@@ -221,22 +299,19 @@ static int move_uploads(struct submit *s, struct jd_stage *stage, struct jl_err 
 
 static void on_taken(struct jd_take *t, int r, struct jl_err *e)
 {
-    struct submit *s = t->arg;
-    struct jl_err ignored = JL_ERR_INIT;
+    struct jd_submit *s = t->arg;
 
     if (r == 0)
         r = move_uploads(s, t->stage, e);
     jd_stage_drop(t->core, t->stage); /* what was moved away stays */
+    s->has_uploads = true;
     if (r == 0)
-        r = commit(s, true, t->bytes, e);
-    if (r < 0) {
-        jd_trash_put(t->core, t->core->jobs_dirfd, s->id, &ignored);
-        jd_reply_error(&s->call, e);
-    }
-    submit_free(s);
+        commit(s, true, t->bytes);
+    else
+        refuse(s, e);
 }
 
-static int begin(struct submit *s, const struct ipc_frame *f, struct jl_err *e)
+static int begin(struct jd_submit *s, const struct ipc_frame *f, struct jl_err *e)
 {
     int r = jd_run_read(f->body, f->body_len, &s->call.core->conf, &s->req, e);
 
@@ -253,7 +328,7 @@ static int begin(struct submit *s, const struct ipc_frame *f, struct jl_err *e)
 
 void jd_op_run(struct jd_call *call, const struct ipc_frame *f)
 {
-    struct submit *s = calloc(1, sizeof *s);
+    struct jd_submit *s = calloc(1, sizeof *s);
     struct jl_err e = JL_ERR_INIT;
     struct jd_stage *stage = NULL;
     int r;
@@ -271,10 +346,9 @@ void jd_op_run(struct jd_call *call, const struct ipc_frame *f)
             return; /* goes on in on_taken */
     }
     if (r == 0)
-        r = commit(s, false, 0, &e);
-    if (r < 0)
-        jd_reply_error(&s->call, &e);
-    submit_free(s);
+        commit(s, false, 0);
+    else
+        refuse(s, &e);
 }
 
 void jd_op_stage(struct jd_call *call, const struct ipc_frame *f)

@@ -274,6 +274,8 @@ void jd_queue_run(struct jd_core *c)
             jd_queue_kick(c);
             return;
         }
+        if (jd_record_set(&j->rec.boot_id, c->boot_id) < 0) /* stored with the event */
+            jl_log_warn("queue.run", "job=%s: out of memory", j->rec.id);
         if (jd_job_event(j, JD_EV_SLOT, JD_FAILED, NULL, &e) < 0) {
             jl_log_fail(&e, "queue.run", "job=%s", j->rec.id);
             return;

@@ -110,6 +110,15 @@ void jd_reply(const struct jd_call *call, const ProtobufCMessage *m)
     send_reply(call, &f);
 }
 
+void jd_reply_bytes(const struct jd_call *call, const uint8_t *body, size_t len)
+{
+    struct ipc_frame f = reply_frame(call);
+
+    f.body = body;
+    f.body_len = len;
+    send_reply(call, &f);
+}
+
 void jd_reply_fds(const struct jd_call *call, const char *text, const int *fds, size_t n)
 {
     struct ipc_frame f = reply_frame(call);

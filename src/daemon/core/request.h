@@ -31,6 +31,7 @@ void jd_request(struct jd_core *c, unsigned generation, struct ipc_received *got
 
 /* Answers, each once a call. The audit line is written here. m NULL: an empty body. */
 void jd_reply(const struct jd_call *call, const ProtobufCMessage *m);
+void jd_reply_bytes(const struct jd_call *call, const uint8_t *body, size_t len); /* a packed one */
 void jd_reply_fds(const struct jd_call *call, const char *text, const int *fds, size_t n);
 /* The status of e's code; what is INTERNAL is logged and answered without its details. */
 void jd_reply_error(const struct jd_call *call, const struct jl_err *e);
@@ -63,6 +64,9 @@ static inline void jd_messagep(ProtobufCMessage **m)
         protobuf_c_message_free_unpacked(*m, NULL);
 }
 #define _message_ __attribute__((cleanup(jd_messagep)))
+
+/* Forgets the RunJobs that are not stored yet: the end of the daemon. */
+void jd_submits_clear(struct jd_core *c);
 
 /* The answer to a StopJob or CancelJob whose job has ended. */
 void jd_reply_ended(const struct jd_call *call, const struct jd_job *j);

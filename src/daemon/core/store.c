@@ -66,6 +66,13 @@ static const char update_sql[] =
     "memory_peak=?13, io_read_bytes=?14, io_write_bytes=?15, pids_peak=?16, psi_cpu_some_us=?17, "
     "psi_memory_some_us=?18, psi_io_some_us=?19, log_dropped_bytes=?20, start_error=?21, "
     "host_id_base=?22, boot_id=?23 WHERE id=?1";
+static const char *const kept_sql[JD_KEPT_N] = {
+    [JD_ADD] = insert_sql,
+    [JD_ADD_SECRETS] = "INSERT INTO job_secrets (id, secrets) VALUES (?, ?)",
+    [JD_UPDATE] = update_sql,
+    [JD_DROP_SECRETS] = "DELETE FROM job_secrets WHERE id=?",
+    [JD_DELETE] = "DELETE FROM jobs WHERE id=?",
+};
 
 int jd_store_fail(const struct jd_store *s, struct jl_err *e, const char *what)
 {
@@ -94,6 +101,24 @@ int jd_store_prepare(struct jd_store *s, const char *sql, sqlite3_stmt **ret, st
                ? 0
                : jd_store_fail(s, e, "prepare");
 }
+
+/* One of the kept ones, in *ret until the caller's block ends: bound to nothing. */
+static int use(struct jd_store *s, enum jd_kept which, sqlite3_stmt **ret, struct jl_err *e)
+{
+    if (!s->kept[which] && sqlite3_prepare_v3(s->db, kept_sql[which], -1, SQLITE_PREPARE_PERSISTENT,
+                                              &s->kept[which], NULL) != SQLITE_OK)
+        return jd_store_fail(s, e, "prepare");
+    *ret = s->kept[which];
+    return 0;
+}
+
+static void put_back(sqlite3_stmt **st)
+{
+    sqlite3_reset(*st); /* NULL is fine for both */
+    if (*st)
+        sqlite3_clear_bindings(*st);
+}
+#define _kept_ _cleanup_(put_back)
 
 int jd_record_set(char **field, const char *value)
 {
@@ -247,6 +272,8 @@ void jd_store_close(struct jd_store *s)
 {
     if (!s)
         return;
+    for (size_t i = 0; i < JD_KEPT_N; i++)
+        sqlite3_finalize(s->kept[i]);
     sqlite3_close(s->db);
     free(s);
 }
@@ -308,12 +335,12 @@ static void bind_record(sqlite3_stmt *st, const struct jd_record *r)
 
 static int add_secrets(struct jd_store *s, const struct jd_record *r, struct jl_err *e)
 {
-    _stmt_ sqlite3_stmt *st = NULL;
+    _kept_ sqlite3_stmt *st = NULL;
     int ret;
 
     if (r->secrets.len == 0)
         return 0;
-    ret = jd_store_prepare(s, "INSERT INTO job_secrets (id, secrets) VALUES (?, ?)", &st, e);
+    ret = use(s, JD_ADD_SECRETS, &st, e);
     if (ret < 0)
         return ret;
     bind_text(st, 1, r->id);
@@ -323,8 +350,8 @@ static int add_secrets(struct jd_store *s, const struct jd_record *r, struct jl_
 
 static int add_in_transaction(struct jd_store *s, struct jd_record *r, struct jl_err *e)
 {
-    _stmt_ sqlite3_stmt *st = NULL;
-    int ret = jd_store_prepare(s, insert_sql, &st, e);
+    _kept_ sqlite3_stmt *st = NULL;
+    int ret = use(s, JD_ADD, &st, e);
 
     if (ret < 0)
         return ret;
@@ -335,13 +362,14 @@ static int add_in_transaction(struct jd_store *s, struct jd_record *r, struct jl
     return add_secrets(s, r, e);
 }
 
-int jd_store_add(struct jd_store *s, struct jd_record *r, struct jl_err *e)
+int jd_store_add(struct jd_store *s, struct jd_record *const *recs, size_t n, struct jl_err *e)
 {
     int ret = jd_store_sql(s, "BEGIN IMMEDIATE", "begin", e);
 
     if (ret < 0)
         return ret;
-    ret = add_in_transaction(s, r, e);
+    for (size_t i = 0; ret == 0 && i < n; i++)
+        ret = add_in_transaction(s, recs[i], e);
     if (ret == 0)
         ret = jd_store_sql(s, "COMMIT", "commit", e);
     if (ret < 0)
@@ -351,8 +379,8 @@ int jd_store_add(struct jd_store *s, struct jd_record *r, struct jl_err *e)
 
 int jd_store_update(struct jd_store *s, const struct jd_record *r, struct jl_err *e)
 {
-    _stmt_ sqlite3_stmt *st = NULL;
-    int i, ret = jd_store_prepare(s, update_sql, &st, e);
+    _kept_ sqlite3_stmt *st = NULL;
+    int i, ret = use(s, JD_UPDATE, &st, e);
 
     if (ret < 0)
         return ret;
@@ -369,10 +397,21 @@ int jd_store_update(struct jd_store *s, const struct jd_record *r, struct jl_err
     return sqlite3_step(st) == SQLITE_DONE ? 0 : jd_store_fail(s, e, "update a job");
 }
 
-static int run_for_id(struct jd_store *s, const char *sql, const char *id, struct jl_err *e)
+int jd_store_note(struct jd_store *s, const struct jd_record *r, struct jl_err *e)
 {
-    _stmt_ sqlite3_stmt *st = NULL;
-    int r = jd_store_prepare(s, sql, &st, e);
+    int ret = jd_store_sql(s, "PRAGMA synchronous=NORMAL", "write without waiting", e);
+
+    if (ret == 0)
+        ret = jd_store_update(s, r, e);
+    if (sqlite3_exec(s->db, "PRAGMA synchronous=FULL", NULL, NULL, NULL) != SQLITE_OK && ret == 0)
+        ret = jd_store_fail(s, e, "wait for the disk again");
+    return ret;
+}
+
+static int run_for_id(struct jd_store *s, enum jd_kept which, const char *id, struct jl_err *e)
+{
+    _kept_ sqlite3_stmt *st = NULL;
+    int r = use(s, which, &st, e);
 
     if (r < 0)
         return r;
@@ -382,7 +421,7 @@ static int run_for_id(struct jd_store *s, const char *sql, const char *id, struc
 
 int jd_store_drop_secrets(struct jd_store *s, const char *id, struct jl_err *e)
 {
-    return run_for_id(s, "DELETE FROM job_secrets WHERE id=?", id, e);
+    return run_for_id(s, JD_DROP_SECRETS, id, e);
 }
 
 int jd_store_delete(struct jd_store *s, const char *const *ids, size_t n, struct jl_err *e)
@@ -392,7 +431,7 @@ int jd_store_delete(struct jd_store *s, const char *const *ids, size_t n, struct
     if (r < 0)
         return r;
     for (size_t i = 0; r == 0 && i < n; i++)
-        r = run_for_id(s, "DELETE FROM jobs WHERE id=?", ids[i], e);
+        r = run_for_id(s, JD_DELETE, ids[i], e);
     if (r == 0)
         r = jd_store_sql(s, "COMMIT", "commit", e);
     if (r < 0)

@@ -66,10 +66,13 @@ int jd_record_set(char **field, const char *value);
 int jd_store_open(const char *state_dir, struct jd_store **ret, struct jl_err *e);
 void jd_store_close(struct jd_store *s); /* NULL is fine */
 
-/* Adds a record and gives it its sequence; on disk when this returns. */
-int jd_store_add(struct jd_store *s, struct jd_record *r, struct jl_err *e);
+/* Adds records, all or none, and gives them their sequences; on disk when this returns. */
+int jd_store_add(struct jd_store *s, struct jd_record *const *recs, size_t n, struct jl_err *e);
 /* Writes what changes in a record's life (not request and secrets); on disk when this returns. */
 int jd_store_update(struct jd_store *s, const struct jd_record *r, struct jl_err *e);
+/* The same for what a restart finds out anew: written, and on disk with the next change that is
+ * waited for. */
+int jd_store_note(struct jd_store *s, const struct jd_record *r, struct jl_err *e);
 /* Forgets the secret values of an ended job. */
 int jd_store_drop_secrets(struct jd_store *s, const char *id, struct jl_err *e);
 /* Forgets these jobs, all or none. */

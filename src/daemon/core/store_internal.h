@@ -8,8 +8,12 @@
 #include "base/cleanup.h"
 #include "daemon/core/store.h"
 
+/* Statements that every job needs: store.c prepares them once. */
+enum jd_kept { JD_ADD, JD_ADD_SECRETS, JD_UPDATE, JD_DROP_SECRETS, JD_DELETE, JD_KEPT_N };
+
 struct jd_store {
     sqlite3 *db;
+    sqlite3_stmt *kept[JD_KEPT_N];
     char path[4096];
 };
 
