@@ -2,7 +2,6 @@
  * bundle_dir.c - jd_bundle_write of bundle.h: the rootfs skeleton and config.json on disk. Only
  * root writes here, and before the job exists, so nothing in the tree is hostile yet.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -28,67 +27,124 @@ static int by_path(const void *a, const void *b)
     return strcmp(*(char *const *) a, *(char *const *) b);
 }
 
-/* Parents are 0755; the last part gets its mode whatever the umask is. */
-static int make_dir(int rootfs, const char *path, mode_t mode, struct jl_err *e)
+/* The skeleton belongs to the job's root, so that nothing in it looks foreign inside; each part is
+ * given away as it is made. */
+static int give(int dirfd, const char *name, const struct jd_bundle_in *in, struct jl_err *e)
 {
-    _close_ int parent = -1;
-    const char *name;
-    int fd = os_mkdir_in_root(rootfs, path, 0755, e);
-
-    if (fd < 0)
-        return fd;
-    close(fd);
-    if (mode == 0755)
-        return 0;
-    parent = os_parent_in_root(rootfs, path, &name, e);
-    if (parent < 0)
-        return parent;
-    if (fchmodat(parent, name, mode, 0) < 0)
-        return jl_fail_sys(e, "fchmodat", path, "make the rootfs");
+    if (in->host_id_base != 0 && fchownat(dirfd, name, in->host_id_base, in->host_id_base,
+                                          AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
+        return jl_fail_sys(e, "fchownat", name, "give the rootfs to the job");
     return 0;
 }
 
+/* The directory of `path`, and its last part. Only what lies deeper than the top can go through a
+ * link and has to be looked up inside. *own_fd is to be closed. fd or -errno with e filled. */
+static int parent_of(int rootfs, const char *path, const char **ret_name, int *own_fd,
+                     struct jl_err *e)
+{
+    if (strrchr(path, '/') == path) {
+        *ret_name = path + 1;
+        return rootfs;
+    }
+    *own_fd = os_parent_in_root(rootfs, path, ret_name, e);
+    return *own_fd;
+}
+
+/* One directory whose parents are there. */
+static int make_one(int rootfs, const char *path, mode_t mode, const struct jd_bundle_in *in,
+                    struct jl_err *e)
+{
+    _close_ int own = -1;
+    const char *name;
+    int parent = parent_of(rootfs, path, &name, &own, e), r = 0;
+
+    if (parent < 0)
+        return parent;
+    if (mkdirat(parent, name, 0755) == 0)
+        r = give(parent, name, in, e);
+    else if (errno != EEXIST)
+        return jl_fail_sys(e, "mkdir", path, "make the rootfs");
+    if (r == 0 && mode != 0755 && fchmodat(parent, name, mode, 0) < 0)
+        return jl_fail_sys(e, "fchmodat", path, "make the rootfs");
+    return r;
+}
+
+/* The directories above path. */
+static int make_parents(int rootfs, const char *path, const struct jd_bundle_in *in,
+                        struct jl_err *e)
+{
+    int r = 0;
+
+    for (const char *end = strchr(path + 1, '/'); end && r == 0; end = strchr(end + 1, '/')) {
+        char part[4096];
+
+        snprintf(part, sizeof part, "%.*s", (int) (end - path), path);
+        r = make_one(rootfs, part, 0755, in, e);
+    }
+    return r;
+}
+
+/* Parents are 0755; the last part gets its mode whatever the umask is. */
+static int make_dir(int rootfs, const char *path, mode_t mode, const struct jd_bundle_in *in,
+                    struct jl_err *e)
+{
+    int r = make_parents(rootfs, path, in, e);
+
+    return r < 0 ? r : make_one(rootfs, path, mode, in, e);
+}
+
+static int make_file(int rootfs, const char *path, mode_t mode, const struct jd_bundle_in *in,
+                     struct jl_err *e)
+{
+    _close_ int fd = -1;
+    int r = make_parents(rootfs, path, in, e);
+
+    if (r < 0)
+        return r;
+    fd = os_mkfile_in_root(rootfs, path, mode, e);
+    return fd < 0 ? fd : give(fd, "", in, e);
+}
+
 /* A host path that is a link ("/bin" to "usr/bin") is the same link inside. */
-static int make_link(int rootfs, const char *path, struct jl_err *e)
+static int make_link(int rootfs, const char *path, const struct jd_bundle_in *in, struct jl_err *e)
 {
     char target[4096];
-    _close_ int parent = -1;
+    _close_ int own = -1;
     const char *name;
     ssize_t n = readlink(path, target, sizeof target - 1);
+    int parent, r;
 
     if (n < 0)
         return jl_fail_sys(e, "readlink", path, "filesystem.allowedMounts");
     target[n] = '\0';
-    parent = os_parent_in_root(rootfs, path, &name, e);
+    r = make_parents(rootfs, path, in, e);
+    if (r < 0)
+        return r;
+    parent = parent_of(rootfs, path, &name, &own, e);
     if (parent < 0)
         return parent;
-    if (symlinkat(target, parent, name) < 0 && errno != EEXIST)
-        return jl_fail_sys(e, "symlink", path, "make the rootfs");
-    return 0;
+    if (symlinkat(target, parent, name) == 0)
+        return give(parent, name, in, e);
+    return errno == EEXIST ? 0 : jl_fail_sys(e, "symlink", path, "make the rootfs");
 }
 
 /* Makes the place for one allowed mount. 1: it is to be mounted; 0: it is not. */
-static int make_place(int rootfs, const char *path, struct jl_err *e)
+static int make_place(int rootfs, const char *path, const struct jd_bundle_in *in, struct jl_err *e)
 {
     struct stat st;
-    int fd;
+    int r;
 
     if (lstat(path, &st) < 0)
         return 0; /* said once, at the daemon's start */
     if (S_ISLNK(st.st_mode))
-        return make_link(rootfs, path, e);
-    if (S_ISDIR(st.st_mode)) {
-        int r = make_dir(rootfs, path, 0755, e);
-
-        return r < 0 ? r : 1;
-    }
-    if (!S_ISREG(st.st_mode))
+        return make_link(rootfs, path, in, e);
+    if (S_ISDIR(st.st_mode))
+        r = make_dir(rootfs, path, 0755, in, e);
+    else if (S_ISREG(st.st_mode))
+        r = make_file(rootfs, path, 0644, in, e);
+    else
         return 0;
-    fd = os_mkfile_in_root(rootfs, path, 0644, e);
-    if (fd < 0)
-        return fd;
-    close(fd);
-    return 1;
+    return r < 0 ? r : 1;
 }
 
 static int make_places(int rootfs, struct jd_bundle_in *in, struct jd_arena *a, struct jl_err *e)
@@ -103,8 +159,9 @@ static int make_places(int rootfs, struct jd_bundle_in *in, struct jd_arena *a, 
     qsort(sorted, list->len, sizeof *sorted, by_path);
     in->n_binds = 0;
     for (size_t i = 0; i < list->len; i++) {
-        int r =
-            i > 0 && strcmp(sorted[i], sorted[i - 1]) == 0 ? 0 : make_place(rootfs, sorted[i], e);
+        int r = i > 0 && strcmp(sorted[i], sorted[i - 1]) == 0
+                    ? 0
+                    : make_place(rootfs, sorted[i], in, e);
 
         if (r < 0)
             return r;
@@ -115,9 +172,17 @@ static int make_places(int rootfs, struct jd_bundle_in *in, struct jd_arena *a, 
     return 0;
 }
 
-static int put_file(int etc, const char *name, const char *text, struct jl_err *e)
+/* The tree is new, and thrown away when it does not become whole. */
+static int put_file(int etc, const char *name, const char *text, const struct jd_bundle_in *in,
+                    struct jl_err *e)
 {
-    return jl_publish_at(etc, name, text, strlen(text), 0644, false, e);
+    _close_ int fd = openat(etc, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    int r;
+
+    if (fd < 0)
+        return jl_fail_sys(e, "open", name, "make the rootfs");
+    r = jl_write_all(fd, text, strlen(text));
+    return r < 0 ? jl_fail(e, -r, "write '%s'", name) : give(fd, "", in, e);
 }
 
 static int make_etc(int rootfs, const struct jd_bundle_in *in, struct jl_err *e)
@@ -125,7 +190,7 @@ static int make_etc(int rootfs, const struct jd_bundle_in *in, struct jl_err *e)
     char hostname[64], hosts[512];
     const char *name = in->req->name;
     _close_ int etc = -1;
-    int r = make_dir(rootfs, "/etc", 0755, e);
+    int r = make_dir(rootfs, "/etc", 0755, in, e);
 
     if (r < 0)
         return r;
@@ -138,20 +203,20 @@ static int make_etc(int rootfs, const struct jd_bundle_in *in, struct jl_err *e)
     r = put_file(etc, "passwd",
                  "root:x:0:0:root:/root:/usr/sbin/nologin\n"
                  "nobody:x:65534:65534:nobody:/work:/bin/sh\n",
-                 e);
+                 in, e);
     if (r == 0)
-        r = put_file(etc, "group", "root:x:0:\nnogroup:x:65534:\n", e);
+        r = put_file(etc, "group", "root:x:0:\nnogroup:x:65534:\n", in, e);
     if (r == 0)
-        r = put_file(etc, "hostname", hostname, e);
+        r = put_file(etc, "hostname", hostname, in, e);
     if (r == 0)
-        r = put_file(etc, "hosts", hosts, e);
+        r = put_file(etc, "hosts", hosts, in, e);
     if (r == 0)
-        r = put_file(etc, "resolv.conf", "# this job has no network\n", e);
+        r = put_file(etc, "resolv.conf", "# this job has no network\n", in, e);
     if (r == 0)
         r = put_file(etc, "nsswitch.conf",
                      "passwd: files\ngroup: files\nhosts: files dns\n"
                      "services: files\nprotocols: files\n",
-                     e);
+                     in, e);
     return r;
 }
 
@@ -168,50 +233,19 @@ static int make_skeleton(int rootfs, struct jd_bundle_in *in, struct jd_arena *a
         { "/root", 0755 }, { "/home", 0755 },
         { "/etc", 0755 },  { in->conf->workspace, 0700 },
     };
-    int r = make_places(rootfs, in, a, e), fd;
+    int r = give(rootfs, "", in, e);
 
+    if (r == 0)
+        r = make_places(rootfs, in, a, e);
     for (size_t i = 0; r == 0 && i < JL_COUNT(dirs); i++)
-        r = make_dir(rootfs, dirs[i].path, dirs[i].mode, e);
+        r = make_dir(rootfs, dirs[i].path, dirs[i].mode, in, e);
     for (size_t i = 0; r == 0 && i < in->n_volumes; i++)
-        r = make_dir(rootfs, in->volumes[i].dest, 0755, e);
+        r = make_dir(rootfs, in->volumes[i].dest, 0755, in, e);
     if (r == 0)
         r = make_etc(rootfs, in, e);
     if (r < 0 || !in->init_source)
         return r;
-    fd = os_mkfile_in_root(rootfs, JD_INIT_INSIDE, 0755, e);
-    if (fd < 0)
-        return fd;
-    close(fd);
-    return 0;
-}
-
-/* The skeleton belongs to the job's root, so that nothing in it looks foreign inside. */
-static int give_tree(int dirfd, uint32_t id, unsigned depth, struct jl_err *e)
-{
-    _closedir_ DIR *dir = NULL;
-    struct dirent *d;
-    int copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-
-    if (copy >= 0)
-        dir = fdopendir(copy);
-    if (!dir || depth > 16) {
-        jl_close(dir ? -1 : copy);
-        return jl_fail(e, dir ? ELOOP : errno, "give the rootfs to the job");
-    }
-    if (fchown(copy, id, id) < 0)
-        return jl_fail_sys(e, "fchown", NULL, "give the rootfs to the job");
-    while (r == 0 && (d = readdir(dir))) {
-        _close_ int below = -1;
-
-        if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
-            continue;
-        below = openat(copy, d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (below >= 0)
-            r = give_tree(below, id, depth + 1, e);
-        else if (fchownat(copy, d->d_name, id, id, AT_SYMLINK_NOFOLLOW) < 0)
-            r = jl_fail_sys(e, "fchownat", d->d_name, "give the rootfs to the job");
-    }
-    return r;
+    return make_file(rootfs, JD_INIT_INSIDE, 0755, in, e);
 }
 
 /* The disks that a limit has to name: those under what the job can reach. */
@@ -263,8 +297,6 @@ int jd_bundle_write(int bundle_dirfd, struct jd_bundle_in *in, struct jl_err *e)
     if (rootfs < 0)
         return jl_fail_sys(e, "open", "rootfs", "make the bundle");
     r = make_skeleton(rootfs, in, &a, e);
-    if (r == 0 && in->host_id_base != 0)
-        r = give_tree(rootfs, in->host_id_base, 0, e);
     if (r == 0)
         r = find_disks(in, &a, e);
     if (r == 0 && in->req->cpu_cores[0])

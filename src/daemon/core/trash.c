@@ -43,6 +43,8 @@ static int remove_entry(struct slice *s, int dirfd, const char *name, unsigned d
         return 0;
     if (errno != EISDIR && errno != EPERM)
         return -errno;
+    if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0) /* most are empty */
+        return 0;
     fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return -errno;
