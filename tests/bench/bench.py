@@ -11,6 +11,7 @@ Rows (--rows picks some):
   limit      smallest memory limit of the container under which `true` still runs, KiB
   syscalls   system calls of one run, the runtime and its children until the program runs (strace)
   idle       PSS of joblet-shim and of conmon beside a sleeping container, KiB
+  daemon     joblet as a whole, over its API: submissions, answers, short jobs a second (daemon.py)
 
 `floor` does what the kernel must do for the same container and nothing else (floor.c).
 Each runtime runs once per round and rounds are interleaved, so that a noisy machine hurts all of
@@ -25,10 +26,11 @@ import subprocess
 import sys
 import tempfile
 
+import daemon
 from bundles import ROOTLESS_UID, VARIANTS, Bundles
 from supervisors import idle_conmon, idle_shim, quiet
 
-ROWS = ("run", "lifecycle", "exec", "parallel", "memory", "limit", "syscalls", "idle")
+ROWS = ("run", "lifecycle", "exec", "parallel", "memory", "limit", "syscalls", "idle", "daemon")
 AT_ONCE = (1, 2, 4, 8, 16)
 WARM_UP = 3
 LIMITS_KIB = (8192, 6144, 4096, 3072, 2048, 1536, 1024, 768, 640, 512, 448, 384, 320, 256, 192, 128)
@@ -250,6 +252,9 @@ class Bench:
             print(f"  {'conmon':<12} {theirs:9d} KiB {shim / theirs:28.2f}")
         else:
             print("  conmon: not installed here")
+
+    def daemon(self):
+        daemon.measure(os.path.dirname(self.shim), 10000, self.rounds, self.bundles.rootfs)
 
     def clean(self):
         for root, _, _ in os.walk("/sys/fs/cgroup"):
