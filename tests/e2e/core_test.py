@@ -432,8 +432,7 @@ def a_request_that_makes_no_sense_is_refused():
             c.run("true", want=INVALID, **fields)
         c.run("", want=INVALID)
         c.run("true", want=NOT_FOUND, volumes=["v"])
-        for fields in ({"runtime": "python"},
-                       {"network": "bridge"}, {"gpu_count": 1}, {"net_rx_bps": 5}):
+        for fields in ({"runtime": "python"}, {"network": "bridge"}, {"gpu_count": 1}, {"net_rx_bps": 5}):
             check("not built yet" in c.run("true", want=UNIMPLEMENTED, **fields), fields)
         equal(c.list(), [])
 

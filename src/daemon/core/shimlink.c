@@ -31,7 +31,7 @@
 #endif
 
 #define START_LIMIT_NS (10 * JL_NS_PER_S)
-#define ADOPT_LIMIT_NS (3 * JL_NS_PER_S)
+#define ADOPT_LIMIT_NS START_LIMIT_NS /* a busy machine may be slow to bring a shim up */
 #define ADOPT_AGAIN_NS (50 * JL_NS_PER_MS)
 #define WORK_IN_MEMORY_MAX (UINT64_C(64) << 20)
 #define RUNTIME_FD 8 /* in the shim */
