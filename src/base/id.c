@@ -4,18 +4,15 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
+#include <sys/random.h> /* getentropy: here in macOS, in unistd.h in Linux */
+#include <unistd.h>
 
 int jl_id_new(char ret_id[JL_ID_LEN + 1])
 {
     unsigned char b[16];
-    ssize_t n;
 
-    do
-        n = getrandom(b, sizeof b, 0);
-    while (n < 0 && errno == EINTR);
-    if (n != (ssize_t) sizeof b)
-        return n < 0 ? -errno : -EIO;
+    if (getentropy(b, sizeof b) < 0)
+        return -errno;
     b[6] = (unsigned char) ((b[6] & 0x0f) | 0x40);
     b[8] = (unsigned char) ((b[8] & 0x3f) | 0x80);
     snprintf(ret_id, JL_ID_LEN + 1,

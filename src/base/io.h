@@ -1,6 +1,8 @@
 /*
  * io.h - whole reads and writes, and files that appear complete or not at all.
  * Blocking unless said otherwise; restarts on EINTR. Privilege: that of the caller.
+ * Trees, descriptors over sockets and memfds are Linux's: a file of their own (io_linux.c), which
+ * rnx does not link.
  */
 #pragma once
 
