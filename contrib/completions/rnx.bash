@@ -6,7 +6,7 @@ _rnx()
         word=${COMP_WORDS[i]}
         [[ $word == -* || $word == '=' ]] && continue
         if [[ -z $verb ]]; then verb=$word; else
-            [[ ' job ' == *" $verb "* ]] && verb="$verb $word"
+            [[ ' job volume ' == *" $verb "* ]] && verb="$verb $word"
             break
         fi
     done
@@ -14,6 +14,7 @@ _rnx()
     case $verb in
     '') flags="$flags run job list status log stop cancel delete delete-all volume nodes version config-help completion help" ;;
     job) flags="$flags run list status log stop cancel delete delete-all" ;;
+    volume) flags="$flags create list remove" ;;
     'job run' | 'run') flags="$flags --max-cpu= --max-memory= --max-iobps= --cpu-cores= --runtime= --network= --volume= --upload= --upload-dir= --schedule= --env= --secret-env= --timeout= --name= --workdir= --wait --workflow= --template= --gpu= --gpu-memory= --priority= --net-rx= --net-tx= --tmp-size=" ;;
     'job list' | 'list') flags="$flags --status= --workflow" ;;
     'job status' | 'status') flags="$flags --workflow --detail" ;;
