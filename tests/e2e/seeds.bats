@@ -125,6 +125,8 @@ known() {
     known rnx run --network=bridge api_server.py
     known rnx volume create mydata --size=1GB
     known rnx run --volume=mydata python3 process_data.py
+    if id=$(id_of) && [ -n "$id" ]; then ended "$id" >/dev/null; fi
+    rnx volume remove mydata || true
     known rnx monitor status
 }
 
