@@ -12,7 +12,7 @@ _rnx()
     done
     flags=' --config= --node= --json --version --help'
     case $verb in
-    '') flags="$flags run job list status log stop cancel delete delete-all volume nodes version config-help completion help" ;;
+    '') flags="$flags run job list status log stop cancel delete delete-all volume monitor monitor nodes version config-help completion help" ;;
     job) flags="$flags run list status log stop cancel delete delete-all" ;;
     volume) flags="$flags create list remove" ;;
     'job run' | 'run') flags="$flags --max-cpu= --max-memory= --max-iobps= --cpu-cores= --runtime= --network= --volume= --upload= --upload-dir= --schedule= --env= --secret-env= --timeout= --name= --workdir= --wait --workflow= --template= --gpu= --gpu-memory= --priority= --net-rx= --net-tx= --tmp-size=" ;;
@@ -20,6 +20,8 @@ _rnx()
     'job status' | 'status') flags="$flags --workflow --detail" ;;
     'job log' | 'log') flags="$flags --follow --no-follow --tail= --timestamps" ;;
     'volume create') flags="$flags --size= --type=" ;;
+    'monitor top') flags="$flags --filter=" ;;
+    'monitor watch') flags="$flags --interval= --filter= --compact" ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$cur")
     [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace

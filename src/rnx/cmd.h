@@ -27,6 +27,7 @@ struct rnx {
     struct rnx_globals g;
     const struct rnx_cmd *cmd;
     bool json;           /* --json or RNX_OUTPUT_FORMAT=json */
+    bool terminal;       /* standard output is one */
     bool colour;         /* standard output is a terminal that wants colours */
     uint64_t timeout_ns; /* for one call; 0 until known */
     bool have_conf;
@@ -60,6 +61,8 @@ bool rnx_is_group(const char *word);
 extern const struct rnx_cmd rnx_cmd_run, rnx_cmd_list, rnx_cmd_status, rnx_cmd_log, rnx_cmd_stop;
 extern const struct rnx_cmd rnx_cmd_cancel, rnx_cmd_delete, rnx_cmd_delete_all;
 extern const struct rnx_cmd rnx_cmd_volume_create, rnx_cmd_volume_list, rnx_cmd_volume_remove;
+extern const struct rnx_cmd rnx_cmd_monitor, rnx_cmd_monitor_status, rnx_cmd_monitor_top;
+extern const struct rnx_cmd rnx_cmd_monitor_watch;
 extern const struct rnx_cmd rnx_cmd_nodes, rnx_cmd_version;
 extern const struct rnx_cmd rnx_cmd_help, rnx_cmd_config_help, rnx_cmd_completion;
 

@@ -44,18 +44,15 @@ static const struct rnx_cmd absent[] = {
     ABSENT("runtime", "install", false, "build replaces it"),
     ABSENT("runtime", "validate", false, "check a runtime's YAML file"),
     ABSENT("runtime", "remove", false, "remove a runtime"),
-    ABSENT("monitor", "status", false, "the server's load, once"),
-    ABSENT("monitor", "top", false, "the server's load, short"),
-    ABSENT("monitor", "watch", false, "the server's load, again and again"),
-    ABSENT(NULL, "monitor", false, "the server's load, once"),
     ABSENT(NULL, "admin", false, "the web interface"),
 };
 
 static const struct rnx_cmd *const built[] = {
-    &rnx_cmd_run,           &rnx_cmd_list,        &rnx_cmd_status,        &rnx_cmd_log,
-    &rnx_cmd_stop,          &rnx_cmd_cancel,      &rnx_cmd_delete,        &rnx_cmd_delete_all,
-    &rnx_cmd_volume_create, &rnx_cmd_volume_list, &rnx_cmd_volume_remove, &rnx_cmd_nodes,
-    &rnx_cmd_version,       &rnx_cmd_config_help, &rnx_cmd_completion,    &rnx_cmd_help,
+    &rnx_cmd_run,           &rnx_cmd_list,          &rnx_cmd_status,        &rnx_cmd_log,
+    &rnx_cmd_stop,          &rnx_cmd_cancel,        &rnx_cmd_delete,        &rnx_cmd_delete_all,
+    &rnx_cmd_volume_create, &rnx_cmd_volume_list,   &rnx_cmd_volume_remove, &rnx_cmd_monitor_status,
+    &rnx_cmd_monitor_top,   &rnx_cmd_monitor_watch, &rnx_cmd_monitor,       &rnx_cmd_nodes,
+    &rnx_cmd_version,       &rnx_cmd_config_help,   &rnx_cmd_completion,    &rnx_cmd_help,
 };
 
 const struct rnx_cmd *rnx_cmd_at(size_t i)
@@ -116,8 +113,9 @@ static int settle(struct rnx *x, struct jl_err *e)
          x->timeout_ns > 86400 * JL_NS_PER_S))
         return rnx_usage(e, "RNX_TIMEOUT wants a duration such as 30s, at most 24h, not '%s'",
                          timeout);
-    x->colour = isatty(STDOUT_FILENO) && !wants_no_colour("RNX_NO_COLOR") &&
-                !(no_color && no_color[0] != '\0');
+    x->terminal = isatty(STDOUT_FILENO);
+    x->colour =
+        x->terminal && !wants_no_colour("RNX_NO_COLOR") && !(no_color && no_color[0] != '\0');
     return 0;
 }
 

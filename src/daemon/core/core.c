@@ -452,6 +452,7 @@ int jd_core_start(struct jd_core *c, struct jd_conf *own_conf, struct jl_err *e)
     adopt_jobs(c);
     on_sweep(&c->sweep);
     jd_queue_run(c);
+    jd_monitor_start(c);
     return jd_front_start(c, e);
 }
 
@@ -479,6 +480,7 @@ void jd_core_done(struct jd_core *c)
 {
     if (c->loop) {
         jd_front_done(c);
+        jd_monitor_done(c);
         jd_purge_done(c);
         jd_jobs_clear(c);
         jd_volumes_done(c);

@@ -13,6 +13,7 @@
 #include "daemon/core/conf.h"
 #include "daemon/core/front.h"
 #include "daemon/core/jobs.h"
+#include "daemon/core/monitor.h"
 #include "daemon/core/purge.h"
 #include "daemon/core/revoked.h"
 #include "daemon/core/stage.h"
@@ -34,6 +35,7 @@ struct jd_core {
     struct jd_purge purge;
     struct jd_revoked revoked;
     struct jd_volumes volumes;
+    struct jd_monitor monitor;
 
     char *shim_path, *front_path, *init_path; /* our programs; init NULL when job.init is off */
     char *runtime_path;                       /* oci.runtime, or NULL: runtime_fd */

@@ -33,6 +33,10 @@ static op_fn handler_of(enum jd_op op)
         return jd_op_delete_all;
     case JD_OP_GET_JOB_LOGS:
         return jd_op_logs;
+    case JD_OP_GET_SYSTEM_STATUS:
+        return jd_op_system_status;
+    case JD_OP_STREAM_SYSTEM_METRICS:
+        return jd_op_system_metrics;
     case JD_OP_STAGE:
         return jd_op_stage;
     case JD_OP_KEEP_STAGE:
@@ -88,9 +92,17 @@ void jd_reply_error(const struct jd_call *call, const struct jl_err *e)
     jd_reply_status(call, status, text);
 }
 
-void jd_reply(const struct jd_call *call, const ProtobufCMessage *m)
+void jd_reply_bytes(const struct jd_call *call, const uint8_t *body, size_t len)
 {
     struct ipc_frame f = reply_frame(call);
+
+    f.body = body;
+    f.body_len = len;
+    send_reply(call, &f);
+}
+
+void jd_reply(const struct jd_call *call, const ProtobufCMessage *m)
+{
     size_t len = m ? protobuf_c_message_get_packed_size(m) : 0;
     _free_ uint8_t *body = NULL;
 
@@ -105,18 +117,7 @@ void jd_reply(const struct jd_call *call, const ProtobufCMessage *m)
     }
     if (m)
         protobuf_c_message_pack(m, body);
-    f.body = body;
-    f.body_len = len;
-    send_reply(call, &f);
-}
-
-void jd_reply_bytes(const struct jd_call *call, const uint8_t *body, size_t len)
-{
-    struct ipc_frame f = reply_frame(call);
-
-    f.body = body;
-    f.body_len = len;
-    send_reply(call, &f);
+    jd_reply_bytes(call, body, len);
 }
 
 void jd_reply_fds(const struct jd_call *call, const char *text, const int *fds, size_t n)

@@ -1,0 +1,130 @@
+#!/usr/bin/env bats
+# The host as the server sees it: against what /proc and df say, and against what a job really does.
+
+load lib.bash
+
+setup_file() {
+    instance_new
+    printf "monitoring:\n  system_interval: 1s\n" >>"$I/config/joblet-config.yml"
+    instance_start
+}
+teardown_file() { instance_end; }
+
+# sample FILTER: the part of `monitor status --json`.
+sample() { rnx monitor status --json | jq -r "$1"; }
+is_true() { sample "$1" | grep -qx true; }
+
+# bats test_tags=smoke
+@test "monitor status --json: the host, its memory, its disks" {
+    [ "$(sample .available)" = true ]
+    [ "$(sample .hostInfo.hostname)" = "$(uname -n)" ]
+    [ "$(sample .hostInfo.release)" = "$(uname -r)" ]
+    [ "$(sample .cpuInfo.cores)" = "$(grep -c '^cpu[0-9]' /proc/stat)" ]
+    [ "$(sample '.cpuInfo.perCoreUsage | length')" = "$(grep -c '^cpu[0-9]' /proc/stat)" ]
+    [ "$(sample .memoryInfo.total)" = "$(($(awk '/^MemTotal/ {print $2}' /proc/meminfo) * 1024))" ]
+    [ "$(sample '.disksInfo.disks[] | select(.mountpoint == "/") | .size')" = "$(($(stat -f -c '%b * %S' /)))" ]
+    [ "$(sample '.processesInfo.processes | length')" -le 10 ]
+    [ "$(sample .processesInfo.totalProcesses)" -gt 1 ]
+    [ "$(sample .serverVersion.component)" = joblet ]
+    [ -n "$(sample .timestamp)" ]
+}
+
+@test "the shares of user, kernel, idle and waiting time are all of it" {
+    is_true '.cpuInfo | (.user + .system + .idle + .iowait + .steal) | . > 0.98 and . < 1.02'
+}
+
+@test "a busy job is among the processes, by its name, with its CPU time and its memory" {
+    # a name that would move the cursor, in a process that takes 100 MB and all it gets of a cpu
+    id=$(job python3 -c '
+import ctypes, time
+ctypes.CDLL(None).prctl(15, b"evil\x1b[2J\xff", 0, 0, 0)
+b = bytearray(100 << 20)
+for i in range(0, len(b), 4096): b[i] = 1
+end = time.time() + 20
+while time.time() < end: pass')
+    until_true 15 is_true '[.processesInfo.processes[] | select((.name | startswith("evil")) and .cpu > 20 and .memoryBytes > 100000000)] | length == 1'
+    is_true '[.processesInfo.processes[] | select(.name | startswith("evil"))][0].name | test("^evil\\?\\[2J\\?$")'
+    is_true '.cpuInfo.usage > 0.1'
+    [ "$(rnx monitor status | grep -c $'\x1b')" -eq 0 ]
+    rnx monitor status | grep -q 'evil'
+    rnx job stop "$id"
+}
+
+@test "monitor status as text has its sections; monitor alone is the same" {
+    rnx monitor status >"$BATS_TEST_TMPDIR/text"
+    for word in '^System Status - 2' '^Available: yes' '^Host Information' '^Joblet Server' '^CPU' 'User:' 'System:' 'Idle:' 'I/O wait:' '^Memory' '^Disks' '^Processes' '^PID  *Name  *CPU%  *Mem%  *Memory  *Command'; do
+        grep -q "$word" "$BATS_TEST_TMPDIR/text" || { echo "no $word"; cat "$BATS_TEST_TMPDIR/text"; false; }
+    done
+    rnx monitor | grep -q '^Host Information'
+}
+
+@test "monitor top shows the parts that are asked for" {
+    rnx monitor top --filter=cpu,memory >"$BATS_TEST_TMPDIR/text"
+    grep -q '^CPU: ' "$BATS_TEST_TMPDIR/text" && grep -q '^Memory: ' "$BATS_TEST_TMPDIR/text"
+    ! grep -Eq '^(Disk|Net|PID)' "$BATS_TEST_TMPDIR/text"
+    [ "$(rnx monitor top --filter=cpu --json | jq -r 'keys | join(",")')" = available,cpuInfo,hostInfo,serverVersion,timestamp ]
+    run -2 rnx monitor top --filter=weather
+    [[ $output == *"none of cpu, memory"* ]]
+}
+
+@test "monitor watch: a sample each interval until it is told to end" {
+    timeout -s INT 4 rnx monitor watch --interval=1 --json --filter=cpu >"$BATS_TEST_TMPDIR/lines" || [ $? -eq 124 ]
+    n=$(wc -l <"$BATS_TEST_TMPDIR/lines")
+    echo "$n samples"
+    [ "$n" -ge 3 ] && [ "$n" -le 6 ]
+    [ "$(jq -r .timestamp "$BATS_TEST_TMPDIR/lines" | sort -u | wc -l)" -ge 3 ] # on a busy machine one may be shown twice
+    jq -e '.cpuInfo.usage >= 0 and .cpuInfo.usage <= 1 and (has("memoryInfo") | not)' "$BATS_TEST_TMPDIR/lines"
+    timeout -s INT 2 rnx monitor watch --interval=1 --compact >"$BATS_TEST_TMPDIR/text" || [ $? -eq 124 ]
+    grep -q '^Processes: ' "$BATS_TEST_TMPDIR/text"
+}
+
+@test "a stream over the API: parts, refusals, and that a viewer may" {
+    ROLE=reader client '
+r = c.monitoring.GetSystemStatus(pb.EmptyRequest(), timeout=10)
+assert r.available and r.cpu.cores > 0 and len(r.networks) <= 10, r
+assert len(r.processes.top_by_cpu) <= 10 and len(r.processes.top_by_memory) <= 10
+assert r.server_version.version and r.server_version.platform.startswith("linux/")
+s = c.monitoring.StreamSystemMetrics(pb.StreamMetricsRequest(interval_seconds=1, metric_types=["memory"]), timeout=30)
+a, b = next(s), next(s)
+assert a.memory.total_bytes > 0 and not a.HasField("cpu") and not a.disks and a.timestamp < b.timestamp
+s.cancel()
+code, words = code_of(c.monitoring.StreamSystemMetrics, pb.StreamMetricsRequest(metric_types=["weather"]), timeout=10)
+assert code == grpc.StatusCode.INVALID_ARGUMENT and "weather" in words, (code, words)
+code, words = code_of(c.monitoring.StreamSystemMetrics, pb.StreamMetricsRequest(interval_seconds=-1), timeout=10)
+assert code == grpc.StatusCode.INVALID_ARGUMENT, (code, words)
+'
+}
+
+@test "rnx version tells the server's" {
+    rnx version | grep -E '^server [0-9]+\.[0-9]+'
+    [ "$(rnx version --json | jq -r .server_version | cut -d' ' -f1)" = "$(rnx version --json | jq -r .version)" ]
+}
+
+@test "it is answered at once, however long the interval" {
+    start=$(date +%s%N)
+    rnx monitor status --json >/dev/null
+    took=$((($(date +%s%N) - start) / 1000000))
+    echo "$took ms"
+    [ $took -lt 1000 ]
+}
+
+@test "the worker that looks may be killed: the next sample comes all the same" {
+    pid=$(for p in $(cat "/proc/$(joblet_pid)/task/$(joblet_pid)/children"); do grep -qx joblet-monitor "/proc/$p/comm" && echo "$p"; done; true)
+    [ -n "$pid" ]
+    kill -KILL "$pid"
+    before=$(sample .timestamp)
+    later() { [ "$(sample .timestamp)" != "$before" ] && is_true .available; }
+    until_true 15 later
+}
+
+@test "with monitoring.enabled: false nothing is measured, and that is said" {
+    keeper_stop
+    sed -i 's/^monitoring:/monitoring:\n  enabled: false/' "$I/config/joblet-config.yml"
+    instance_start
+    [ "$(sample .available)" = false ]
+    [ "$(sample .hostInfo.hostname)" = "$(uname -n)" ]
+    [ "$(sample 'has("cpuInfo")')" = false ]
+    run -1 rnx monitor watch
+    [[ $output == *"monitoring.enabled is false"* ]]
+    for p in $(cat "/proc/$(joblet_pid)/task/$(joblet_pid)/children"); do ! grep -qx joblet-monitor "/proc/$p/comm"; done
+}
