@@ -154,8 +154,9 @@ static bool is_empty(const struct ipc_identity *who)
 /* Which fields a frame of its type may use. */
 static int check(const struct ipc_frame *f, struct jl_err *e)
 {
-    if (f->segment != 0 && f->op != JD_OP_GET_JOB_LOGS)
-        return jl_refuse(e, EPROTO, "link frame: segment without GetJobLogs");
+    if (f->segment != 0 && f->op != JD_OP_GET_JOB_LOGS && f->op != JD_OP_GET_JOB_METRICS &&
+        f->op != JD_OP_STREAM_JOB_METRICS)
+        return jl_refuse(e, EPROTO, "link frame: segment without GetJobLogs or metrics");
     switch (f->type) {
     case IPC_LINK_REQUEST:
         if (f->op == JD_OP_NONE || f->status != 0)

@@ -16,6 +16,9 @@
  *   none to be had), output.<segment>.idx, output.<segment>.log, read-only;
  *   a job that has not started yet: status IPC_LINK_WAIT, front asks again when told (EVENT) or
  *   after a second. For the next segment front asks again with `segment` set.
+ * JD_OP_GET_JOB_METRICS, JD_OP_STREAM_JOB_METRICS request: a GetJobMetricsRequest, `segment`: which of
+ *   the job's files. Reply: body empty; text: the job's whole id; descriptor: that file, read-only, or
+ *   none when there is none and none will come; status IPC_LINK_WAIT when one may come.
  * Any request with text "revoked": front has refused it, as the certificate is on its list. It has no
  *   body, and core refuses it too, for the audit file.
  * IPC_LINK_EVENT (no request): body empty. Core to front, text: a job's id whose state changed, or
@@ -64,7 +67,7 @@ struct ipc_frame {
     enum jd_op op;
     uint64_t id;                  /* of the request */
     uint32_t status;              /* reply: a gRPC status code (api/status.h); 0 OK */
-    uint32_t segment;             /* JD_OP_GET_JOB_LOGS: which segment */
+    uint32_t segment;             /* JD_OP_GET_JOB_LOGS, ..._METRICS: which segment, file */
     struct ipc_identity who;      /* requests */
     char text[IPC_LINK_TEXT_MAX]; /* reply: error sentence; STAGE: session; EVENT: job id */
     const uint8_t *body;          /* borrowed: from the caller, or from the receive buffer */

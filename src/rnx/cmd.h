@@ -61,6 +61,7 @@ bool rnx_is_group(const char *word);
 extern const struct rnx_cmd rnx_cmd_run, rnx_cmd_list, rnx_cmd_status, rnx_cmd_log, rnx_cmd_stop;
 extern const struct rnx_cmd rnx_cmd_cancel, rnx_cmd_delete, rnx_cmd_delete_all;
 extern const struct rnx_cmd rnx_cmd_volume_create, rnx_cmd_volume_list, rnx_cmd_volume_remove;
+extern const struct rnx_cmd rnx_cmd_metrics;
 extern const struct rnx_cmd rnx_cmd_monitor, rnx_cmd_monitor_status, rnx_cmd_monitor_top;
 extern const struct rnx_cmd rnx_cmd_monitor_watch;
 extern const struct rnx_cmd rnx_cmd_nodes, rnx_cmd_version;

@@ -28,7 +28,6 @@ const struct rnx_opts rnx_global_opts = RNX_OPTS(global_items);
     }
 
 static const struct rnx_cmd absent[] = {
-    ABSENT("job", "metrics", true, "what a job uses"),
     ABSENT("job", "telematics", false, "security events of a job"),
     ABSENT("workflow", "run", false, "run the jobs of a file in order"),
     ABSENT("workflow", "list", false, "list workflows"),
@@ -48,11 +47,27 @@ static const struct rnx_cmd absent[] = {
 };
 
 static const struct rnx_cmd *const built[] = {
-    &rnx_cmd_run,           &rnx_cmd_list,          &rnx_cmd_status,        &rnx_cmd_log,
-    &rnx_cmd_stop,          &rnx_cmd_cancel,        &rnx_cmd_delete,        &rnx_cmd_delete_all,
-    &rnx_cmd_volume_create, &rnx_cmd_volume_list,   &rnx_cmd_volume_remove, &rnx_cmd_monitor_status,
-    &rnx_cmd_monitor_top,   &rnx_cmd_monitor_watch, &rnx_cmd_monitor,       &rnx_cmd_nodes,
-    &rnx_cmd_version,       &rnx_cmd_config_help,   &rnx_cmd_completion,    &rnx_cmd_help,
+    &rnx_cmd_run,
+    &rnx_cmd_list,
+    &rnx_cmd_status,
+    &rnx_cmd_log,
+    &rnx_cmd_stop,
+    &rnx_cmd_cancel,
+    &rnx_cmd_delete,
+    &rnx_cmd_delete_all,
+    &rnx_cmd_volume_create,
+    &rnx_cmd_volume_list,
+    &rnx_cmd_volume_remove,
+    &rnx_cmd_metrics,
+    &rnx_cmd_monitor_status,
+    &rnx_cmd_monitor_top,
+    &rnx_cmd_monitor_watch,
+    &rnx_cmd_monitor,
+    &rnx_cmd_nodes,
+    &rnx_cmd_version,
+    &rnx_cmd_config_help,
+    &rnx_cmd_completion,
+    &rnx_cmd_help,
 };
 
 const struct rnx_cmd *rnx_cmd_at(size_t i)

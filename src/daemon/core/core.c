@@ -102,6 +102,8 @@ static int open_dirs(struct jd_core *c, struct jl_err *e)
         r = open_dir(c->conf.logs_dir, 0711, &c->logs_dirfd, e);
     if (r == 0)
         r = open_dir(c->conf.volumes_dir, 0711, &c->volumes.dirfd, e);
+    if (r == 0)
+        r = open_dir(c->conf.metrics_dir, 0700, &c->metrics.dirfd, e);
     return r;
 }
 
@@ -313,6 +315,8 @@ static void adopt_jobs(struct jd_core *c)
         next = j->next;
         if (j->state == JD_INITIALIZING || j->state == JD_RUNNING || j->state == JD_STOPPING)
             jd_shim_adopt(j);
+        if (j->state == JD_RUNNING || j->state == JD_STOPPING)
+            jd_metrics_begin(j, false);
     }
 }
 
@@ -431,7 +435,7 @@ int jd_core_start(struct jd_core *c, struct jd_conf *own_conf, struct jl_err *e)
                            .audit = { .fd = -1 },
                            .signal_fd = -1 };
     *own_conf = (struct jd_conf){ 0 };
-    c->front.link = c->front.pidfd = -1;
+    c->front.link = c->front.pidfd = c->metrics.dirfd = -1;
     c->stages.dirfd = c->trash.dirfd = c->volumes.dirfd = c->jobs.queue.timer_fd = -1;
     c->revoked.inotify = -1;
     umask(022);
@@ -502,6 +506,7 @@ void jd_core_done(struct jd_core *c)
     jl_close(c->runtime_fd);
     jl_close(c->jobs_dirfd);
     jl_close(c->logs_dirfd);
+    jl_close(c->metrics.dirfd);
     jl_close(c->state_dirfd);
     jl_close(c->audit.fd);
     unlock(c);

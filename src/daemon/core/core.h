@@ -12,6 +12,7 @@
 #include "daemon/core/audit.h"
 #include "daemon/core/conf.h"
 #include "daemon/core/front.h"
+#include "daemon/core/jobmetrics.h"
 #include "daemon/core/jobs.h"
 #include "daemon/core/monitor.h"
 #include "daemon/core/purge.h"
@@ -36,6 +37,7 @@ struct jd_core {
     struct jd_revoked revoked;
     struct jd_volumes volumes;
     struct jd_monitor monitor;
+    struct jd_metrics metrics;
 
     char *shim_path, *front_path, *init_path; /* our programs; init NULL when job.init is off */
     char *runtime_path;                       /* oci.runtime, or NULL: runtime_fd */

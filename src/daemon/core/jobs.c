@@ -83,6 +83,7 @@ void jd_job_free(struct jd_job *j)
     if (!j)
         return;
     jd_shim_release(j);
+    jd_metrics_free(j);
     while (j->waiters) {
         struct jd_call *call = j->waiters;
 
@@ -191,6 +192,7 @@ static void finish(struct jd_job *j)
         if (jd_store_drop_secrets(c->store, j->rec.id, &e) < 0)
             jl_log_fail(&e, "job.secrets", "job=%s", j->rec.id);
     }
+    jd_metrics_end(j);
     jl_log_info("job.end", "job=%s status=%s exit_code=%d%s%s", j->rec.id, j->rec.status,
                 j->rec.exit_code, j->rec.reason[0] ? " reason=" : "", j->rec.reason);
     jd_front_event(c, j->rec.id);
@@ -288,6 +290,8 @@ int jd_job_event(struct jd_job *j, enum jd_event ev, enum jd_state outcome, cons
         if (!jd_state_is_ended(move.to))
             jd_front_event(j->core, j->rec.id);
     }
+    if (ev == JD_EV_UP && j->state == JD_RUNNING)
+        jd_metrics_begin(j, true);
     if (move.action != JD_ACT_FINISH) {
         act(j, move.action);
         return 0;

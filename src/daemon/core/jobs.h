@@ -17,6 +17,7 @@
 
 struct jd_core;
 struct jd_call;
+struct jd_jobmetrics;
 struct jd_shim;
 struct jd_submit;
 struct ipc_exitrec;
@@ -24,15 +25,17 @@ struct ipc_exitrec;
 struct jd_job {
     struct jd_core *core;
     struct jd_record rec;
-    enum jd_state state;        /* rec.status is its name */
-    Joblet__RunJobRequest *req; /* defaults filled in; secrets with values until the end */
-    struct jd_shim *shim;       /* NULL: none to be watched */
-    uint64_t stop_grace_ms;     /* of the StopJob that came; UINT64_MAX: the configuration's */
-    struct jd_call *waiters;    /* StopJob calls */
-    bool unstored;              /* its last change is not on disk yet; tried again */
-    bool doomed;                /* ended, and about to be forgotten (purge.h) */
-    size_t heap_at;             /* queue.c's */
-    struct jd_blob listed;      /* op_job.c's; dropped at each change */
+    enum jd_state state;           /* rec.status is its name */
+    Joblet__RunJobRequest *req;    /* defaults filled in; secrets with values until the end */
+    struct jd_shim *shim;          /* NULL: none to be watched */
+    struct jd_jobmetrics *metrics; /* NULL: not sampled */
+    int pid;                       /* of its PID 1 on the host, from the shim; 0 unknown */
+    uint64_t stop_grace_ms;        /* of the StopJob that came; UINT64_MAX: the configuration's */
+    struct jd_call *waiters;       /* StopJob calls */
+    bool unstored;                 /* its last change is not on disk yet; tried again */
+    bool doomed;                   /* ended, and about to be forgotten (purge.h) */
+    size_t heap_at;                /* queue.c's */
+    struct jd_blob listed;         /* op_job.c's; dropped at each change */
     struct jd_job *next, *prev;
     struct jd_job *next_alike; /* whose id begins alike: jobs_find.c's */
 };

@@ -1,6 +1,6 @@
 /*
- * logs.c - a job's log from core's side: opened for joblet-front, which streams it, and closed when
- * the shim could not do so itself. src/ipc/joblog.h has the form.
+ * logs.c - a job's log and metrics from core's side: opened for joblet-front, which streams them; the
+ * log closed when the shim could not do so itself. src/ipc/joblog.h has the form.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +15,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "daemon/core/core.h"
+#include "daemon/core/metricsfile.h"
 #include "daemon/core/request.h"
 #include "daemon/core/shimlink.h"
 #include "ipc/joblog.h"
@@ -98,6 +99,33 @@ void jd_op_logs(struct jd_call *call, const struct ipc_frame *f)
     jd_reply_fds(call, j->rec.id, fds + first, JL_COUNT(fds) - first);
     for (size_t i = 0; i < JL_COUNT(fds); i++)
         jl_close(fds[i]);
+}
+
+void jd_op_job_metrics(struct jd_call *call, const struct ipc_frame *f)
+{
+    const struct jd_core *c = call->core;
+    _message_ ProtobufCMessage *in = NULL;
+    struct jl_err e = JL_ERR_INIT;
+    struct jd_job *j = NULL;
+    _close_ int fd = -1;
+
+    if (api_unpack_request(&joblet__get_job_metrics_request__descriptor, f->body, f->body_len, &in,
+                           &e) == 0)
+        j = jd_jobs_find(c, ((Joblet__GetJobMetricsRequest *) in)->job_uuid, &e);
+    if (!j) {
+        jd_reply_error(call, &e);
+        return;
+    }
+    fd = jd_metrics_open(c->metrics.dirfd, j->rec.id, f->segment);
+    if (fd == -ENOENT && !jd_state_is_ended(j->state) && c->conf.metrics_enabled) {
+        jd_reply_status(call, IPC_LINK_WAIT, j->rec.id);
+    } else if (fd < 0 && fd != -ENOENT) {
+        jl_fail(&e, fd == -EPERM || fd == -EACCES ? EIO : -fd, "open the metrics of job %s",
+                j->rec.id);
+        jd_reply_error(call, &e);
+    } else {
+        jd_reply_fds(call, j->rec.id, &fd, fd >= 0);
+    }
 }
 
 /* The last whole record of an index. 1 there is one, 0 the index is empty, -errno. A torn tail is

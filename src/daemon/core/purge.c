@@ -40,6 +40,8 @@ static int forget(struct jd_core *c, struct jd_job **jobs, size_t n, struct jl_e
 
         if (jd_trash_put(c, c->logs_dirfd, ids[i], &log) < 0)
             jl_log_fail(&log, "job.forget", "job=%s", ids[i]);
+        if (jd_trash_put(c, c->metrics.dirfd, ids[i], &log) < 0)
+            jl_log_fail(&log, "job.forget", "job=%s", ids[i]);
         jl_log_info("job.forget", "job=%s status=%s", ids[i], jobs[i]->rec.status);
         jd_jobs_remove(c, jobs[i]);
     }
@@ -123,8 +125,13 @@ void jd_purge_retain(struct jd_core *c)
             (c->conf.retention_age_ns > 0 && age > c->conf.retention_age_ns)) {
             j->doomed = any = true;
             n--;
-        } else if (c->conf.logs_days > 0 && age / day >= (uint64_t) c->conf.logs_days &&
-                   jd_trash_put(c, c->logs_dirfd, j->rec.id, &e) < 0) {
+            continue;
+        }
+        if (c->conf.metrics_days > 0 && age / day >= (uint64_t) c->conf.metrics_days &&
+            jd_trash_put(c, c->metrics.dirfd, j->rec.id, &e) < 0)
+            jl_log_fail(&e, "job.metrics", "job=%s", j->rec.id);
+        if (c->conf.logs_days > 0 && age / day >= (uint64_t) c->conf.logs_days &&
+            jd_trash_put(c, c->logs_dirfd, j->rec.id, &e) < 0) {
             jl_log_fail(&e, "job.log", "job=%s", j->rec.id);
         }
     }

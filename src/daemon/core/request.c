@@ -33,6 +33,9 @@ static op_fn handler_of(enum jd_op op)
         return jd_op_delete_all;
     case JD_OP_GET_JOB_LOGS:
         return jd_op_logs;
+    case JD_OP_GET_JOB_METRICS:
+    case JD_OP_STREAM_JOB_METRICS:
+        return jd_op_job_metrics;
     case JD_OP_GET_SYSTEM_STATUS:
         return jd_op_system_status;
     case JD_OP_STREAM_SYSTEM_METRICS:

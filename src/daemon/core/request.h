@@ -52,6 +52,7 @@ void jd_op_logs(struct jd_call *call, const struct ipc_frame *f);
 void jd_op_stage(struct jd_call *call, const struct ipc_frame *f);
 void jd_op_keep_stage(struct jd_call *call, const struct ipc_frame *f);
 void jd_op_unstage(struct jd_call *call, const struct ipc_frame *f);
+void jd_op_job_metrics(struct jd_call *call, const struct ipc_frame *f);
 void jd_op_system_status(struct jd_call *call, const struct ipc_frame *f);
 /* One sample for a StreamSystemMetrics: a SystemStatusResponse, fresh. Front repeats it. */
 void jd_op_system_metrics(struct jd_call *call, const struct ipc_frame *f);

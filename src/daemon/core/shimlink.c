@@ -101,6 +101,8 @@ static void on_state(struct jd_shim *s, const struct ipc_shim_msg *m)
 {
     struct jd_job *j = s->job;
 
+    if (m->phase == IPC_SHIM_RUNNING)
+        j->pid = m->pid;
     switch (m->phase) {
     case IPC_SHIM_STARTING:
         return;

@@ -442,6 +442,8 @@ void jd_calls_on_call(struct rpc_call *rpc, void *ctx)
         jd_stagecall_begin(front, rpc);
     else if (op == JD_OP_GET_JOB_LOGS)
         jd_logcall_begin(front, rpc);
+    else if (op == JD_OP_GET_JOB_METRICS || op == JD_OP_STREAM_JOB_METRICS)
+        jd_metricscall_begin(front, rpc, op);
     else if (op == JD_OP_STREAM_SYSTEM_METRICS)
         jd_monitorcall_begin(front, rpc);
     else

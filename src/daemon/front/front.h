@@ -102,6 +102,7 @@ void jd_call_timed_out(struct jd_call *c);
 void jd_unary_begin(struct jd_front *front, struct rpc_call *rpc, enum jd_op op);
 void jd_run_begin(struct jd_front *front, struct rpc_call *rpc);
 void jd_stagecall_begin(struct jd_front *front, struct rpc_call *rpc);
+void jd_metricscall_begin(struct jd_front *front, struct rpc_call *rpc, enum jd_op op);
 void jd_monitorcall_begin(struct jd_front *front, struct rpc_call *rpc);
 void jd_logcall_begin(struct jd_front *front, struct rpc_call *rpc);
 

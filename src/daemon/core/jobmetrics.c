@@ -1,0 +1,304 @@
+/*
+ * jobmetrics.c - see jobmetrics.h: when samples are taken, and what is in one.
+ *
+ * A job that has used no CPU time since its last sample has used nothing else either: its last
+ * sample is repeated, for one small read in place of twenty-five, but not for more than a minute.
+ */
+#include "daemon/core/jobmetrics.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/core/core.h"
+#include "daemon/core/metricsfile.h"
+#include "daemon/core/procfs.h"
+#include "os/cgroup_sample.h"
+
+#define SOON_NS (100 * JL_NS_PER_MS)     /* from a job's begin to its first sample */
+#define TOGETHER_NS (100 * JL_NS_PER_MS) /* what is due within is taken now: fewer wakeups */
+#define SLICE_MAX 16                     /* samples in one turn of the loop */
+#define REPEAT_MAX 12
+#define NETS_MAX 16
+
+struct jd_jobmetrics {
+    struct jd_job *job;
+    struct jd_jobmetrics *next, *prev;
+    uint64_t due_ns;   /* monotonic */
+    uint64_t taken_ns; /* wall clock, of `last`; 0: none yet */
+    struct jd_metrics_sample last;
+    uint64_t throttled_us;
+    char usage[64]; /* of CPU time, as the kernel writes it */
+    unsigned repeats;
+    struct jd_metrics_file file;
+};
+
+static void take_out(struct jd_metrics *all, struct jd_jobmetrics *m)
+{
+    *(m->prev ? &m->prev->next : &all->first) = m->next;
+    *(m->next ? &m->next->prev : &all->last) = m->prev;
+    m->next = m->prev = NULL;
+}
+
+/* All wait equally long, so the end of the list is nearly always the place. */
+static void put_in(struct jd_metrics *all, struct jd_jobmetrics *m)
+{
+    struct jd_jobmetrics *before = all->last;
+
+    while (before && before->due_ns > m->due_ns)
+        before = before->prev;
+    m->prev = before;
+    m->next = before ? before->next : all->first;
+    *(m->prev ? &m->prev->next : &all->first) = m;
+    *(m->next ? &m->next->prev : &all->last) = m;
+}
+
+/* ---- one sample */
+
+/* False when no CPU time was used since the last call; also when that can't be told. */
+static bool is_idle(struct jd_jobmetrics *m)
+{
+    const struct jd_core *c = m->job->core;
+    bool v1 = c->cg_host.v1[OS_CG_CPUACCT][0] != '\0';
+    char path[4600], text[64] = "";
+    _close_ int fd = -1;
+    ssize_t n;
+    bool same;
+
+    snprintf(path, sizeof path, "%s/%s/job-%s/%s",
+             v1 ? c->cg_host.v1[OS_CG_CPUACCT] : c->cg_host.unified, c->conf.cgroup_path,
+             m->job->rec.id, v1 ? "cpuacct.usage" : "cpu.stat");
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (n <= 0)
+        return false;
+    text[n] = '\0';
+    text[strcspn(text, "\n")] = '\0'; /* v2: "usage_usec N" comes first */
+    same = strcmp(text, m->usage) == 0;
+    memcpy(m->usage, text, sizeof m->usage);
+    return same;
+}
+
+/* The job's interfaces but lo; nothing when it has the host's. */
+static void read_network(const struct jd_job *j, struct jd_metrics_sample *s)
+{
+    char path[64], ours[64], theirs[64], text[8192];
+    struct jd_proc_net nets[NETS_MAX];
+    _close_ int fd = -1;
+    ssize_t n, a, b;
+    size_t count;
+
+    if (j->pid <= 0)
+        return;
+    snprintf(path, sizeof path, "/proc/%d/ns/net", j->pid);
+    a = readlink("/proc/self/ns/net", ours, sizeof ours);
+    b = readlink(path, theirs, sizeof theirs);
+    if (a <= 0 || a != b || memcmp(ours, theirs, (size_t) a) == 0)
+        return;
+    snprintf(path, sizeof path, "/proc/%d/net/dev", j->pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (n <= 0)
+        return;
+    text[n] = '\0';
+    count = jd_proc_net(text, nets, NETS_MAX);
+    s->net_recv_bytes = s->net_sent_bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(nets[i].name, "lo") == 0)
+            continue;
+        s->net_recv_bytes += nets[i].rx_bytes;
+        s->net_sent_bytes += nets[i].tx_bytes;
+    }
+}
+
+static double percent_of(uint64_t now_us, uint64_t before_us, uint64_t span_ns)
+{
+    return now_us > before_us && span_ns > 0
+               ? 100.0 * 1000 * (double) (now_us - before_us) / (double) span_ns
+               : 0;
+}
+
+/* Of what was used since the last sample, or since the job began. */
+static void shares(struct jd_jobmetrics *m, struct jd_metrics_sample *s, uint64_t throttled_us)
+{
+    uint64_t since = m->taken_ns ? m->taken_ns : m->job->rec.started_wall_ns;
+    uint64_t span = s->timestamp > since ? s->timestamp - since : 0;
+
+    s->cpu_percent = percent_of(s->cpu_user_usec + s->cpu_system_usec,
+                                m->last.cpu_user_usec + m->last.cpu_system_usec, span);
+    s->cpu_throttled_percent = percent_of(throttled_us, m->throttled_us, span);
+    if (s->cpu_throttled_percent > 100)
+        s->cpu_throttled_percent = 100;
+    m->throttled_us = throttled_us;
+}
+
+/* False when the group is gone: the job is about to end. */
+static bool read_all(struct jd_jobmetrics *m, struct jd_metrics_sample *s)
+{
+    const struct jd_core *c = m->job->core;
+    struct jl_err e = JL_ERR_INIT;
+    struct os_cgroup *cg = NULL;
+    struct os_cgroup_sample x;
+    char path[4400];
+
+    snprintf(path, sizeof path, "%s/job-%s", c->conf.cgroup_path, m->job->rec.id);
+    if (os_cgroup_open(&c->cg_host, path, &cg, &e) < 0)
+        return false;
+    os_cgroup_sample_read(cg, &x);
+    os_cgroup_free(cg);
+    *s = (struct jd_metrics_sample){
+        .timestamp = jl_wall_ns(),
+        .memory_bytes = x.stat.memory_current,
+        .memory_limit = x.memory_limit == UINT64_MAX ? 0 : x.memory_limit,
+        .disk_read_bytes = x.stat.io_read_bytes,
+        .disk_write_bytes = x.stat.io_write_bytes,
+        .net_recv_bytes = m->last.net_recv_bytes,
+        .net_sent_bytes = m->last.net_sent_bytes,
+        .cpu_user_usec = x.stat.cpu_user_us,
+        .cpu_system_usec = x.stat.cpu_system_us,
+        .memory_peak = x.stat.memory_peak,
+        .memory_anon = x.memory_anon,
+        .memory_file = x.memory_file,
+        .major_faults = x.major_faults,
+        .oom_kills = x.oom_kills,
+        .io_read_ops = x.io_reads,
+        .io_write_ops = x.io_writes,
+        .pids_current = x.stat.pids_current,
+        .pids_max = x.pids_limit == UINT64_MAX ? 0 : x.pids_limit,
+        .psi_cpu_some10 = x.psi_cpu,
+        .psi_memory_some10 = x.psi_memory,
+        .psi_io_some10 = x.psi_io,
+    };
+    read_network(m->job, s);
+    shares(m, s, x.throttled_us);
+    return true;
+}
+
+static void keep(struct jd_jobmetrics *m, const struct jd_metrics_sample *s)
+{
+    struct jd_core *c = m->job->core;
+    struct jl_err e = JL_ERR_INIT;
+
+    m->last = *s;
+    m->taken_ns = s->timestamp;
+    if (jd_metrics_append(&m->file, c->metrics.dirfd, m->job->rec.id, s, &e) < 0)
+        jl_log_fail(&e, "job.metrics", "job=%s: a sample is lost", m->job->rec.id);
+}
+
+static void sample(struct jd_jobmetrics *m)
+{
+    struct jd_metrics_sample s;
+
+    if (is_idle(m) && m->taken_ns != 0 && m->repeats++ < REPEAT_MAX) {
+        s = m->last;
+        s.timestamp = jl_wall_ns();
+        s.cpu_percent = s.cpu_throttled_percent = 0;
+        keep(m, &s);
+        return;
+    }
+    m->repeats = 0;
+    if (read_all(m, &s))
+        keep(m, &s);
+}
+
+/* ---- the timer of all */
+
+static int on_timer(struct jl_timer *t)
+{
+    struct jd_core *c = JL_CONTAINER(t, struct jd_core, metrics.timer);
+    struct jd_metrics *all = &c->metrics;
+    uint64_t now = jl_now_ns();
+
+    for (unsigned n = 0; n < SLICE_MAX && all->first && all->first->due_ns <= now + TOGETHER_NS;
+         n++) {
+        struct jd_jobmetrics *m = all->first;
+
+        sample(m);
+        take_out(all, m);
+        m->due_ns = now + c->conf.metrics_rate_ns;
+        put_in(all, m);
+    }
+    if (all->first)
+        jl_loop_arm(c->loop, t, all->first->due_ns > now + TOGETHER_NS ? all->first->due_ns : now,
+                    on_timer);
+    return 0;
+}
+
+void jd_metrics_begin(struct jd_job *j, bool anew)
+{
+    struct jd_core *c = j->core;
+    struct jd_jobmetrics *m;
+    uint64_t now = jl_now_ns();
+
+    if (!c->conf.metrics_enabled || j->metrics)
+        return;
+    m = calloc(1, sizeof *m);
+    if (!m)
+        return;
+    m->job = j;
+    m->due_ns = now + (anew ? SOON_NS : c->conf.metrics_rate_ns);
+    j->metrics = m;
+    if (!anew && read_all(m, &m->last)) /* the next one's percentages are since now */
+        m->taken_ns = m->last.timestamp;
+    put_in(&c->metrics, m);
+    if (c->metrics.first == m)
+        jl_loop_arm(c->loop, &c->metrics.timer, m->due_ns, on_timer);
+}
+
+void jd_metrics_free(struct jd_job *j)
+{
+    if (!j->metrics)
+        return;
+    take_out(&j->core->metrics, j->metrics);
+    if (!j->core->metrics.first)
+        jl_loop_disarm(j->core->loop, &j->core->metrics.timer);
+    free(j->metrics);
+    j->metrics = NULL;
+}
+
+/* What is not in the result stays as it was last seen; what only the living have is 0. */
+static struct jd_metrics_sample last_sample(const struct jd_jobmetrics *m)
+{
+    const struct jd_record *rec = &m->job->rec;
+    struct jd_metrics_sample s = m->last;
+
+    s.timestamp = rec->ended_wall_ns > m->taken_ns ? rec->ended_wall_ns : m->taken_ns + 1;
+    s.memory_bytes = s.memory_anon = s.memory_file = s.pids_current = 0;
+    s.psi_cpu_some10 = s.psi_memory_some10 = s.psi_io_some10 = 0;
+    if (rec->has_result) {
+        s.cpu_user_usec = rec->result.cpu_user_us;
+        s.cpu_system_usec = rec->result.cpu_system_us;
+        s.memory_peak = rec->result.memory_peak;
+        s.disk_read_bytes = rec->result.io_read_bytes;
+        s.disk_write_bytes = rec->result.io_write_bytes;
+        if (rec->result.oom && s.oom_kills == 0)
+            s.oom_kills = 1;
+    }
+    return s;
+}
+
+void jd_metrics_end(struct jd_job *j)
+{
+    struct jd_jobmetrics none = { .job = j }, *m = j->metrics ? j->metrics : &none;
+    struct jl_err e = JL_ERR_INIT;
+    struct jd_metrics_sample s;
+
+    if (!j->core->conf.metrics_enabled || j->rec.started_wall_ns == 0)
+        return;
+    if (m->taken_ns == 0) { /* it was over before its first sample: it began with nothing used */
+        s = (struct jd_metrics_sample){ .timestamp = j->rec.started_wall_ns };
+        keep(m, &s);
+    }
+    s = last_sample(m);
+    shares(m, &s, m->throttled_us);
+    keep(m, &s);
+    if (jd_metrics_close(&m->file, j->core->metrics.dirfd, j->rec.id, &e) < 0)
+        jl_log_fail(&e, "job.metrics", "job=%s: its file stays as it is", j->rec.id);
+    jd_metrics_free(j);
+}

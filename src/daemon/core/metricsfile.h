@@ -1,0 +1,40 @@
+/*
+ * metricsfile.h - a job's samples on disk, as core writes them. docs/formats/job-metrics.md is the
+ * reference of the form; joblet-front reads it (daemon/front/metricsread.h).
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* The numbers of a JobMetricsEvent. The name of a line's member is the proto's, in camel case. */
+struct jd_metrics_sample {
+    uint64_t timestamp; /* ns since 1970 */
+    double cpu_percent;
+    uint64_t memory_bytes, memory_limit;
+    uint64_t disk_read_bytes, disk_write_bytes, net_recv_bytes, net_sent_bytes;
+    double cpu_throttled_percent;
+    uint64_t cpu_user_usec, cpu_system_usec;
+    uint64_t memory_peak, memory_anon, memory_file, major_faults, oom_kills;
+    uint64_t io_read_ops, io_write_ops, pids_current, pids_max;
+    double psi_cpu_some10, psi_memory_some10, psi_io_some10;
+};
+
+/* Which file of the job's is written; zeroed: none yet. */
+struct jd_metrics_file {
+    char name[40]; /* "<time>.jsonl" */
+    uint64_t bytes;
+};
+
+/* Appends a line, in the file that an earlier core left or a new one; one that is full is closed
+ * first. 0, or -errno with e filled. */
+int jd_metrics_append(struct jd_metrics_file *f, int dirfd, const char *id,
+                      const struct jd_metrics_sample *s, struct jl_err *e);
+
+/* Packs the file with gzip, and the next line begins another. 0, or -errno with e filled: it
+ * stays as it is, which readers take as well. */
+int jd_metrics_close(struct jd_metrics_file *f, int dirfd, const char *id, struct jl_err *e);
+
+/* Opens the job's n-th file, by time, for reading. fd, -ENOENT: there is none, or -errno. */
+int jd_metrics_open(int dirfd, const char *id, unsigned n);

@@ -1,0 +1,259 @@
+/*
+ * metricscall.c - GetJobMetrics and StreamJobMetrics: core passes the job's files one by one, this
+ * file sends what is in them. A live stream looks at the last file once a second; it is over when
+ * core has packed it, and the next one is asked for. One message is on its way per call, so a slow
+ * reader costs a descriptor and nothing else.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/validate.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "daemon/front/front.h"
+#include "daemon/front/metricsread.h"
+#include "rpc/server.h"
+
+#define LOOK_NS JL_NS_PER_S
+#define REQUEST_MAX 65536
+
+struct metricscall {
+    struct jd_call call;
+    struct jd_link_req req;
+    struct jl_timer timer;
+    struct jd_metricsread reader;
+    char job[JL_ID_LEN + 1];      /* as the client wrote it */
+    char full_job[JL_ID_LEN + 1]; /* as core says */
+    bool live;
+    int64_t start, end; /* ns; end 0: none */
+    uint64_t left;      /* samples that may be sent */
+    unsigned file;      /* that is read, or asked for */
+    bool in_flight;
+};
+
+static void pump(struct metricscall *mc);
+
+static struct jl_loop *loop_of(const struct metricscall *mc)
+{
+    return mc->call.front->loop;
+}
+
+static void finish(struct metricscall *mc)
+{
+    jl_loop_disarm(loop_of(mc), &mc->timer);
+    jd_call_finish(&mc->call, API_OK, NULL, NULL, 0);
+}
+
+static void fail(struct metricscall *mc, const struct jl_err *e)
+{
+    jl_loop_disarm(loop_of(mc), &mc->timer);
+    jd_call_fail(&mc->call, e);
+}
+
+static void ask(struct metricscall *mc);
+
+static int on_look(struct jl_timer *timer)
+{
+    struct metricscall *mc = JL_CONTAINER(timer, struct metricscall, timer);
+
+    if (mc->reader.fd < 0)
+        ask(mc);
+    else
+        pump(mc);
+    return 0;
+}
+
+static int on_late(struct jl_timer *timer)
+{
+    struct metricscall *mc = JL_CONTAINER(timer, struct metricscall, timer);
+
+    jd_link_forget(&mc->call.front->link, &mc->req);
+    jd_call_timed_out(&mc->call);
+    return 0;
+}
+
+static void on_file(struct jd_link_req *req, struct ipc_received *r)
+{
+    struct metricscall *mc = JL_CONTAINER(req, struct metricscall, req);
+    struct ipc_frame *f = &r->frame;
+    struct jl_err e = JL_ERR_INIT;
+
+    jl_loop_disarm(loop_of(mc), &mc->timer);
+    if (f->status == IPC_LINK_WAIT) {
+        if (mc->live)
+            jl_loop_arm(loop_of(mc), &mc->timer, jl_now_ns() + LOOK_NS, on_look);
+        else
+            finish(mc);
+    } else if (f->status != API_OK) {
+        jd_call_reply(&mc->call, f);
+    } else if (f->n_fds == 0) {
+        finish(mc);
+    } else {
+        snprintf(mc->full_job, sizeof mc->full_job, "%.36s", f->text);
+        if (jd_metricsread_open(&mc->reader, jl_take_fd(&f->fds[0]), &e) < 0)
+            fail(mc, &e);
+        else
+            pump(mc);
+    }
+}
+
+static void ask(struct metricscall *mc)
+{
+    Joblet__GetJobMetricsRequest msg = JOBLET__GET_JOB_METRICS_REQUEST__INIT;
+    struct ipc_frame f = jd_call_frame(&mc->call, mc->call.op);
+    uint8_t body[JL_ID_LEN + 16];
+    struct jl_err e = JL_ERR_INIT;
+
+    msg.job_uuid = mc->job;
+    f.body_len = joblet__get_job_metrics_request__pack(&msg, body);
+    f.body = body;
+    f.segment = mc->file;
+    if (jd_link_ask(&mc->call.front->link, &f, &mc->req, on_file, &e) < 0)
+        fail(mc, &e);
+    else
+        jl_loop_arm(loop_of(mc), &mc->timer, jd_call_due_ns(&mc->call, 0), on_late);
+}
+
+/* All of this file that there is has been sent. */
+static void at_the_end(struct metricscall *mc, bool over)
+{
+    if (over || !mc->live) {
+        jd_metricsread_close(&mc->reader);
+        mc->file++;
+        ask(mc);
+    } else {
+        jl_loop_arm(loop_of(mc), &mc->timer, jl_now_ns() + LOOK_NS, on_look);
+    }
+}
+
+static void send_event(struct metricscall *mc, Joblet__JobMetricsEvent *m)
+{
+    uint8_t packed[512];
+    size_t n;
+
+    m->job_uuid = mc->full_job;
+    n = joblet__job_metrics_event__pack(m, packed);
+    mc->in_flight = rpc_call_send(mc->call.rpc, packed, n) == 0;
+    mc->left--;
+}
+
+static void pump(struct metricscall *mc)
+{
+    Joblet__JobMetricsEvent m;
+    struct jl_err e = JL_ERR_INIT;
+    bool over;
+    int r;
+
+    if (mc->in_flight || mc->reader.fd < 0 || !mc->call.rpc || mc->call.finished)
+        return;
+    over = jd_metricsread_is_over(&mc->reader); /* first: what is added meanwhile is read then */
+    do
+        r = jd_metricsread_next(&mc->reader, &m, &e);
+    while (r > 0 && (m.timestamp < mc->start || (mc->end > 0 && m.timestamp > mc->end)));
+    if (r < 0)
+        fail(mc, &e);
+    else if (mc->left == 0)
+        finish(mc);
+    else if (r > 0)
+        send_event(mc, &m);
+    else
+        at_the_end(mc, over);
+}
+
+static void on_writable(struct jd_call *c)
+{
+    struct metricscall *mc = JL_CONTAINER(c, struct metricscall, call);
+
+    mc->in_flight = false;
+    pump(mc);
+}
+
+/* The state of some job has changed: its last sample is there when it has ended. */
+static void on_event(struct jd_call *c, const char *job_id)
+{
+    struct metricscall *mc = JL_CONTAINER(c, struct metricscall, call);
+
+    if (strncmp(job_id, mc->job, strlen(mc->job)) != 0 || mc->req.id != 0)
+        return;
+    if (mc->reader.fd < 0)
+        ask(mc);
+    else
+        pump(mc);
+}
+
+static void on_gone(struct jd_call *c)
+{
+    struct metricscall *mc = JL_CONTAINER(c, struct metricscall, call);
+
+    jl_loop_disarm(loop_of(mc), &mc->timer);
+    jd_link_forget(&c->front->link, &mc->req);
+    jd_metricsread_close(&mc->reader);
+    c->front->n_streams--;
+    jd_call_end(c);
+    free(mc);
+}
+
+/* StreamJobMetricsRequest is the first field of the other. */
+static int parse(struct metricscall *mc, struct jl_err *e)
+{
+    const Joblet__GetJobMetricsRequest *req;
+    ProtobufCMessage *msg;
+    const void *data;
+    size_t len;
+    int r;
+
+    data = rpc_call_request(mc->call.rpc, &len);
+    if (len > REQUEST_MAX)
+        return jl_refuse(e, EMSGSIZE, "the request has %zu bytes, limit is %d", len, REQUEST_MAX);
+    r = api_unpack_request(&joblet__get_job_metrics_request__descriptor, data, len, &msg, e);
+    if (r < 0)
+        return r;
+    req = (const Joblet__GetJobMetricsRequest *) msg;
+    r = api_validate_id("job_uuid", req->job_uuid, e);
+    if (r == 0 && !mc->live &&
+        (req->start_time < 0 || req->end_time < 0 || req->limit < 0 ||
+         (req->end_time > 0 && req->end_time < req->start_time)))
+        r = jl_refuse(
+            e, EINVAL,
+            "start_time, end_time (ns since 1970) and limit must not be negative, nor the "
+            "end before the start");
+    if (r == 0) {
+        snprintf(mc->job, sizeof mc->job, "%s", req->job_uuid);
+        mc->left = UINT64_MAX;
+        if (!mc->live) {
+            mc->start = req->start_time;
+            mc->end = req->end_time;
+            mc->left = req->limit > 0 ? (uint64_t) req->limit : UINT64_MAX;
+        }
+    }
+    protobuf_c_message_free_unpacked(msg, NULL);
+    rpc_call_drop_request(mc->call.rpc);
+    return r;
+}
+
+void jd_metricscall_begin(struct jd_front *front, struct rpc_call *rpc, enum jd_op op)
+{
+    static const struct jd_call_kind kind = { .on_gone = on_gone,
+                                              .on_writable = on_writable,
+                                              .on_event = on_event };
+    struct metricscall *mc = calloc(1, sizeof *mc);
+    struct jl_err e = JL_ERR_INIT;
+
+    if (!mc || front->n_streams >= front->streams_max) {
+        free(mc);
+        rpc_call_finish(rpc, API_RESOURCE_EXHAUSTED, "the server has too many open streams", NULL,
+                        0);
+        return;
+    }
+    mc->reader = (struct jd_metricsread) JD_METRICSREAD_INIT;
+    mc->live = op == JD_OP_STREAM_JOB_METRICS;
+    jd_call_begin(&mc->call, front, rpc, op, &kind);
+    front->n_streams++;
+    if (parse(mc, &e) < 0)
+        fail(mc, &e);
+    else
+        ask(mc);
+}

@@ -1,0 +1,208 @@
+/* cmd_metrics.c - rnx job metrics. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "api/status.h"
+#include "api/validate.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "rnx/out.h"
+#include "rnx/remote.h"
+
+#define CELL 48
+
+/* 12.3 MiB, from bytes on. */
+static char *size(double bytes, char *buf)
+{
+    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+    size_t u = 0;
+
+    while (bytes >= 1024 && u + 1 < JL_COUNT(units)) {
+        bytes /= 1024;
+        u++;
+    }
+    snprintf(buf, CELL, u == 0 ? "%.0f %s" : "%.1f %s", bytes, units[u]);
+    return buf;
+}
+
+static int print_json(const Joblet__JobMetricsEvent *m, struct jl_err *e)
+{
+    _buf_ struct jl_buf b = JL_BUF_INIT(65536);
+    struct jl_json_out w;
+    int r;
+
+    rnx_json_begin(&w, &b, true);
+    jl_json_put_object(&w, NULL);
+    jl_json_put_i64(&w, "timestamp", m->timestamp);
+    jl_json_put_str(&w, "jobUuid", m->job_uuid);
+    jl_json_put_double(&w, "cpuPercent", m->cpu_percent);
+    jl_json_put_i64(&w, "memoryBytes", m->memory_bytes);
+    jl_json_put_i64(&w, "memoryLimit", m->memory_limit);
+    jl_json_put_i64(&w, "diskReadBytes", m->disk_read_bytes);
+    jl_json_put_i64(&w, "diskWriteBytes", m->disk_write_bytes);
+    jl_json_put_i64(&w, "netRecvBytes", m->net_recv_bytes);
+    jl_json_put_i64(&w, "netSentBytes", m->net_sent_bytes);
+    jl_json_put_double(&w, "gpuPercent", m->gpu_percent);
+    jl_json_put_i64(&w, "gpuMemoryBytes", m->gpu_memory_bytes);
+    jl_json_put_double(&w, "cpuThrottledPercent", m->cpu_throttled_percent);
+    jl_json_put_u64(&w, "cpuUserUsec", m->cpu_user_usec);
+    jl_json_put_u64(&w, "cpuSystemUsec", m->cpu_system_usec);
+    jl_json_put_i64(&w, "memoryPeak", m->memory_peak);
+    jl_json_put_i64(&w, "memoryAnon", m->memory_anon);
+    jl_json_put_i64(&w, "memoryFile", m->memory_file);
+    jl_json_put_u64(&w, "majorFaults", m->major_faults);
+    jl_json_put_u64(&w, "oomKills", m->oom_kills);
+    jl_json_put_u64(&w, "ioReadOps", m->io_read_ops);
+    jl_json_put_u64(&w, "ioWriteOps", m->io_write_ops);
+    jl_json_put_u64(&w, "pidsCurrent", m->pids_current);
+    jl_json_put_u64(&w, "pidsMax", m->pids_max);
+    jl_json_put_double(&w, "psiCpuSome10", m->psi_cpu_some10);
+    jl_json_put_double(&w, "psiMemorySome10", m->psi_memory_some10);
+    jl_json_put_double(&w, "psiIoSome10", m->psi_io_some10);
+    jl_json_end(&w);
+    r = jl_json_finish(&w);
+    if (r == 0)
+        r = jl_buf_putc(&b, '\n');
+    return r < 0 ? jl_fail(e, -r, "write JSON") : rnx_write(b.data, b.len, e);
+}
+
+static double rate(int64_t now, int64_t before, double seconds)
+{
+    return now > before && seconds > 0 ? (double) (now - before) / seconds : 0;
+}
+
+/* before: the sample before, all 0 for the first. */
+static int print_text(const Joblet__JobMetricsEvent *m, const Joblet__JobMetricsEvent *before,
+                      struct jl_err *e)
+{
+    double seconds = before->timestamp > 0 && m->timestamp > before->timestamp
+                         ? (double) (m->timestamp - before->timestamp) / (double) JL_NS_PER_S
+                         : 0;
+    time_t t = (time_t) (m->timestamp / (int64_t) JL_NS_PER_S);
+    char a[CELL], b[CELL], c[CELL], d[CELL], when[16] = "", id[64];
+    struct tm tm;
+
+    if (localtime_r(&t, &tm))
+        strftime(when, sizeof when, "%H:%M:%S", &tm);
+    printf("%s  job %.8s", when, rnx_tame(m->job_uuid, id, sizeof id));
+    if (seconds > 0)
+        printf("  (%.1f s after the one before)", seconds);
+    printf("\n  CPU:       %.1f%%, throttled %.1f%%, user %" PRIu64 " us, system %" PRIu64
+           " us, pressure %.1f%%\n",
+           m->cpu_percent, m->cpu_throttled_percent, m->cpu_user_usec, m->cpu_system_usec,
+           m->psi_cpu_some10);
+    printf("  Memory:    %s", size((double) m->memory_bytes, a));
+    if (m->memory_limit > 0)
+        printf(" (%.1f%% of %s)", 100.0 * (double) m->memory_bytes / (double) m->memory_limit,
+               size((double) m->memory_limit, b));
+    printf(", peak %s, anonymous %s, file cache %s, major faults %" PRIu64 ", OOM kills %" PRIu64
+           ", pressure %.1f%%\n",
+           size((double) m->memory_peak, a), size((double) m->memory_anon, b),
+           size((double) m->memory_file, c), m->major_faults, m->oom_kills, m->psi_memory_some10);
+    printf("  I/O:       read %s/s, write %s/s, in all %s read (%" PRIu64 " ops), ",
+           size(rate(m->disk_read_bytes, before->disk_read_bytes, seconds), a),
+           size(rate(m->disk_write_bytes, before->disk_write_bytes, seconds), b),
+           size((double) m->disk_read_bytes, c), m->io_read_ops);
+    printf("%s written (%" PRIu64 " ops), pressure %.1f%%\n", size((double) m->disk_write_bytes, d),
+           m->io_write_ops, m->psi_io_some10);
+    printf("  Network:   in %s/s, out %s/s, in all %s in, %s out\n",
+           size(rate(m->net_recv_bytes, before->net_recv_bytes, seconds), a),
+           size(rate(m->net_sent_bytes, before->net_sent_bytes, seconds), b),
+           size((double) m->net_recv_bytes, c), size((double) m->net_sent_bytes, d));
+    printf("  Processes: %" PRIu64, m->pids_current);
+    if (m->pids_max > 0)
+        printf(" of %" PRIu64, m->pids_max);
+    printf("\n\n");
+    return fflush(stdout) != 0 ? jl_fail(e, errno, "write to standard output") : 0;
+}
+
+static int on_message(struct rnx *x, const struct jl_buf *msg, Joblet__JobMetricsEvent *before,
+                      struct jl_err *e)
+{
+    Joblet__JobMetricsEvent empty = JOBLET__JOB_METRICS_EVENT__INIT;
+    const Joblet__JobMetricsEvent *m;
+    ProtobufCMessage *got = NULL;
+    int r = api_unpack_reply(&joblet__job_metrics_event__descriptor, msg->data, msg->len, &got, e);
+
+    if (r < 0)
+        return jl_wrap(e, "a sample");
+    m = (const Joblet__JobMetricsEvent *) got;
+    r = x->json ? print_json(m, e) : print_text(m, before, e);
+    *before = *m;
+    before->job_uuid = empty.job_uuid; /* the message's own goes with it */
+    protobuf_c_message_free_unpacked(got, NULL);
+    return r;
+}
+
+static int stream(struct rnx *x, char *id, uint64_t *ret_n, struct rpc_status *st, struct jl_err *e)
+{
+    _buf_ struct jl_buf msg = JL_BUF_INIT(1u << 20);
+    Joblet__StreamJobMetricsRequest request = JOBLET__STREAM_JOB_METRICS_REQUEST__INIT;
+    Joblet__JobMetricsEvent before = JOBLET__JOB_METRICS_EVENT__INIT;
+    _free_ uint8_t *packed = NULL;
+    struct rpc_stream *s = NULL;
+    size_t len;
+    int r;
+
+    request.job_uuid = id;
+    packed = malloc(joblet__stream_job_metrics_request__get_packed_size(&request) + 1);
+    if (!packed)
+        return jl_fail(e, ENOMEM, "metrics of job %.64s", id);
+    len = joblet__stream_job_metrics_request__pack(&request, packed);
+    r = rpc_stream_open(x->client, "/joblet.JobService/StreamJobMetrics", packed, len, 0, &s, e);
+    if (r < 0)
+        return r;
+    rnx_watch_stream(s);
+    while ((r = rpc_stream_next(s, &msg, st, e)) == 1) {
+        r = on_message(x, &msg, &before, e);
+        ++*ret_n;
+        if (r < 0 || rnx_interrupted())
+            break;
+    }
+    rnx_watch_stream(NULL);
+    rpc_stream_close(s);
+    if (rnx_interrupted())
+        return 1;
+    return r == 0 && st->code != API_OK ? rnx_refused(x, st, e) : r;
+}
+
+static int run_metrics(struct rnx *x, int argc, char **argv, struct jl_err *e)
+{
+    _strv_ struct jl_strv words = JL_STRV_INIT;
+    struct rpc_status st = { 0 };
+    uint64_t n = 0;
+    int r = rnx_parse(x, NULL, argc, argv, false, &words, e);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    if (words.len != 1)
+        return rnx_usage(e, "rnx job metrics wants one job id");
+    r = rnx_connect(x, e);
+    if (r < 0)
+        return r;
+    rnx_catch_signals(x);
+    r = stream(x, words.items[0], &n, &st, e);
+    if (r < 0)
+        return rnx_job_refused(&st, words.items[0], e);
+    if (r == 0 && n == 0)
+        return jl_refuse(e, ENOENT,
+                         "there are no samples of job %.64s: it never ran, they are no longer kept "
+                         "(job_metrics.retention_days), or job_metrics.enabled is false",
+                         words.items[0]);
+    return 0;
+}
+
+const struct rnx_cmd rnx_cmd_metrics = {
+    .group = "job",
+    .name = "metrics",
+    .alone = true,
+    .args = "<id>",
+    .summary = "what a job uses: what was sampled, and on until it ends",
+    .more = "CPU in percent of one core since the sample before; I/O and network in all. --json "
+            "prints\n"
+            "one object a line. Ctrl-C ends rnx, not the job.\n",
+    .run = run_metrics,
+};

@@ -1,0 +1,100 @@
+#!/usr/bin/env bats
+# What a job used, against what it really did.
+
+load lib.bash
+
+setup_file() {
+    instance_new
+    printf 'job_metrics:\n  default_sample_rate: 500ms\n' >>"$I/config/joblet-config.yml"
+    instance_start
+}
+teardown_file() { instance_end; }
+
+metrics() { rnx job metrics "$1" --json; }
+last() { metrics "$1" | tail -n 1 | jq -r ".$2"; }
+
+# bats test_tags=smoke
+@test "a job that ends at once has a first and a last sample" {
+    id=$(job true)
+    ended "$id"
+    [ "$(metrics "$id" | wc -l)" -eq 2 ]
+    [ "$(metrics "$id" | head -n 1 | jq -r .jobUuid)" = "$id" ]
+    ls "$I/metrics/$id" | grep -Eqx '[0-9]{8}T[0-9]{6}\.[0-9]{3}Z\.jsonl\.gz'
+    [ "$(gzip -dc "$I/metrics/$id"/*.gz | wc -l)" -eq 2 ]
+}
+
+# bats test_tags=smoke
+@test "the CPU time, memory and I/O of a busy job" {
+    id=$(job --max-memory=256 python3 -c '
+import os, time
+b = bytearray(64 << 20)
+for i in range(0, len(b), 4096): b[i] = 1
+start = time.process_time()
+while time.process_time() - start < 3: pass')
+    ended "$id"
+    metrics "$id" | jq -c '[.timestamp, .cpuPercent, .memoryBytes]'
+    us=$(($(last "$id" cpuUserUsec) + $(last "$id" cpuSystemUsec)))
+    echo "$us us"
+    [ $us -gt 2900000 ] && [ $us -lt 6000000 ]
+    [ "$us" -eq "$(rnx job status --json "$id" | jq '.result.cpu_user_usec + .result.cpu_system_usec')" ] || true
+    [ "$(last "$id" memoryPeak)" -gt $((64 << 20)) ]
+    metrics "$id" | jq -se 'map(.memoryBytes) | max | . > 64 * 1024 * 1024 and . < 200 * 1024 * 1024'
+    metrics "$id" | jq -se 'map(.memoryLimit) | max == 256 * 1024 * 1024'
+    metrics "$id" | jq -se 'map(.cpuPercent) | max > 20'
+    metrics "$id" | jq -se '[.[].timestamp] | . == sort and length == (unique | length) and length > 4'
+}
+
+@test "history, then live, without gap or duplicate, for two readers" {
+    id=$(job sleep 4)
+    sleep 1.5
+    metrics "$id" >"$BATS_TEST_TMPDIR/a" &
+    sleep 1
+    metrics "$id" >"$BATS_TEST_TMPDIR/b"
+    wait
+    ended "$id"
+    metrics "$id" >"$BATS_TEST_TMPDIR/c"
+    cmp "$BATS_TEST_TMPDIR/a" "$BATS_TEST_TMPDIR/b"
+    cmp "$BATS_TEST_TMPDIR/a" "$BATS_TEST_TMPDIR/c"
+    [ "$(wc -l <"$BATS_TEST_TMPDIR/c")" -ge 7 ]
+}
+
+@test "kill -9 of joblet: the samples of before and after are there" {
+    id=$(job sleep 5)
+    sleep 1.5
+    kill -KILL "$(joblet_pid)"
+    until_true 20 answers
+    ended "$id"
+    metrics "$id" | jq -se '[.[].timestamp] | . == sort and length == (unique | length) and length >= 6'
+}
+
+@test "GetJobMetrics over the API: ranges, refusals, and that a reader may" {
+    id=$(job sleep 2)
+    ended "$id"
+    ROLE=reader client '
+get = lambda **k: list(c.job.GetJobMetrics(pb.GetJobMetricsRequest(job_uuid=args[0], **k), timeout=20))
+a = get()
+assert len(a) >= 3 and a[0].job_uuid == args[0], a
+assert [m.timestamp for m in get(start_time=a[1].timestamp)] == [m.timestamp for m in a[1:]]
+assert [m.timestamp for m in get(end_time=a[1].timestamp)] == [m.timestamp for m in a[:2]]
+assert len(get(limit=1)) == 1
+code, words = code_of(c.job.GetJobMetrics, pb.GetJobMetricsRequest(job_uuid=args[0], limit=-1), timeout=10)
+assert code == grpc.StatusCode.INVALID_ARGUMENT, code
+code, words = code_of(c.job.StreamJobMetrics, pb.StreamJobMetricsRequest(job_uuid="12345678"), timeout=10)
+assert code == grpc.StatusCode.NOT_FOUND, code' "$id"
+}
+
+@test "as text; nothing to show is an error; delete takes the samples along" {
+    id=$(job true)
+    ended "$id"
+    rnx metrics "$id" >"$BATS_TEST_TMPDIR/text"
+    for word in 'CPU: ' 'Memory: ' 'I/O: ' 'Network: ' 'Processes: ' "job ${id:0:8}"; do
+        grep -q "$word" "$BATS_TEST_TMPDIR/text"
+    done
+    rnx job delete "$id"
+    [ ! -e "$I/metrics/$id" ]
+    run -1 rnx job metrics "$id"
+    id=$(job --schedule=1h true)
+    rnx job cancel "$id"
+    run -1 rnx job metrics "$id"
+    [[ $output == *"no samples"* ]]
+}
