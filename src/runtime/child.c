@@ -123,6 +123,15 @@ static int join_user_and_pid(struct rt_launch *l, struct jl_err *e)
     return 0;
 }
 
+/* The host's id of the container's root; but root himself where createContainer hooks have the child
+ * walk to root.path, which that id need not be able to. */
+uid_t rt_userns_owner(const struct rt_spec *s)
+{
+    const struct oci_hooks *h = s->oci->hooks;
+
+    return h && h->n_create_container > 0 ? 0 : os_idmap_root(s->uids, s->n_uids);
+}
+
 _Noreturn void rt_child_middle(struct rt_launch *l, uint64_t flags, int sync, int report)
 {
     struct jl_err e = JL_ERR_INIT;
@@ -134,8 +143,7 @@ _Noreturn void rt_child_middle(struct rt_launch *l, uint64_t flags, int sync, in
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (join_before_user(l, &e) == 0 && join_user_and_pid(l, &e) == 0) {
         /* inherits our control group */
-        pid = os_clone3_owned(flags | CLONE_PARENT, -1,
-                              os_idmap_root(l->spec->uids, l->spec->n_uids), &pidfd);
+        pid = os_clone3_owned(flags | CLONE_PARENT, -1, rt_userns_owner(l->spec), &pidfd);
         if (pid == 0) {
             jl_close(report);
             rt_child_main(l, sync);

@@ -60,6 +60,9 @@ int rt_become_user(struct rt_become *b, struct jl_err *e);
 /* The filter, the last capabilities, and execve; returns only on failure. */
 int rt_become_program(struct rt_become *b, struct jl_err *e);
 
+/* Whose a new user namespace is: os_clone3_owned's owner. */
+uid_t rt_userns_owner(const struct rt_spec *s);
+
 /*
  * Whether the parent has to set limits and priorities, because the child, in a user namespace, may
  * not. rt_set_by_parent does it once the child has said RT_MSG_READY.

@@ -63,8 +63,7 @@ static int clone_directly(struct rt_launch *l, uint64_t flags, int child_sync, s
         if (own_pid_ns < 0 || setns(l->ns_fds[OS_NS_PID], CLONE_NEWPID) < 0)
             return jl_fail_sys(e, "setns", "pid", "join the pid namespace");
     }
-    pid =
-        os_clone3_owned(flags, cgroup_fd, os_idmap_root(l->spec->uids, l->spec->n_uids), &l->pidfd);
+    pid = os_clone3_owned(flags, cgroup_fd, rt_userns_owner(l->spec), &l->pidfd);
     if (pid == -EACCES && l->opts.unit && l->unit.user && flags & CLONE_NEWUSER) {
         l->outside = true; /* until rt_step_unit_attach, for which it waits */
         pid = os_clone3(flags, -1, &l->pidfd);
