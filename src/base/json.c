@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/json_mem.h"
 #include "base/parse.h"
 #include "base/utf8.h"
 
@@ -335,27 +336,40 @@ static int yajl_says(yajl_handle h, const char *text, size_t at, struct jl_err *
     return refuse_at(e, EINVAL, text, at, why);
 }
 
-static int feed(struct reader *rd, const char *text, size_t len, struct jl_err *e)
+static int parse_all(yajl_handle h, struct reader *rd, const char *text, size_t len,
+                     struct jl_err *e)
 {
-    yajl_handle h = yajl_alloc(&callbacks, NULL, rd);
     yajl_status status;
     size_t at;
-    int r = 0;
 
-    if (!h)
-        return jl_fail(e, ENOMEM, "parse JSON");
     yajl_config(h, yajl_dont_validate_strings, 1); /* checked already, and more strictly */
     status = yajl_parse(h, (const unsigned char *) text, len);
     at = yajl_get_bytes_consumed(h);
     if (at > 0)
         at--; /* the last byte it took is where it stopped */
     if (status == yajl_status_error)
-        r = yajl_says(h, text, at, e);
-    else if (status == yajl_status_ok && yajl_complete_parse(h) != yajl_status_ok && !rd->failed)
-        r = refuse_at(e, EINVAL, text, len, "the text ends before the JSON document does");
-    else if (rd->failed)
-        r = refuse_at(e, rd->failed, text, at, rd->why);
-    yajl_free(h);
+        return yajl_says(h, text, at, e);
+    if (status == yajl_status_ok && yajl_complete_parse(h) != yajl_status_ok && !rd->failed)
+        return refuse_at(e, EINVAL, text, len, "the text ends before the JSON document does");
+    return rd->failed ? refuse_at(e, rd->failed, text, at, rd->why) : 0;
+}
+
+static int feed(struct reader *rd, const char *text, size_t len, struct jl_err *e)
+{
+    struct jl_json_mem mem;
+    yajl_handle h;
+    int r;
+
+    jl_json_mem_init(&mem);
+    if (setjmp(mem.out) != 0) { /* it had no more memory */
+        jl_json_mem_done(&mem);
+        return jl_fail(e, ENOMEM, "parse JSON");
+    }
+    h = yajl_alloc(&callbacks, &mem.funcs, rd);
+    r = h ? parse_all(h, rd, text, len, e) : jl_fail(e, ENOMEM, "parse JSON");
+    if (h)
+        yajl_free(h);
+    jl_json_mem_done(&mem);
     return r;
 }
 

@@ -324,8 +324,10 @@ int main(int argc, char **argv)
 
     /* argv is needed as it was for the sealed copy; parsing reorders. */
     words = calloc((size_t) argc + 1, sizeof *words);
-    if (argc < 1 || !words)
+    if (argc < 1 || !words) {
+        dprintf(STDERR_FILENO, "joblet-run: read the command line: %s\n", strerror(ENOMEM));
         return 1;
+    }
     memcpy(words, argv, (size_t) argc * sizeof *words);
     if (rt_opts_parse(opts, JL_COUNT(opts), argc, words, 1, &args, &e) < 0) {
         rt_report(&ctx, &e);
