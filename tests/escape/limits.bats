@@ -40,17 +40,6 @@ reader='cd /sys/fs/cgroup; for f in memory.max memory.swap.max memory/memory.lim
     [ "$output" = tried ]
 }
 
-@test "what is written to a disk is held to the limit" {
-    head -c 100 /dev/zero >"$BATS_TEST_TMPDIR/upload"
-    run output --max-iobps=1048576 --upload="$BATS_TEST_TMPDIR/upload" $py -c 'import mmap, os, time
-fd = os.open("/work/data", os.O_WRONLY | os.O_CREAT | os.O_DIRECT)
-began = time.monotonic()
-for _ in range(3): os.write(fd, mmap.mmap(-1, 1 << 20))
-print(1.5 < time.monotonic() - began < 15)'
-    echo "$output"
-    [[ $output == *True ]] || [[ $output == *"Invalid argument"* ]] # a workspace in memory knows no O_DIRECT
-}
-
 @test "limits that cannot be had are refused, with the reason" {
     for limit in --cpu-cores=4095 --cpu-cores=0-9999 --max-memory=3 --max-cpu=10001; do
         run rnx job run "$limit" true
