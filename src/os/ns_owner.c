@@ -40,11 +40,14 @@ bool os_owner_begin(struct os_owner *b, uid_t owner)
 
 void os_owner_end(const struct os_owner *b)
 {
-    /* back to an id that is still our real one: nothing that the kernel refuses */
-    if (setresuid((uid_t) -1, 0, (uid_t) -1) < 0) {
-        dprintf(STDERR_FILENO, "become root again: setresuid: %s\n", strerror(errno));
-        _exit(1);
-    }
+    int tries = 0;
+
+    /* Back to an id that is still our real one: the kernel may lack memory for a moment, no more. */
+    while (setresuid((uid_t) -1, 0, (uid_t) -1) < 0)
+        if (++tries == 3) {
+            dprintf(STDERR_FILENO, "become root again: setresuid: %s\n", strerror(errno));
+            _exit(1);
+        }
     prctl(PR_SET_SECUREBITS, b->securebits, 0, 0, 0);
     if (b->dumpable == 1)
         prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
