@@ -51,7 +51,7 @@ setup() {
 
 @test "the daemon comes back when it is killed" {
     id=$(rnx job run --json sh -c 'sleep 3; exit 9' | jq -r .id)
-    pid=$(pgrep -f "^$dir/bin/joblet --config")
+    pid=$(pgrep -o -f "^$dir/bin/joblet --config") # the oldest: its workers came later
     kill -9 "$pid"
     for _ in $(seq 100); do
         rnx job list >/dev/null 2>&1 && break
