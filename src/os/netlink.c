@@ -23,6 +23,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "os/netlink_internal.h"
 
 #define ANSWER_MAX (32 * 1024)
 #define ADDRS_MAX 1024
@@ -30,34 +31,24 @@
 /* What of an address's flags says how it is used, and not how it is doing. */
 #define KEPT_FLAGS (IFA_F_NODAD | IFA_F_HOMEADDRESS | IFA_F_MANAGETEMPADDR | IFA_F_NOPREFIXROUTE)
 
-struct request {
-    struct nlmsghdr head;
-    union {
-        struct ifinfomsg link;
-        struct ifaddrmsg addr;
-    } u;
-    char attrs[256];
-};
-
-typedef void (*answer_fn)(const struct nlmsghdr *msg, void *arg);
-
-static void put_attr(struct request *q, unsigned short type, const void *data, size_t len)
+void os_nl_put(struct os_nl_request *q, unsigned short type, const void *data, size_t len)
 {
     size_t at = NLMSG_ALIGN(q->head.nlmsg_len), size = RTA_LENGTH(len);
     struct rtattr a = { .rta_type = type, .rta_len = (unsigned short) size };
 
     if (at + RTA_ALIGN(size) > sizeof *q)
-        return; /* cannot be: the attributes here are few and small */
+        return; /* cannot be: the attributes are few and small */
     memcpy((char *) q + at, &a, sizeof a);
     memcpy((char *) q + at + RTA_LENGTH(0), data, len);
     q->head.nlmsg_len = (uint32_t) (at + RTA_ALIGN(size));
 }
 
-static struct request new_request(unsigned short type, size_t body, unsigned short flags)
+struct os_nl_request os_nl_new(unsigned short type, size_t body, unsigned short flags)
 {
-    return (struct request){ .head = { .nlmsg_type = type,
-                                       .nlmsg_len = (uint32_t) NLMSG_LENGTH(body),
-                                       .nlmsg_flags = (unsigned short) (NLM_F_REQUEST | flags) } };
+    return (struct os_nl_request){ .head = { .nlmsg_type = type,
+                                             .nlmsg_len = (uint32_t) NLMSG_LENGTH(body),
+                                             .nlmsg_flags =
+                                                 (unsigned short) (NLM_F_REQUEST | flags) } };
 }
 
 /* The kernel's own sentence, which comes with NETLINK_EXT_ACK behind the error. */
@@ -98,7 +89,7 @@ static int fail_talk(int code, struct jl_err *e)
 }
 
 /* Sends and reads the answers until the last. Returns as take_error does. */
-static int talk(int sock, struct request *q, answer_fn fn, void *arg, struct jl_err *e)
+int os_nl_talk(int sock, struct os_nl_request *q, os_nl_fn fn, void *arg, struct jl_err *e)
 {
     static uint32_t seq;
     bool dump = (q->head.nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP;
@@ -190,13 +181,13 @@ static void take_link(const struct nlmsghdr *msg, void *arg)
 /* By name, or by d->index when name is NULL. */
 static int read_link(int sock, const char *name, struct os_netdev *d, struct jl_err *e)
 {
-    struct request q = new_request(RTM_GETLINK, sizeof q.u.link, 0);
+    struct os_nl_request q = os_nl_new(RTM_GETLINK, sizeof q.u.link, 0);
 
     if (name)
-        put_attr(&q, IFLA_IFNAME, name, strlen(name) + 1);
+        os_nl_put(&q, IFLA_IFNAME, name, strlen(name) + 1);
     else
         q.u.link.ifi_index = d->index;
-    return talk(sock, &q, take_link, d, e);
+    return os_nl_talk(sock, &q, take_link, d, e);
 }
 
 static uint32_t u32_of(const struct rtattr *a)
@@ -254,7 +245,7 @@ static void take_addr(const struct nlmsghdr *msg, void *arg)
 
 int os_netdev_read(int sock, const char *name, struct os_netdev *ret, struct jl_err *e)
 {
-    struct request q = new_request(RTM_GETADDR, sizeof q.u.addr, NLM_F_DUMP);
+    struct os_nl_request q = os_nl_new(RTM_GETADDR, sizeof q.u.addr, NLM_F_DUMP);
     int r;
 
     *ret = (struct os_netdev){ 0 };
@@ -262,31 +253,31 @@ int os_netdev_read(int sock, const char *name, struct os_netdev *ret, struct jl_
     if (r == -ENODEV)
         return jl_refuse(e, ENODEV, "there is no network device '%s' here", name);
     if (r == 0)
-        r = talk(sock, &q, take_addr, ret, e);
+        r = os_nl_talk(sock, &q, take_addr, ret, e);
     return r < 0 ? jl_wrap(e, "look at network device '%s'", name) : 0;
 }
 
 static int set_name(int sock, int index, const char *name, struct jl_err *e)
 {
-    struct request q = new_request(RTM_SETLINK, sizeof q.u.link, 0);
+    struct os_nl_request q = os_nl_new(RTM_SETLINK, sizeof q.u.link, 0);
 
     q.u.link.ifi_index = index;
-    put_attr(&q, IFLA_IFNAME, name, strlen(name) + 1);
-    return talk(sock, &q, NULL, NULL, e);
+    os_nl_put(&q, IFLA_IFNAME, name, strlen(name) + 1);
+    return os_nl_talk(sock, &q, NULL, NULL, e);
 }
 
 static int set_up(int sock, int index, struct jl_err *e)
 {
-    struct request q = new_request(RTM_SETLINK, sizeof q.u.link, 0);
+    struct os_nl_request q = os_nl_new(RTM_SETLINK, sizeof q.u.link, 0);
 
     q.u.link.ifi_index = index;
     q.u.link.ifi_flags = q.u.link.ifi_change = IFF_UP;
-    return talk(sock, &q, NULL, NULL, e);
+    return os_nl_talk(sock, &q, NULL, NULL, e);
 }
 
 static int add_addr(int sock, int index, const struct os_netaddr *addr, struct jl_err *e)
 {
-    struct request q = new_request(RTM_NEWADDR, sizeof q.u.addr, NLM_F_CREATE | NLM_F_REPLACE);
+    struct os_nl_request q = os_nl_new(RTM_NEWADDR, sizeof q.u.addr, NLM_F_CREATE | NLM_F_REPLACE);
     uint32_t flags = addr->flags & KEPT_FLAGS;
 
     q.u.addr.ifa_family = addr->family;
@@ -294,27 +285,27 @@ static int add_addr(int sock, int index, const struct os_netaddr *addr, struct j
     q.u.addr.ifa_index = (uint32_t) index;
     q.u.addr.ifa_scope = RT_SCOPE_UNIVERSE;
     if (addr->has_local)
-        put_attr(&q, IFA_LOCAL, addr->local, addr->len);
+        os_nl_put(&q, IFA_LOCAL, addr->local, addr->len);
     if (addr->has_peer)
-        put_attr(&q, IFA_ADDRESS, addr->peer, addr->len);
+        os_nl_put(&q, IFA_ADDRESS, addr->peer, addr->len);
     if (addr->has_broadcast)
-        put_attr(&q, IFA_BROADCAST, addr->broadcast, sizeof addr->broadcast);
+        os_nl_put(&q, IFA_BROADCAST, addr->broadcast, sizeof addr->broadcast);
     if (addr->priority != 0)
-        put_attr(&q, IFA_RT_PRIORITY, &addr->priority, sizeof addr->priority);
-    put_attr(&q, IFA_FLAGS, &flags, sizeof flags);
-    return talk(sock, &q, NULL, NULL, e);
+        os_nl_put(&q, IFA_RT_PRIORITY, &addr->priority, sizeof addr->priority);
+    os_nl_put(&q, IFA_FLAGS, &flags, sizeof flags);
+    return os_nl_talk(sock, &q, NULL, NULL, e);
 }
 
 /* In one message, as the kernel names what it moves. */
 static int change_namespace(int sock, int index, int ns_fd, const char *name, struct jl_err *e)
 {
-    struct request q = new_request(RTM_SETLINK, sizeof q.u.link, 0);
+    struct os_nl_request q = os_nl_new(RTM_SETLINK, sizeof q.u.link, 0);
     uint32_t fd = (uint32_t) ns_fd;
 
     q.u.link.ifi_index = index;
-    put_attr(&q, IFLA_NET_NS_FD, &fd, sizeof fd);
-    put_attr(&q, IFLA_IFNAME, name, strlen(name) + 1);
-    return talk(sock, &q, NULL, NULL, e);
+    os_nl_put(&q, IFLA_NET_NS_FD, &fd, sizeof fd);
+    os_nl_put(&q, IFLA_IFNAME, name, strlen(name) + 1);
+    return os_nl_talk(sock, &q, NULL, NULL, e);
 }
 
 /* In the new namespace, under the name of the journey: becomes what it was. */
