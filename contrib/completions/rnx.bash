@@ -23,6 +23,7 @@ _rnx()
     'volume create') flags="$flags --size= --type=" ;;
     'monitor top') flags="$flags --filter=" ;;
     'monitor watch') flags="$flags --interval= --filter= --compact" ;;
+    'network create') flags="$flags --cidr=" ;;
     esac
     mapfile -t COMPREPLY < <(compgen -W "$flags" -- "$cur")
     [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace

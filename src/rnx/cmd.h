@@ -64,6 +64,7 @@ extern const struct rnx_cmd rnx_cmd_volume_create, rnx_cmd_volume_list, rnx_cmd_
 extern const struct rnx_cmd rnx_cmd_metrics;
 extern const struct rnx_cmd rnx_cmd_monitor, rnx_cmd_monitor_status, rnx_cmd_monitor_top;
 extern const struct rnx_cmd rnx_cmd_monitor_watch;
+extern const struct rnx_cmd rnx_cmd_network_create, rnx_cmd_network_list, rnx_cmd_network_remove;
 extern const struct rnx_cmd rnx_cmd_nodes, rnx_cmd_version;
 extern const struct rnx_cmd rnx_cmd_help, rnx_cmd_config_help, rnx_cmd_completion;
 

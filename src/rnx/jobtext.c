@@ -74,6 +74,7 @@ void rnx_job_json(struct jl_json_out *w, const Joblet__Job *j)
     rnx_json_str(w, "scheduled_time", j->scheduled_time);
     rnx_json_str(w, "runtime", j->runtime);
     rnx_json_str(w, "network", j->network);
+    rnx_json_str(w, "address", j->address);
     rnx_json_strv(w, "volumes", j->volumes, j->n_volumes);
     rnx_json_str(w, "workflow_uuid", j->workflow_uuid);
     jl_json_end(w);
@@ -145,6 +146,7 @@ void rnx_job_status_json(struct jl_json_out *w, const Joblet__GetJobStatusRespon
     PUT_MAP(w, "environment", s->environment, s->n_environment, s->environment[i_]->value);
     PUT_MAP(w, "secretEnvironment", s->secret_environment, s->n_secret_environment, "***");
     rnx_json_str(w, "network", s->network);
+    rnx_json_str(w, "address", s->address);
     rnx_json_strv(w, "volumes", s->volumes, s->n_volumes);
     rnx_json_str(w, "runtime", s->runtime);
     rnx_json_str(w, "workDir", s->work_dir);
@@ -294,6 +296,8 @@ void rnx_job_status_text(const Joblet__GetJobStatusResponse *s, bool colour, uin
         printf("\nRuntime Environment:\n"), field("  Runtime", s->runtime);
     if (s->network[0])
         printf("\nNetwork Configuration:\n"), field("  Network", s->network);
+    if (s->address[0])
+        field("  Address", s->address);
     list_section("Volumes", s->volumes, s->n_volumes);
     if (s->work_dir[0])
         printf("\nWorking Directory:\n"), field("  Work Dir", s->work_dir);

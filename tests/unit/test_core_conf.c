@@ -113,6 +113,10 @@ static void what_is_not_built_is_refused_unless_it_is_the_default(void **state)
     refused("http: {enabled: true}\n", "http.enabled");
     refused("logs: {max_size: 1MB}\n", "logs.max_size");
     refused("filesystem: {blockDevices: true}\n", "blockDevices");
+    refused("network: {isolated_pool: 10.1.2.3/16}\n", "10.1.0.0/16");
+    refused("network: {dns: [127.0.0.53]}\n", "network.dns");
+    refused("network: {networks: {host: {cidr: 10.9.0.0/16}}}\n", "reserved");
+    refused("network: {networks: {lab: {}}}\n", "lab");
     assert_int_equal(parse(&c,
                            "gpu: {enabled: false, cuda_paths: [/usr/local/cuda]}\n"
                            "network:\n  networks:\n    bridge: {cidr: 10.0.0.0/16}\n",

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "daemon/core/store.h"
@@ -278,19 +279,51 @@ static void an_older_file_gets_its_table_of_volumes(void **state)
     (void) state;
     add(s, "11111111-2222-4333-8444-555555555555");
     jd_store_close(s);
-    sql("DROP TABLE volumes; PRAGMA user_version=1");
+    sql("DROP TABLE volumes; DROP TABLE networks; ALTER TABLE jobs DROP COLUMN address; "
+        "PRAGMA user_version=1");
     s = open_store();
     assert_int_equal(jd_store_each_volume(s, keep_volume, &last, &e), 0);
     assert_string_equal(last.name, "");
+    assert_int_equal(jd_store_add_network(s, "lab", "10.1.0.0/16", "joblet-lab", &e), 0);
     jd_store_close(s);
 }
 
-UNIT_MAIN(cmocka_unit_test_setup_teardown(a_record_comes_back_as_it_was, set_up, tear_down),
-          cmocka_unit_test_setup_teardown(updates_and_results_stay_and_secrets_go, set_up,
-                                          tear_down),
-          cmocka_unit_test_setup_teardown(records_come_in_order_and_are_deleted, set_up, tear_down),
-          cmocka_unit_test_setup_teardown(a_file_that_is_not_ours_is_refused_with_what_to_do,
-                                          set_up, tear_down),
-          cmocka_unit_test_setup_teardown(volumes_come_back_in_order_of_names, set_up, tear_down),
-          cmocka_unit_test_setup_teardown(an_older_file_gets_its_table_of_volumes, set_up,
-                                          tear_down))
+static int keep_network(void *arg, const char *name, const char *cidr, const char *bridge)
+{
+    struct jl_buf *all = arg;
+
+    return jl_buf_printf(all, "%s %s %s;", name, cidr, bridge);
+}
+
+static void networks_come_back_until_they_are_deleted(void **state)
+{
+    _buf_ struct jl_buf all = JL_BUF_INIT(4096);
+    struct jl_err e = JL_ERR_INIT;
+    struct jd_store *s = open_store();
+
+    (void) state;
+    assert_int_equal(jd_store_add_network(s, "lab", "10.1.0.0/16", "joblet-lab", &e), 0);
+    assert_int_equal(jd_store_add_network(s, "a", "10.2.0.0/16", "joblet-a", &e), 0);
+    assert_true(jd_store_add_network(s, "a", "10.3.0.0/16", "joblet-a", &e) < 0);
+    jd_store_close(s);
+    s = open_store();
+    assert_int_equal(jd_store_each_network(s, keep_network, &all, &e), 0);
+    assert_int_equal(jl_buf_putc(&all, '\0'), 0);
+    assert_string_equal(all.data, "a 10.2.0.0/16 joblet-a;lab 10.1.0.0/16 joblet-lab;");
+    assert_int_equal(jd_store_delete_network(s, "a", &e), 0);
+    jl_buf_clear(&all);
+    assert_int_equal(jd_store_each_network(s, keep_network, &all, &e), 0);
+    assert_int_equal(jl_buf_putc(&all, '\0'), 0);
+    assert_string_equal(all.data, "lab 10.1.0.0/16 joblet-lab;");
+    jd_store_close(s);
+}
+
+UNIT_MAIN(
+    cmocka_unit_test_setup_teardown(a_record_comes_back_as_it_was, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(updates_and_results_stay_and_secrets_go, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(records_come_in_order_and_are_deleted, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(a_file_that_is_not_ours_is_refused_with_what_to_do, set_up,
+                                    tear_down),
+    cmocka_unit_test_setup_teardown(volumes_come_back_in_order_of_names, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(networks_come_back_until_they_are_deleted, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(an_older_file_gets_its_table_of_volumes, set_up, tear_down))

@@ -22,6 +22,7 @@ struct oci_spec;
 #define JD_ID_FIRST 1879048192u /* 0x70000000: above what distributions and systemd give out */
 #define JD_ID_SLOTS 4096u       /* ... up to 2^31 */
 #define JD_INIT_INSIDE "/run/joblet-init"
+#define JD_HOSTS_INSIDE "/run/joblet-hosts"
 #define JD_DEVICES_MAX 32
 
 /* One volume of a job, already mounted on the host. */
@@ -52,6 +53,11 @@ struct jd_bundle_in {
     const char *mems;      /* memory nodes of req->cpu_cores */
     struct jd_device io[JD_DEVICES_MAX];
     size_t n_io;
+    bool host_network;
+    const char *net_ns, *user_ns; /* namespaces to join; NULL: new ones */
+    const char *resolv;           /* contents of resolv.conf; NULL: no network */
+    const char *own_hosts;        /* contents of hosts; NULL: loopback alone */
+    const char *hosts_dir;        /* with the file `hosts` of the job's network; NULL: none */
 };
 
 /* The document, built in the arena. 0, or -ENOMEM with e filled. */

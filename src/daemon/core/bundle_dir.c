@@ -208,10 +208,13 @@ static int make_etc(int rootfs, const struct jd_bundle_in *in, struct jl_err *e)
         r = put_file(etc, "group", "root:x:0:\nnogroup:x:65534:\n", in, e);
     if (r == 0)
         r = put_file(etc, "hostname", hostname, in, e);
+    if (r == 0 && in->hosts_dir && symlinkat(".." JD_HOSTS_INSIDE "/hosts", etc, "hosts") < 0)
+        r = jl_fail_sys(e, "symlink", "hosts", "make the rootfs");
+    if (r == 0 && !in->hosts_dir)
+        r = put_file(etc, "hosts", in->own_hosts ? in->own_hosts : hosts, in, e);
     if (r == 0)
-        r = put_file(etc, "hosts", hosts, in, e);
-    if (r == 0)
-        r = put_file(etc, "resolv.conf", "# this job has no network\n", in, e);
+        r = put_file(etc, "resolv.conf", in->resolv ? in->resolv : "# this job has no network\n",
+                     in, e);
     if (r == 0)
         r = put_file(etc, "nsswitch.conf",
                      "passwd: files\ngroup: files\nhosts: files dns\n"
@@ -237,6 +240,8 @@ static int make_skeleton(int rootfs, struct jd_bundle_in *in, struct jd_arena *a
 
     if (r == 0)
         r = make_places(rootfs, in, a, e);
+    if (r == 0 && in->hosts_dir)
+        r = make_dir(rootfs, JD_HOSTS_INSIDE, 0755, in, e);
     for (size_t i = 0; r == 0 && i < JL_COUNT(dirs); i++)
         r = make_dir(rootfs, dirs[i].path, dirs[i].mode, in, e);
     for (size_t i = 0; r == 0 && i < in->n_volumes; i++)

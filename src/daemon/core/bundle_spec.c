@@ -127,12 +127,18 @@ static void add_mounts(struct jd_arena *a, const struct jd_bundle_in *in, struct
         "mode=0620", "gid=5");
     ADD(a, s, "/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", "size=65536k");
     ADD(a, s, "/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev");
-    ADD(a, s, "/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", "ro");
+    if (in->host_network) /* sysfs belongs to whom the network namespace does */
+        ADD(a, s, "/sys", "bind", "/sys", "bind", "nosuid", "noexec", "nodev", "ro");
+    else
+        ADD(a, s, "/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", "ro");
     ADD(a, s, "/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev", "relatime", "ro");
     ADD(a, s, "/tmp", "tmpfs", "tmpfs", "nosuid", "nodev", "mode=1777", size);
     ADD(a, s, "/var/tmp", "tmpfs", "tmpfs", "nosuid", "nodev", "mode=1777", size);
     add_work(a, in, s);
     add_volumes(a, in, s);
+    if (in->hosts_dir) /* not mapped: a directory of root's that anybody may read */
+        ADD(a, s, JD_HOSTS_INSIDE, "bind", in->hosts_dir, "bind", "ro", "nosuid", "nodev",
+            "noexec");
     if (in->init_source)
         map_mount(
             a, in,
@@ -281,18 +287,30 @@ static void add_process(struct jd_arena *a, const struct jd_bundle_in *in, struc
 static void add_namespaces(struct jd_arena *a, const struct jd_bundle_in *in, struct oci_linux *l)
 {
     /* network: `none` is an own one with lo and nothing else */
-    static const char *const types[] = {
-        "pid", "mount", "ipc", "uts", "cgroup", "network", "user"
+    const struct {
+        const char *type, *path;
+        bool wanted;
+    } all[] = {
+        { "pid", NULL, true },
+        { "mount", NULL, true },
+        { "ipc", NULL, true },
+        { "uts", NULL, true },
+        { "cgroup", NULL, true },
+        { "network", in->net_ns, !in->host_network },
+        { "user", in->user_ns, in->host_id_base != 0 },
     };
-    size_t n = JL_COUNT(types) - (in->host_id_base == 0);
+    size_t n = JL_COUNT(all);
 
     l->namespaces = jd_arena_get(a, (n + 1) * sizeof *l->namespaces);
     for (size_t i = 0; l->namespaces && i < n; i++) {
-        struct oci_namespace *ns = jd_arena_get(a, sizeof *ns);
+        struct oci_namespace *ns = all[i].wanted ? jd_arena_get(a, sizeof *ns) : NULL;
 
+        if (!all[i].wanted)
+            continue;
         if (!ns)
             return;
-        ns->type = str(types[i]);
+        ns->type = str(all[i].type);
+        ns->path = str(all[i].path);
         l->namespaces[l->n_namespaces++] = ns;
     }
     if (in->host_id_base != 0) {

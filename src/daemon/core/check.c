@@ -22,6 +22,7 @@
 #include "daemon/core/conf.h"
 #include "daemon/core/front.h"
 #include "daemon/core/hostinfo.h"
+#include "daemon/core/netprobe.h"
 #include "daemon/core/revoked.h"
 #include "daemon/core/volume_work.h"
 #include "os/cgroup.h"
@@ -294,13 +295,26 @@ static bool has_filesystem(const char *name)
     return false;
 }
 
+/* Whether the kernel knows one kind of what networks are made of; nothing is left of the try. */
 static void check_network(struct report *r)
 {
-    if (strcmp(r->conf->network_default, "none") == 0)
-        line(r, OK, "network", NULL, "none");
-    else
-        line(r, NOTE, "network", "set network.default_network: none",
-             "'%s' is not built yet: jobs must say --network=none", r->conf->network_default);
+    const struct jd_conf *c = r->conf;
+    struct jl_err e = JL_ERR_INIT;
+    char why[JL_ERR_TEXT_MAX] = "";
+    enum verdict v = strcmp(c->network_default, "none") == 0 ? NOTE : BAD;
+
+    if (!c->network_enabled) {
+        line(r, OK, "network", NULL, "off (network.enabled)");
+        return;
+    }
+    if (jd_net_probe(why, sizeof why, &e) == 0) {
+        line(r, OK, "network", NULL, "default '%s'", c->network_default);
+        if (why[0])
+            line(r, NOTE, "network", "modprobe sch_tbf",
+                 "%s: jobs that ask for --net-rx or --net-tx are refused", why);
+        return;
+    }
+    line(r, v, "network", e.hint[0] ? e.hint : "set network.default_network: none", "%s", e.text);
 }
 
 /* What volumes of type filesystem need. */

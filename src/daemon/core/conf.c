@@ -199,6 +199,7 @@ void jd_conf_done(struct jd_conf *c)
     free(c->state_dir);
     free(c->run_dir);
     free(c->cgroup_path);
+    jl_strv_clear(&c->networks);
     jl_strv_clear(&c->notes);
     *c = (struct jd_conf){ 0 };
 }

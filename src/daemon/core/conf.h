@@ -33,7 +33,8 @@ struct jd_conf {
     char *state_dir;   /* PREFIX/state */
     char *run_dir;     /* /run/joblet, or PREFIX/run */
     char *cgroup_path; /* cgroup.baseDir relative to a hierarchy, "joblet.slice/joblet.service" */
-    struct jl_strv notes; /* what the user should know: ignored keys, a readable file */
+    struct jl_strv networks; /* network.networks: name, CIDR or "", bridge or "", name, ... */
+    struct jl_strv notes;    /* what the user should know: ignored keys, a readable file */
 };
 
 /*

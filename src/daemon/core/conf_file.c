@@ -79,10 +79,33 @@ static int note(struct jd_conf *c, struct jl_err *e, const struct jl_yaml *n, co
     return 0;
 }
 
-/* network.networks.<name>.{cidr, bridge_name}: checked for its form. */
-static int read_networks(const struct jl_yaml *n, struct jl_err *e)
+static int read_network(struct jd_conf *c, const struct jl_yaml *net, struct jl_err *e)
 {
     static const char *const known[] = { "cidr", "bridge_name" };
+    const char *values[JL_COUNT(known)] = { "", "" };
+    const struct jl_yaml *map;
+    int r = jl_yaml_map(net, &map, e);
+
+    if (r != 0)
+        return r;
+    r = jl_yaml_known_keys(map, known, JL_COUNT(known), e);
+    JL_YAML_EACH(n, map)
+    {
+        if (r == 0)
+            r = jl_yaml_string(n, &values[strcmp(n->key, known[0]) == 0 ? 0 : 1], e);
+        r = r > 0 ? 0 : r;
+    }
+    if (r < 0)
+        return r;
+    if (jl_strv_add(&c->networks, net->key) < 0 || jl_strv_add(&c->networks, values[0]) < 0 ||
+        jl_strv_add(&c->networks, values[1]) < 0)
+        return jl_fail(e, ENOMEM, "read the configuration");
+    return 0;
+}
+
+/* network.networks.<name>.{cidr, bridge_name}; conf_resolve.c looks at the values. */
+static int read_networks(struct jd_conf *c, const struct jl_yaml *n, struct jl_err *e)
+{
     const struct jl_yaml *map;
     int r = jl_yaml_map(n, &map, e);
 
@@ -90,11 +113,7 @@ static int read_networks(const struct jl_yaml *n, struct jl_err *e)
         return r < 0 ? r : 0;
     JL_YAML_EACH(net, map)
     {
-        const struct jl_yaml *m;
-
-        r = jl_yaml_map(net, &m, e);
-        if (r == 0)
-            r = jl_yaml_known_keys(m, known, JL_COUNT(known), e);
+        r = read_network(c, net, e);
         if (r < 0)
             return r;
     }
@@ -144,7 +163,7 @@ static int read_entry(struct jd_conf *c, const struct jl_yaml *n, struct jl_err 
         if (strcmp(path, foreign_sections[i]) == 0)
             return note(c, e, n, "ignored: joblet has no such helper process or store");
     if (strcmp(path, "network.networks") == 0)
-        return read_networks(n, e);
+        return read_networks(c, n, e);
     k = jd_key_find(path);
     if (k) {
         r = set_node(c, k, n, e);

@@ -8,8 +8,10 @@
 #include "base/cleanup.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "daemon/core/cidr.h"
 #include "daemon/core/conf.h"
 #include "daemon/core/conf_internal.h"
+#include "os/netlink.h"
 
 static int replace(char **p, char *own_value, struct jl_err *e)
 {
@@ -207,6 +209,36 @@ static bool at_default(const struct jd_conf *c, const struct jd_key *k)
     return same;
 }
 
+/* Pure checks; what overlaps is found when they are put together (nets.c). */
+static int check_networks(const struct jd_conf *c, struct jl_err *e)
+{
+    const struct jl_strv *list = &c->networks;
+    struct jd_cidr cidr;
+    uint32_t addr;
+
+    if (jd_cidr_parse("network.isolated_pool", c->network_pool, 30, &cidr, e) < 0)
+        return -e->code;
+    for (size_t i = 0; i < c->network_dns.len; i++)
+        if (jd_ip_parse(c->network_dns.items[i], &addr) < 0 || addr >> 24 == 127)
+            return jl_refuse(e, EINVAL,
+                             "network.dns: '%s' is no IPv4 address that a job could reach",
+                             c->network_dns.items[i]);
+    for (size_t i = 0; i + 2 < list->len; i += 3) {
+        const char *name = list->items[i], *bridge = list->items[i + 2];
+        bool is_default = strcmp(name, "bridge") == 0;
+
+        if (!is_default && jd_net_check_name(name, e) < 0)
+            return jl_wrap(e, "network.networks");
+        if (!(is_default && !list->items[i + 1][0]) &&
+            jd_cidr_parse("cidr", list->items[i + 1], 30, &cidr, e) < 0)
+            return jl_wrap(e, "network.networks.%s", name);
+        if (bridge[0] && !os_netdev_name_valid(bridge, false))
+            return jl_refuse(e, EINVAL, "network.networks.%s.bridge_name '%s' is no device's name",
+                             name, bridge);
+    }
+    return 0;
+}
+
 static int check_fixed(const struct jd_conf *c, struct jl_err *e)
 {
     for (size_t i = 0; i < jd_n_keys; i++)
@@ -227,6 +259,8 @@ int jd_conf_resolve(struct jd_conf *c, const char *prefix, struct jl_err *e)
         r = check_words(c, e);
     if (r == 0)
         r = check_paths(c, e);
+    if (r == 0)
+        r = check_networks(c, e);
     if (r == 0)
         r = check_fixed(c, e);
     return r;

@@ -419,6 +419,8 @@ static int bring_up(struct jd_core *c, struct jl_err *e)
         r = load_jobs(c, e);
     if (r == 0)
         r = jd_volumes_init(c, e);
+    if (r == 0)
+        r = jd_nets_init(c, e);
     return r;
 }
 
@@ -486,6 +488,7 @@ void jd_core_done(struct jd_core *c)
         jd_front_done(c);
         jd_monitor_done(c);
         jd_purge_done(c);
+        jd_nets_done(c);
         jd_jobs_clear(c);
         jd_volumes_done(c);
         jd_queue_done(c);

@@ -15,6 +15,7 @@
 #include "daemon/core/jobmetrics.h"
 #include "daemon/core/jobs.h"
 #include "daemon/core/monitor.h"
+#include "daemon/core/nets.h"
 #include "daemon/core/purge.h"
 #include "daemon/core/revoked.h"
 #include "daemon/core/stage.h"
@@ -38,6 +39,7 @@ struct jd_core {
     struct jd_volumes volumes;
     struct jd_monitor monitor;
     struct jd_metrics metrics;
+    struct jd_nets nets;
 
     char *shim_path, *front_path, *init_path; /* our programs; init NULL when job.init is off */
     char *runtime_path;                       /* oci.runtime, or NULL: runtime_fd */

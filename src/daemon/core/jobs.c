@@ -157,7 +157,7 @@ uint32_t jd_jobs_host_ids(struct jd_core *c, struct jl_err *e)
 
         for (const struct jd_job *j = c->jobs.first; j && !used; j = j->next)
             used = is_active(j->state) && j->rec.host_id_base == base;
-        if (!used) {
+        if (!used && !jd_nets_has_ids(c, base)) {
             c->jobs.last_slot = slot;
             return base;
         }
@@ -186,6 +186,7 @@ static void finish(struct jd_job *j)
 
     jd_shim_release(j);
     jd_shim_clean(j);
+    jd_nets_ended(j);
     jd_log_seal(c, j->rec.id, j->rec.reason);
     if (j->req->n_secret_environment > 0) {
         mask_secrets(j->req);
@@ -251,6 +252,16 @@ static void set_state(struct jd_job *j, enum jd_state to, const char *reason)
         j->rec.ended_wall_ns = jl_wall_ns();
 }
 
+/* With its network, or once it has one. 0, or -errno with e filled. */
+static int start(struct jd_job *j, struct jl_err *e)
+{
+    int r = jd_nets_take(j, e);
+
+    if (r > 0 && !j->rate_set && (j->req->net_rx_bps > 0 || j->req->net_tx_bps > 0))
+        r = jd_nets_limit(j, e);
+    return r > 0 ? jd_shim_start(j, e) : r;
+}
+
 static void act(struct jd_job *j, enum jd_action action)
 {
     struct jl_err e = JL_ERR_INIT, ignored = JL_ERR_INIT;
@@ -259,7 +270,7 @@ static void act(struct jd_job *j, enum jd_action action)
     case JD_ACT_NONE:
         break;
     case JD_ACT_START:
-        if (jd_shim_start(j, &e) == 0)
+        if (start(j, &e) == 0)
             break;
         jl_log_fail(&e, "job.start", "job=%s", j->rec.id);
         j->rec.exit_code = -1;
@@ -267,7 +278,12 @@ static void act(struct jd_job *j, enum jd_action action)
         jd_job_event(j, JD_EV_START_FAILED, JD_FAILED, e.text, &ignored);
         break;
     case JD_ACT_STOP:
-        jd_shim_stop(j);
+        if (j->net_waits || j->rate_waits) { /* nothing has begun that could be stopped */
+            j->rec.exit_code = -1;
+            jd_job_event(j, JD_EV_START_FAILED, JD_STOPPED, NULL, &ignored);
+        } else {
+            jd_shim_stop(j);
+        }
         break;
     case JD_ACT_FINISH:
         break; /* after the record is on disk: below */

@@ -33,6 +33,9 @@ struct jd_job {
     uint64_t stop_grace_ms;        /* of the StopJob that came; UINT64_MAX: the configuration's */
     struct jd_call *waiters;       /* StopJob calls */
     bool unstored;                 /* its last change is not on disk yet; tried again */
+    bool net_waits;                /* INITIALIZING, and its lease is being made (nets.h) */
+    bool rate_waits, rate_set;     /* the same for its network rates */
+    bool lease_unstored;           /* its address and host ids are not on disk yet */
     bool doomed;                   /* ended, and about to be forgotten (purge.h) */
     size_t heap_at;                /* queue.c's */
     struct jd_blob listed;         /* op_job.c's; dropped at each change */

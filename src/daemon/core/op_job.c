@@ -72,6 +72,7 @@ static char *reason(struct jd_arena *a, const struct jd_job *j)
         (m)->secret_environment = masked(a, q);                                                    \
         (m)->n_secret_environment = q->n_secret_environment;                                       \
         (m)->network = q->network;                                                                 \
+        (m)->address = (j)->rec.address;                                                           \
         (m)->volumes = q->volumes;                                                                 \
         (m)->n_volumes = q->n_volumes;                                                             \
         (m)->runtime = (j)->rec.runtime;                                                           \

@@ -92,7 +92,6 @@ static int fill_record(const struct jd_submit *s, struct jd_record *rec, enum jd
     bad |= jd_record_set(&rec->command, s->req->command);
     bad |= jd_record_set(&rec->status, jd_state_name(state));
     bad |= jd_record_set(&rec->node_id, c->conf.node_id);
-    bad |= jd_record_set(&rec->network, s->req->network);
     bad |= jd_record_set(&rec->owner_name, s->call.who.common_name);
     bad |= jd_record_set(&rec->owner_serial, s->call.who.serial);
     if (bad)
@@ -119,11 +118,16 @@ static enum jd_state first_state(const struct jd_submit *s, bool may_start, stru
         return JD_SCHEDULED;
     if (!may_start || !jd_queue_is_free_for(c, s->req->max_cpu, s->req->max_memory))
         return JD_PENDING;
-    if (c->userns)
+    if (!jd_nets_take_ready(c, rec) && c->userns && !jd_nets_find(c, rec->network)) {
         rec->host_id_base = jd_jobs_host_ids(c, &none);
-    if (c->userns && rec->host_id_base == 0)
-        return JD_PENDING; /* all in use */
-    return jd_record_set(&rec->boot_id, c->boot_id) < 0 ? JD_PENDING : JD_INITIALIZING;
+        if (rec->host_id_base == 0)
+            return JD_PENDING; /* all in use */
+    }
+    if (jd_record_set(&rec->boot_id, c->boot_id) == 0)
+        return JD_INITIALIZING;
+    jd_nets_give_back(c, rec);
+    jd_record_set(&rec->address, "");
+    return JD_PENDING;
 }
 
 static void reply_submitted(struct jd_submit *s, const struct jd_job *j)
@@ -161,9 +165,15 @@ static struct jd_job *make_job(struct jd_submit *s, bool may_start, struct jl_er
     rec.has_uploads = s->has_uploads;
     rec.upload_bytes = s->upload_bytes;
     rec.scheduled_wall_ns = s->due_ns;
+    if (jd_record_set(&rec.network, s->req->network) < 0) {
+        jl_fail(e, ENOMEM, "take the job");
+        jd_record_done(&rec);
+        return NULL;
+    }
     state = first_state(s, may_start, &rec);
     if ((state != JD_INITIALIZING && check_waiting(c, e) < 0) ||
         fill_record(s, &rec, state, e) < 0) {
+        jd_nets_give_back(c, &rec);
         jd_record_done(&rec);
         return NULL;
     }
@@ -192,8 +202,10 @@ static struct jd_submit *make_jobs(struct jd_core *c, struct jd_submit *s, size_
 
         next = s->next;
         s->next = NULL;
-        /* what is refused must not run later; a volume may have gone while uploads were taken over */
-        if (jd_queue_reserve(c, c->jobs.n + 1, &e) == 0 && jd_volumes_check(c, s->req, &e) == 0)
+        /* what is refused must not run later; a volume or network may have gone while uploads were
+         * taken over */
+        if (jd_queue_reserve(c, c->jobs.n + 1, &e) == 0 && jd_volumes_check(c, s->req, &e) == 0 &&
+            jd_nets_check(c, s->req->network, s->call.role >= JD_ROLE_MAINTAINER, &e) == 0)
             s->job = make_job(s, starts < STARTS_MAX, &e);
         if (!s->job) {
             refuse(s, &e);
@@ -242,6 +254,7 @@ static int on_commit(struct jl_timer *t)
     for (struct jd_submit *next; s; s = next) {
         next = s->next;
         if (r < 0) {
+            jd_nets_give_back(c, &s->job->rec);
             jd_jobs_remove(c, s->job);
             refuse(s, &e);
             continue;
@@ -317,6 +330,8 @@ static int begin(struct jd_submit *s, const struct ipc_frame *f, struct jl_err *
 
     if (r == 0 && s->req->cpu_cores[0])
         r = jd_host_check_cpus(s->req->cpu_cores, e);
+    if (r == 0)
+        r = jd_nets_check(s->call.core, s->req->network, s->call.role >= JD_ROLE_MAINTAINER, e);
     if (r == 0 && s->req->schedule[0])
         r = api_schedule(s->req->schedule, jl_wall_ns(), &s->due_ns, e);
     if (r == 0)

@@ -40,6 +40,12 @@ static op_fn handler_of(enum jd_op op)
         return jd_op_system_status;
     case JD_OP_STREAM_SYSTEM_METRICS:
         return jd_op_system_metrics;
+    case JD_OP_LIST_NETWORKS:
+        return jd_op_list_networks;
+    case JD_OP_CREATE_NETWORK:
+        return jd_op_create_network;
+    case JD_OP_REMOVE_NETWORK:
+        return jd_op_remove_network;
     case JD_OP_STAGE:
         return jd_op_stage;
     case JD_OP_KEEP_STAGE:

@@ -9,6 +9,8 @@
 #include "base/clock.h"
 #include "daemon/core/conf.h"
 
+#define RATE_MIN 1024 /* under it TCP makes no progress */
+
 static int not_built(struct jl_err *e, const char *what, const char *option)
 {
     return jl_refuse(e, ENOSYS, "%s not built yet: leave %s out", what, option);
@@ -22,13 +24,26 @@ static int check_built(const Joblet__RunJobRequest *q, struct jl_err *e)
         return not_built(e, "workflows are", "workflow_uuid, job_uuid and requirements");
     if (q->gpu_count > 0 || q->gpu_memory_mb > 0)
         return not_built(e, "GPUs are", "gpu_count and gpu_memory_mb");
-    if (q->net_rx_bps != 0 || q->net_tx_bps != 0)
-        return not_built(e, "network rates are", "net_rx_bps and net_tx_bps");
-    if (strcmp(q->network, "none") != 0)
-        return jl_refuse(e, ENOSYS,
-                         "network '%.64s' is not built yet; use --network=none or set "
-                         "network.default_network: none",
-                         q->network);
+    return 0;
+}
+
+/* A rate is set on the job's own end of its network. */
+static int check_rates(const Joblet__RunJobRequest *q, struct jl_err *e)
+{
+    if (q->net_rx_bps == 0 && q->net_tx_bps == 0)
+        return 0;
+    if (strcmp(q->network, "none") == 0 || strcmp(q->network, "host") == 0)
+        return jl_refuse(
+            e, EINVAL,
+            "net_rx_bps and net_tx_bps limit a job's own network; with network '%s' it "
+            "has none",
+            q->network);
+    if ((q->net_rx_bps != 0 && q->net_rx_bps < RATE_MIN) ||
+        (q->net_tx_bps != 0 && q->net_tx_bps < RATE_MIN))
+        return jl_refuse(e, ERANGE,
+                         "net_rx_bps and net_tx_bps must be 0 or at least %d bytes a "
+                         "second",
+                         RATE_MIN);
     return 0;
 }
 
@@ -76,6 +91,8 @@ static int check(Joblet__RunJobRequest *q, const struct jd_conf *conf, struct jl
         r = api_validate_run_job(q, e);
     if (r == 0)
         r = check_built(q, e);
+    if (r == 0)
+        r = check_rates(q, e);
     if (r == 0 && q->n_uploads > 0 && !q->upload_session[0])
         r = jl_refuse(e, EINVAL, "uploads come without the session they were staged in");
     return r;

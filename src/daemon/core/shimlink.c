@@ -122,6 +122,7 @@ static void on_state(struct jd_shim *s, const struct ipc_shim_msg *m)
     if (j->rec.started_wall_ns == 0)
         j->rec.started_wall_ns = m->started_wall_ns;
     jl_log_info("job.running", "job=%s pid=%d", j->rec.id, (int) m->pid);
+    jd_nets_begun(j);
     event(j, JD_EV_UP, JD_RUNNING, NULL);
 }
 
@@ -427,6 +428,7 @@ static int write_bundle(struct jd_job *j, struct jl_err *e)
     struct jd_bundle_volume *volumes = NULL;
     _free_ char *work = NULL;
     _close_ int dirfd = -1;
+    struct jd_net_bundle net = { 0 };
     int r;
     struct jd_bundle_in in = {
         .id = j->rec.id,
@@ -454,6 +456,8 @@ static int write_bundle(struct jd_job *j, struct jl_err *e)
         asprintf(&work, "%s/%s/work", c->conf.jobs_dir, j->rec.id) < 0)
         return jl_fail(e, ENOMEM, "make the bundle");
     in.work_source = work;
+    if (jd_nets_bundle(j, &net, &in, e) < 0)
+        return -e->code;
     r = jd_volumes_take(c, j->req, &volumes, &in.n_volumes, e);
     if (r < 0)
         return r;
@@ -479,11 +483,12 @@ int jd_shim_start(struct jd_job *j, struct jl_err *e)
     if (r == 0)
         r = fresh_dir(c->logs_dirfd, j->rec.id, e);
     /* Stored before the state directory is there: with one a restart takes the job for started. */
-    if (r == 0 && strcmp(j->rec.boot_id, c->boot_id) != 0) {
+    if (r == 0 && (j->lease_unstored || strcmp(j->rec.boot_id, c->boot_id) != 0)) {
         if (jd_record_set(&j->rec.boot_id, c->boot_id) < 0)
             r = jl_fail(e, ENOMEM, "start the shim");
         else
             r = jd_store_update(c->store, &j->rec, e);
+        j->lease_unstored = r < 0;
     }
     if (r == 0)
         r = fresh_dir(c->state_dirfd, j->rec.id, e);

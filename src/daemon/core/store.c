@@ -47,6 +47,11 @@ static const char *const migrations[JD_STORE_VERSION] = {
     " type TEXT NOT NULL, size TEXT NOT NULL, size_bytes INTEGER NOT NULL,"
     " created_ns INTEGER NOT NULL, state TEXT NOT NULL,"
     " owner_name TEXT NOT NULL, owner_serial TEXT NOT NULL);",
+
+    "ALTER TABLE jobs ADD COLUMN address TEXT NOT NULL DEFAULT '';"
+    "CREATE TABLE networks ("
+    " name TEXT PRIMARY KEY, cidr TEXT NOT NULL, bridge TEXT NOT NULL,"
+    " created_ns INTEGER NOT NULL);",
 };
 
 #define COLUMNS                                                                                    \
@@ -54,18 +59,18 @@ static const char *const migrations[JD_STORE_VERSION] = {
     "ended_ns, scheduled_ns, exit_code, has_result, signal, oom, timeout, cpu_user_us, "           \
     "cpu_system_us, memory_peak, io_read_bytes, io_write_bytes, pids_peak, psi_cpu_some_us, "      \
     "psi_memory_some_us, psi_io_some_us, log_dropped_bytes, start_error, host_id_base, boot_id, "  \
-    "owner_name, owner_serial, has_uploads, upload_bytes, request"
-#define N_COLUMNS 35
+    "owner_name, owner_serial, has_uploads, upload_bytes, request, address"
+#define N_COLUMNS 36
 
 static const char insert_sql[] =
     "INSERT INTO jobs (" COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,"
-    "?,?,?,?,?,?,?,?)";
+    "?,?,?,?,?,?,?,?,?)";
 static const char update_sql[] =
     "UPDATE jobs SET status=?2, reason=?3, started_ns=?4, ended_ns=?5, exit_code=?6, "
     "has_result=?7, signal=?8, oom=?9, timeout=?10, cpu_user_us=?11, cpu_system_us=?12, "
     "memory_peak=?13, io_read_bytes=?14, io_write_bytes=?15, pids_peak=?16, psi_cpu_some_us=?17, "
     "psi_memory_some_us=?18, psi_io_some_us=?19, log_dropped_bytes=?20, start_error=?21, "
-    "host_id_base=?22, boot_id=?23 WHERE id=?1";
+    "host_id_base=?22, boot_id=?23, address=?24 WHERE id=?1";
 static const char *const kept_sql[JD_KEPT_N] = {
     [JD_ADD] = insert_sql,
     [JD_ADD_SECRETS] = "INSERT INTO job_secrets (id, secrets) VALUES (?, ?)",
@@ -135,7 +140,8 @@ static char **strings_of(struct jd_record *r, size_t i)
 {
     char **const all[] = { &r->name,    &r->command,    &r->status,       &r->reason,
                            &r->node_id, &r->network,    &r->runtime,      &r->result.start_error,
-                           &r->boot_id, &r->owner_name, &r->owner_serial, NULL };
+                           &r->boot_id, &r->owner_name, &r->owner_serial, &r->address,
+                           NULL };
 
     return all[i];
 }
@@ -329,8 +335,9 @@ static void bind_record(sqlite3_stmt *st, const struct jd_record *r)
     bind_text(st, i++, r->owner_serial);
     sqlite3_bind_int(st, i++, r->has_uploads);
     bind_u64(st, i++, r->upload_bytes);
-    sqlite3_bind_blob64(st, i, r->request.data ? (const void *) r->request.data : "",
+    sqlite3_bind_blob64(st, i++, r->request.data ? (const void *) r->request.data : "",
                         r->request.len, SQLITE_STATIC);
+    bind_text(st, i, r->address);
 }
 
 static int add_secrets(struct jd_store *s, const struct jd_record *r, struct jl_err *e)
@@ -393,7 +400,8 @@ int jd_store_update(struct jd_store *s, const struct jd_record *r, struct jl_err
     sqlite3_bind_int(st, 7, r->has_result);
     i = bind_result(st, 8, &r->result);
     sqlite3_bind_int64(st, i++, r->host_id_base);
-    bind_text(st, i, r->boot_id);
+    bind_text(st, i++, r->boot_id);
+    bind_text(st, i, r->address);
     return sqlite3_step(st) == SQLITE_DONE ? 0 : jd_store_fail(s, e, "update a job");
 }
 
@@ -507,6 +515,7 @@ static int read_record(sqlite3_stmt *st, struct jd_record *r)
     r->has_uploads = sqlite3_column_int(st, i++);
     r->upload_bytes = column_u64(st, i++);
     bad |= read_blob(st, i++, &r->request);
+    bad |= read_text(st, i++, &r->address);
     r->sequence = sqlite3_column_int64(st, i++);
     bad |= read_blob(st, i, &r->secrets);
     return bad ? -ENOMEM : 0;

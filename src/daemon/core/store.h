@@ -15,7 +15,7 @@
 
 #include "base/err.h"
 
-#define JD_STORE_VERSION 2
+#define JD_STORE_VERSION 3
 
 struct jd_store;
 
@@ -48,6 +48,7 @@ struct jd_record {
     uint32_t host_id_base; /* first host id of the job's user namespace; 0: none */
     char *boot_id;         /* of the kernel it was started under; "" not started */
     char *owner_name, *owner_serial;
+    char *address;         /* in its network, "172.20.0.2"; "" none */
     uint64_t upload_bytes; /* each file in blocks of 4 KiB; 0: nothing, or only empty files */
     bool has_uploads;
     struct jd_blob request; /* joblet.RunJobRequest */
@@ -77,6 +78,16 @@ int jd_store_note(struct jd_store *s, const struct jd_record *r, struct jl_err *
 int jd_store_drop_secrets(struct jd_store *s, const char *id, struct jl_err *e);
 /* Forgets these jobs, all or none. */
 int jd_store_delete(struct jd_store *s, const char *const *ids, size_t n, struct jl_err *e);
+
+/* The custom networks: name (unique), CIDR, bridge. On disk when this returns. */
+int jd_store_add_network(struct jd_store *s, const char *name, const char *cidr, const char *bridge,
+                         struct jl_err *e);
+int jd_store_delete_network(struct jd_store *s, const char *name, struct jl_err *e);
+/* By name; a negative return ends the walk with that value. */
+int jd_store_each_network(struct jd_store *s,
+                          int (*fn)(void *arg, const char *name, const char *cidr,
+                                    const char *bridge),
+                          void *arg, struct jl_err *e);
 
 /* Calls fn for each record in order of submission; the callee takes it over with its contents.
  * A negative return ends the walk with that value. */

@@ -1,0 +1,484 @@
+/* netlease.c - the part of nets.h about leases: the pool, jobs that wait, addresses that go back. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/core/bundle.h"
+#include "daemon/core/core.h"
+#include "daemon/core/nets.h"
+#include "daemon/core/shimlink.h"
+#include "daemon/core/worker.h"
+
+#define TIDY_NS (20 * JL_NS_PER_MS) /* the pool is filled when nobody is in a hurry */
+
+static struct jd_network *net_of(const struct jd_core *c, const char *name)
+{
+    return c->conf.network_enabled ? jd_nets_find(c, name) : NULL;
+}
+
+void jd_nets_lease_of(const struct jd_network *net, uint32_t addr, uint32_t host_id_base,
+                      struct jd_net_lease *ret)
+{
+    bool isolated = net->places.block != 1;
+
+    *ret = (struct jd_net_lease){ .addr = addr,
+                                  .gateway = jd_places_gateway(&net->places, addr),
+                                  .prefix = isolated ? 30 : net->def.cidr.prefix,
+                                  .isolated = isolated,
+                                  .host_id_base = host_id_base };
+    memcpy(ret->bridge, net->def.bridge, sizeof ret->bridge);
+}
+
+bool jd_nets_has_ids(const struct jd_core *c, uint32_t base)
+{
+    for (const struct jd_network *n = c->nets.first; n; n = n->next) {
+        for (size_t i = 0; i < n->n_ready; i++)
+            if (n->ready[i].host_id_base == base)
+                return true;
+        for (size_t i = 0; i < n->n_coming; i++)
+            if (n->coming[i].host_id_base == base)
+                return true;
+    }
+    return false;
+}
+
+int jd_nets_check(struct jd_core *c, const char *name, bool may_host, struct jl_err *e)
+{
+    struct jd_network *net = net_of(c, name);
+
+    if (strcmp(name, "none") == 0)
+        return 0;
+    if (strcmp(name, "host") == 0) {
+        if (!c->conf.network_allow_host)
+            return jl_refuse(e, EPERM,
+                             "network 'host' is not allowed on this server "
+                             "(network.allow_host_network)");
+        return may_host
+                   ? 0
+                   : jl_refuse(e, EPERM, "network 'host' is for the roles maintainer and admin");
+    }
+    if (!c->conf.network_enabled)
+        return jl_refuse(e, EBUSY,
+                         "networks are off on this server (network.enabled); use "
+                         "--network=none");
+    if (!net || net->doomed)
+        return jl_refuse(e, ENOENT, "network not found: %s", name);
+    if (net->why[0] && net->known)
+        return jl_refuse(e, EBUSY, "network '%s' can't be had: %s", name, net->why);
+    return 0;
+}
+
+/* ---- from the worker to the jobs */
+
+static int finish_lease(struct jd_job *j, const struct jd_net_lease *l)
+{
+    char ip[JD_IP_TEXT];
+
+    j->rec.host_id_base = l->host_id_base;
+    j->lease_unstored = true;
+    return jd_record_set(&j->rec.address, jd_ip_text(l->addr, ip));
+}
+
+static void start_failed(struct jd_job *j, const char *why)
+{
+    struct jl_err ignored = JL_ERR_INIT;
+
+    j->rec.exit_code = -1;
+    jd_record_set(&j->rec.result.start_error, why);
+    jd_job_event(j, JD_EV_START_FAILED, JD_FAILED, why, &ignored);
+}
+
+/* The oldest that waits for this network. */
+static struct jd_job *next_waiting(const struct jd_network *net)
+{
+    struct jd_job *j = net->n_waiting > 0 ? net->core->jobs.first : NULL;
+
+    while (j && !(j->net_waits && strcmp(j->rec.network, net->def.name) == 0))
+        j = j->next;
+    return j;
+}
+
+void jd_nets_fail_waiting(struct jd_network *net, const char *why)
+{
+    struct jd_job *j;
+
+    while ((j = next_waiting(net))) {
+        j->net_waits = false;
+        net->n_waiting--;
+        start_failed(j, why);
+    }
+}
+
+static void serve_waiting(struct jd_network *net)
+{
+    struct jd_job *j;
+
+    while (net->n_ready > 0 && (j = next_waiting(net))) {
+        j->net_waits = false;
+        net->n_waiting--;
+        if (finish_lease(j, &net->ready[--net->n_ready]) < 0)
+            start_failed(j, "out of memory");
+        else
+            jd_job_start(j);
+    }
+}
+
+/* ---- the pool */
+
+struct batch {
+    struct jd_core *core;
+    char name[JD_NET_NAME_MAX + 1]; /* the network may be gone when the answer comes */
+    size_t n;
+    struct jd_net_lease leases[JD_NET_BATCH];
+};
+
+static void on_prepared(void *user, int r, const void *out, size_t len, int fd,
+                        const struct jl_err *e)
+{
+    _free_ struct batch *b = user;
+    struct jd_network *net = jd_nets_find(b->core, b->name);
+
+    (void) out, (void) len;
+    jl_close(fd);
+    if (!net || net->doomed)
+        return;
+    net->n_coming = 0;
+    if (r < 0) {
+        jl_log_fail(e, "network.prepare", "network '%s'", b->name);
+        for (size_t i = 0; i < b->n; i++)
+            jd_places_give(&net->places, b->leases[i].addr);
+        jd_nets_fail_waiting(net, e->text);
+        return;
+    }
+    memcpy(net->ready + net->n_ready, b->leases, b->n * sizeof *b->leases);
+    net->n_ready += b->n;
+    serve_waiting(net);
+    jd_nets_kick(net);
+}
+
+static size_t wanted(const struct jd_network *net)
+{
+    size_t pool = strcmp(net->def.name, net->core->conf.network_default) == 0 ? JD_NET_POOL_DEFAULT
+                  : net->used                                                 ? JD_NET_POOL_OTHER
+                                                                              : 0;
+    size_t n = net->n_waiting + pool;
+
+    if (net->core->ending || net->doomed)
+        return 0;
+    n = n > net->n_ready ? n - net->n_ready : 0;
+    return n > JD_NET_BATCH - net->n_ready ? JD_NET_BATCH - net->n_ready : n;
+}
+
+/* One more lease on its way. -ENOSPC: no address or no host ids. */
+static int add_coming(struct jd_network *net, struct jl_err *e)
+{
+    struct jd_core *c = net->core;
+    uint32_t addr, ids = 0;
+    int r = jd_places_take(&net->places, &addr);
+
+    if (r < 0)
+        return jl_refuse(e, -r, "network '%s' has no free address", net->def.name);
+    if (c->userns && (ids = jd_jobs_host_ids(c, e)) == 0) {
+        jd_places_give(&net->places, addr);
+        return -e->code;
+    }
+    jd_nets_lease_of(net, addr, ids, &net->coming[net->n_coming++]);
+    return 0;
+}
+
+static int ask_prepare(struct jd_network *net, struct jl_err *e)
+{
+    struct batch *b = calloc(1, sizeof *b);
+    int r;
+
+    if (!b)
+        return jl_fail(e, ENOMEM, "prepare a network");
+    b->core = net->core;
+    b->n = net->n_coming;
+    memcpy(b->name, net->def.name, sizeof b->name);
+    memcpy(b->leases, net->coming, sizeof b->leases);
+    r = jd_nets_worker(net->core, e);
+    if (r == 0)
+        r = jd_worker_call(net->core->nets.worker, JD_NET_WORK_PREPARE, b->leases,
+                           b->n * sizeof *b->leases, NULL, 0, on_prepared, b, e);
+    if (r < 0)
+        free(b);
+    return r;
+}
+
+void jd_nets_kick(struct jd_network *net)
+{
+    struct jl_err e = JL_ERR_INIT;
+    size_t n = wanted(net);
+    int r = 0;
+
+    if (net->n_coming > 0 || !net->known || net->why[0] || n == 0)
+        return;
+    while (r == 0 && net->n_coming < n)
+        r = add_coming(net, &e);
+    if (net->n_coming == 0) {
+        if (net->n_going == 0) /* else one comes free in a moment */
+            jd_nets_fail_waiting(net, e.text);
+        return;
+    }
+    jl_err_clear(&e);
+    if (ask_prepare(net, &e) == 0)
+        return;
+    for (size_t i = 0; i < net->n_coming; i++)
+        jd_places_give(&net->places, net->coming[i].addr);
+    net->n_coming = 0;
+    jl_log_fail(&e, "network.prepare", "network '%s'", net->def.name);
+    jd_nets_fail_waiting(net, e.text);
+}
+
+/* ---- what goes back, and the pool's filling, when there is time */
+
+static int on_tidy(struct jl_timer *t);
+
+static void tidy_later(struct jd_core *c, uint64_t in_ns)
+{
+    uint64_t due = jl_now_ns() + in_ns;
+
+    if (c->nets.tidy_due_ns != 0 && c->nets.tidy_due_ns <= due)
+        return; /* soon enough */
+    c->nets.tidy_due_ns = due;
+    jl_loop_arm(c->loop, &c->nets.tidy, due, on_tidy);
+}
+
+static void on_released(void *user, int r, const void *out, size_t len, int fd,
+                        const struct jl_err *e)
+{
+    _free_ struct batch *b = user;
+    struct jd_core *c = b->core;
+
+    (void) out, (void) len;
+    jl_close(fd);
+    if (r < 0)
+        jl_log_fail(e, "network.release", "the next start removes what is left");
+    c->nets.releasing = false;
+    for (size_t i = 0; i < b->n; i++)
+        for (struct jd_network *n = c->nets.first; n; n = n->next)
+            if (jd_cidr_has(&n->def.cidr, b->leases[i].addr)) {
+                jd_places_give(&n->places, b->leases[i].addr);
+                n->n_going--;
+                jd_nets_kick(n);
+                break;
+            }
+    if (c->nets.n_going > 0)
+        tidy_later(c, 0);
+}
+
+static void release_some(struct jd_core *c)
+{
+    struct jl_err e = JL_ERR_INIT;
+    struct batch *b = c->nets.n_going > 0 && !c->nets.releasing ? calloc(1, sizeof *b) : NULL;
+
+    if (!b)
+        return;
+    b->core = c;
+    b->n = c->nets.n_going < JD_NET_BATCH ? c->nets.n_going : JD_NET_BATCH;
+    c->nets.n_going -= b->n;
+    memcpy(b->leases, c->nets.going + c->nets.n_going, b->n * sizeof *b->leases);
+    if (jd_nets_worker(c, &e) == 0 &&
+        jd_worker_call(c->nets.worker, JD_NET_WORK_RELEASE, b->leases, b->n * sizeof *b->leases,
+                       NULL, 0, on_released, b, &e) == 0) {
+        c->nets.releasing = true;
+        return;
+    }
+    jl_log_fail(&e, "network.release", "the next start removes what is left");
+    free(b);
+}
+
+static void on_started(void *user, int r, const void *out, size_t len, int fd,
+                       const struct jl_err *e)
+{
+    (void) user, (void) r, (void) out, (void) len, (void) e;
+    jl_close(fd);
+}
+
+static int on_tidy(struct jl_timer *t)
+{
+    struct jd_core *c = JL_CONTAINER(t, struct jd_core, nets.tidy);
+    struct jl_err ignored = JL_ERR_INIT;
+
+    c->nets.tidy_due_ns = 0;
+    if (c->nets.n_begun > 0 && c->nets.worker)
+        jd_worker_call(c->nets.worker, JD_NET_WORK_STARTED, c->nets.begun,
+                       c->nets.n_begun * sizeof *c->nets.begun, NULL, 0, on_started, NULL,
+                       &ignored);
+    c->nets.n_begun = 0;
+    release_some(c);
+    for (struct jd_network *n = c->nets.first; n; n = n->next)
+        jd_nets_kick(n);
+    return 0;
+}
+
+/* ---- jobs */
+
+bool jd_nets_take_ready(struct jd_core *c, struct jd_record *rec)
+{
+    struct jd_network *net = net_of(c, rec->network);
+    char ip[JD_IP_TEXT];
+    const struct jd_net_lease *l;
+
+    if (!net || net->n_ready == 0 || net->n_waiting > 0)
+        return false;
+    l = &net->ready[net->n_ready - 1];
+    if (jd_record_set(&rec->address, jd_ip_text(l->addr, ip)) < 0)
+        return false;
+    rec->host_id_base = l->host_id_base;
+    net->n_ready--;
+    net->used = true;
+    tidy_later(c, TIDY_NS);
+    return true;
+}
+
+int jd_nets_take(struct jd_job *j, struct jl_err *e)
+{
+    struct jd_core *c = j->core;
+    struct jd_network *net = net_of(c, j->rec.network);
+
+    if (j->rec.address[0] || strcmp(j->rec.network, "none") == 0 ||
+        strcmp(j->rec.network, "host") == 0)
+        return 1;
+    if (!net)
+        return jl_refuse(e, ENOENT, "network not found: %s", j->rec.network);
+    if (net->n_ready > 0 && net->n_waiting == 0) {
+        tidy_later(c, TIDY_NS);
+        return finish_lease(j, &net->ready[--net->n_ready]) < 0
+                   ? jl_fail(e, ENOMEM, "take an address")
+                   : 1;
+    }
+    net->used = true;
+    j->net_waits = true;
+    net->n_waiting++;
+    if (net->known && !net->why[0]) {
+        jd_nets_kick(net);
+        return 0;
+    }
+    if (c->nets.state != JD_NETS_COMING && jd_nets_setup(c, NULL, NULL, e) < 0) {
+        j->net_waits = false;
+        net->n_waiting--;
+        return -e->code;
+    }
+    return 0;
+}
+
+struct limiting {
+    struct jd_core *core;
+    char id[40]; /* the job may be gone when the answer comes */
+};
+
+static void on_limited(void *user, int r, const void *out, size_t len, int fd,
+                       const struct jl_err *e)
+{
+    _free_ struct limiting *l = user;
+    struct jd_job *j = l->core->jobs.first;
+    char why[JL_ERR_TEXT_MAX];
+
+    (void) out, (void) len;
+    jl_close(fd);
+    while (j && strcmp(j->rec.id, l->id) != 0)
+        j = j->next;
+    if (!j || !j->rate_waits)
+        return;
+    j->rate_waits = false;
+    j->rate_set = true;
+    if (r == 0) {
+        jd_job_start(j);
+        return;
+    }
+    snprintf(why, sizeof why, "%.300s%s%.150s", e->text, e->hint[0] ? "; fix: " : "", e->hint);
+    start_failed(j, why);
+}
+
+int jd_nets_limit(struct jd_job *j, struct jl_err *e)
+{
+    struct jd_network *net = net_of(j->core, j->rec.network);
+    struct jd_net_limit q = { .rx = (uint64_t) j->req->net_rx_bps,
+                              .tx = (uint64_t) j->req->net_tx_bps };
+    struct limiting *l;
+    uint32_t addr;
+    int r;
+
+    if (!net || jd_ip_parse(j->rec.address, &addr) < 0)
+        return jl_refuse(e, EINVAL, "a network rate needs a network of the job's own");
+    jd_nets_lease_of(net, addr, j->rec.host_id_base, &q.lease);
+    l = calloc(1, sizeof *l);
+    if (!l)
+        return jl_fail(e, ENOMEM, "limit the job's network");
+    l->core = j->core;
+    memcpy(l->id, j->rec.id, sizeof l->id);
+    r = jd_nets_worker(j->core, e);
+    if (r == 0)
+        r = jd_worker_call(j->core->nets.worker, JD_NET_WORK_LIMIT, &q, sizeof q, NULL, 0,
+                           on_limited, l, e);
+    if (r < 0)
+        free(l);
+    j->rate_waits = r == 0;
+    return r;
+}
+
+static void go(struct jd_core *c, struct jd_network *net, uint32_t addr, uint32_t ids)
+{
+    struct jd_nets *n = &c->nets;
+
+    if (!jd_places_has(&net->places, addr))
+        return;
+    if (n->n_going == n->room_going) {
+        size_t room = n->room_going * 2 + 16;
+        struct jd_net_lease *more = realloc(n->going, room * sizeof *more);
+
+        if (!more) { /* the next start removes it */
+            jl_log_warn("network.release", "out of memory");
+            return;
+        }
+        n->going = more;
+        n->room_going = room;
+    }
+    jd_nets_lease_of(net, addr, ids, &n->going[n->n_going++]);
+    net->n_going++;
+    tidy_later(c, 0);
+}
+
+void jd_nets_give_back(struct jd_core *c, const struct jd_record *rec)
+{
+    struct jd_network *net = net_of(c, rec->network);
+    uint32_t addr;
+
+    if (net && jd_ip_parse(rec->address, &addr) == 0)
+        go(c, net, addr, rec->host_id_base);
+}
+
+void jd_nets_begun(struct jd_job *j)
+{
+    struct jd_core *c = j->core;
+    uint32_t addr;
+
+    if (!j->rec.address[0] || jd_ip_parse(j->rec.address, &addr) < 0)
+        return;
+    if (c->nets.n_begun < JL_COUNT(c->nets.begun)) /* else at its end */
+        c->nets.begun[c->nets.n_begun++] = addr;
+    tidy_later(c, TIDY_NS);
+}
+
+void jd_nets_ended(struct jd_job *j)
+{
+    struct jd_network *net = net_of(j->core, j->rec.network);
+
+    j->rate_waits = false;
+    if (!net)
+        return;
+    if (j->net_waits) {
+        j->net_waits = false;
+        net->n_waiting--;
+    }
+    if (j->rec.address[0]) {
+        jd_nets_give_back(j->core, &j->rec);
+        jd_nets_names_changed(net);
+    }
+}

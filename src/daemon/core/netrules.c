@@ -1,0 +1,299 @@
+/* netrules.c - see netrules.h. */
+#include "daemon/core/netrules.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+
+char *jd_net_device(const char *instance, const struct jd_net_lease *l, char buf[JD_NETDEV_MAX])
+{
+    snprintf(buf, JD_NETDEV_MAX, "j%c%.5s%08x", l->isolated ? 'i' : 'v', instance, l->addr);
+    return buf;
+}
+
+bool jd_net_device_parse(const char *instance, const char *name, uint32_t *ret_addr)
+{
+    if (strlen(name) != 15 || name[0] != 'j' || (name[1] != 'v' && name[1] != 'i') ||
+        strncmp(name + 2, instance, 5) != 0 || strspn(name + 7, "0123456789abcdef") != 8)
+        return false;
+    *ret_addr = (uint32_t) strtoul(name + 7, NULL, 16);
+    return true;
+}
+
+void jd_net_mac(uint32_t addr, uint8_t ret[6])
+{
+    ret[0] = 0x02; /* locally administered */
+    ret[1] = 0x4a;
+    for (int i = 0; i < 4; i++)
+        ret[2 + i] = (uint8_t) (addr >> (24 - 8 * i));
+}
+
+/* Each element is separated from the one before. */
+static int element(struct jl_buf *out, bool *first, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+static int element(struct jl_buf *out, bool *first, const char *fmt, ...)
+{
+    va_list ap;
+    int r = *first ? 0 : jl_buf_puts(out, ", ");
+
+    *first = false;
+    va_start(ap, fmt);
+    if (r == 0)
+        r = jl_buf_vprintf(out, fmt, ap);
+    va_end(ap);
+    return r;
+}
+
+/* "veth . mac . address" of jobs on bridges, "veth . address" of isolated ones. */
+static int job_elements(struct jl_buf *out, const char *instance, bool isolated,
+                        const struct jd_net_lease *leases, size_t n, size_t *ret_n)
+{
+    bool first = true;
+    int r = 0;
+
+    *ret_n = 0;
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        const struct jd_net_lease *l = &leases[i];
+        char device[JD_NETDEV_MAX], ip[JD_IP_TEXT];
+        uint8_t m[6];
+
+        if (l->isolated != isolated)
+            continue;
+        ++*ret_n;
+        jd_net_device(instance, l, device);
+        jd_ip_text(l->addr, ip);
+        jd_net_mac(l->addr, m);
+        r = isolated ? element(out, &first, "\"%s\" . %s", device, ip)
+                     : element(out, &first, "\"%s\" . %02x:%02x:%02x:%02x:%02x:%02x . %s", device,
+                               m[0], m[1], m[2], m[3], m[4], m[5], ip);
+    }
+    return r;
+}
+
+static int set_of(struct jl_buf *out, const char *head, const char *instance, bool isolated,
+                  const struct jd_net_lease *leases, size_t n)
+{
+    _buf_ struct jl_buf items = JL_BUF_INIT(64u << 20);
+    size_t n_items;
+    int r = job_elements(&items, instance, isolated, leases, n, &n_items);
+
+    if (r == 0)
+        r = jl_buf_printf(out, "%s", head);
+    if (r == 0 && n_items > 0)
+        r = jl_buf_printf(out, " elements = { %.*s }", (int) items.len, items.data);
+    return r < 0 ? r : jl_buf_puts(out, " }\n");
+}
+
+/* The frames of a job's port: with its own hardware and network address or not at all. */
+static int bridge_table(struct jl_buf *out, const char *instance, const struct jd_net_lease *leases,
+                        size_t n)
+{
+    int r = jl_buf_printf(out,
+                          "table bridge joblet_%s {}\ndelete table bridge joblet_%s\n"
+                          "table bridge joblet_%s {\n",
+                          instance, instance, instance);
+
+    if (r == 0)
+        r = set_of(out, "set ports { type ifname . ether_addr . ipv4_addr;", instance, false,
+                   leases, n);
+    return r < 0 ? r
+                 : jl_buf_printf(out,
+                                 "chain prerouting { type filter hook prerouting priority -300; "
+                                 "policy accept;\n"
+                                 "iifname != \"jv%s*\" accept\n"
+                                 "ether type ip iifname . ether saddr . ip saddr @ports accept\n"
+                                 "ether type arp iifname . arp saddr ether . arp saddr ip @ports "
+                                 "iifname . ether saddr . arp saddr ip @ports accept\n"
+                                 "drop\n}\n}\n",
+                                 instance);
+}
+
+static int dns_rules(struct jl_buf *out, const uint32_t *dns, size_t n)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        char ip[JD_IP_TEXT];
+
+        r = jl_buf_printf(out, "ip daddr %s meta l4proto { tcp, udp } th dport 53 accept\n",
+                          jd_ip_text(dns[i], ip));
+    }
+    return r;
+}
+
+static int list_bridges(struct jl_buf *out, const char *instance, const struct jd_net_def *nets,
+                        size_t n)
+{
+    bool first = true;
+    int r = jl_buf_puts(out, "{ ");
+
+    for (size_t i = 0; r == 0 && i < n; i++)
+        if (nets[i].bridge[0])
+            r = element(out, &first, "\"%s\"", nets[i].bridge);
+    if (r == 0)
+        r = element(out, &first, "\"ji%s*\"", instance);
+    return r < 0 ? r : jl_buf_puts(out, " }");
+}
+
+static int list_cidrs(struct jl_buf *out, const struct jd_net_def *nets, size_t n)
+{
+    bool first = true;
+    int r = jl_buf_puts(out, "{ ");
+
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        char text[JD_CIDR_TEXT];
+
+        r = element(out, &first, "%s", jd_cidr_text(&nets[i].cidr, text));
+    }
+    return r < 0 ? r : jl_buf_puts(out, " }");
+}
+
+/* Where jobs may send, and who may send to them. */
+static int forward_rules(struct jl_buf *out, const struct jd_net_def *nets, size_t n_nets,
+                         const char *jobs, const char *cidrs, const uint32_t *dns, size_t n_dns)
+{
+    int r = jl_buf_printf(out, "chain to_job {\n"
+                               "ct state established,related accept\ndrop\n}\n"
+                               "chain from_job {\n"
+                               "meta nfproto != ipv4 drop\n");
+
+    /* where bridged frames pass here too (br_netfilter) they are none of ours to judge */
+    for (size_t i = 0; r == 0 && i < n_nets; i++)
+        if (nets[i].bridge[0])
+            r = jl_buf_printf(out, "iifname \"%s\" oifname \"%s\" accept\n", nets[i].bridge,
+                              nets[i].bridge);
+    if (r == 0)
+        r = jl_buf_printf(out, "oifname %s drop\n", jobs);
+    if (r == 0)
+        r = dns_rules(out, dns, n_dns);
+    return r < 0 ? r
+                 : jl_buf_printf(out,
+                                 "ip daddr 169.254.0.0/16 drop\n"
+                                 "ip daddr %s drop\naccept\n}\n"
+                                 "chain forward { type filter hook forward priority 0; policy "
+                                 "accept;\n"
+                                 "iifname %s jump from_job\noifname %s jump to_job\n}\n",
+                                 cidrs, jobs, jobs);
+}
+
+static int host_rules(struct jl_buf *out, const char *instance, const char *jobs,
+                      const uint32_t *dns, size_t n_dns)
+{
+    int r = jl_buf_puts(out, "chain to_host {\nct state established,related accept\n");
+
+    if (r == 0)
+        r = dns_rules(out, dns, n_dns);
+    return r < 0 ? r
+                 : jl_buf_printf(out,
+                                 "drop\n}\n"
+                                 "chain input { type filter hook input priority 0; policy accept;\n"
+                                 "iifname %s jump to_host\n}\n"
+                                 "chain output { type filter hook output priority 0; policy "
+                                 "accept;\n"
+                                 "oifname \"ji%s*\" ct state new drop\n}\n",
+                                 jobs, instance);
+}
+
+static int nat_rules(struct jl_buf *out, const char *instance, const struct jd_net_def *nets,
+                     size_t n)
+{
+    int r = jl_buf_puts(out, "chain postrouting { type nat hook postrouting priority 100; policy "
+                             "accept;\n");
+
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        char text[JD_CIDR_TEXT];
+
+        jd_cidr_text(&nets[i].cidr, text);
+        r = nets[i].bridge[0] ? jl_buf_printf(out, "ip saddr %s oifname != \"%s\" masquerade\n",
+                                              text, nets[i].bridge)
+                              : jl_buf_printf(out, "ip saddr %s oifname != \"ji%s*\" masquerade\n",
+                                              text, instance);
+    }
+    return r < 0 ? r : jl_buf_puts(out, "}\n");
+}
+
+/* An isolated job sends with its own address; nobody else comes with one of ours. */
+static int source_rules(struct jl_buf *out, const char *instance, const char *jobs,
+                        const char *cidrs)
+{
+    return jl_buf_printf(out,
+                         "chain prerouting { type filter hook prerouting priority -300; policy "
+                         "accept;\n"
+                         "iifname \"ji%s*\" meta nfproto != ipv4 drop\n"
+                         "iifname \"ji%s*\" iifname . ip saddr != @isolated drop\n"
+                         "iifname \"lo\" accept\n"
+                         "iifname != %s ip saddr %s drop\n}\n",
+                         instance, instance, jobs, cidrs);
+}
+
+static int inet_table(struct jl_buf *out, const char *instance, const struct jd_net_def *nets,
+                      size_t n_nets, const struct jd_net_lease *leases, size_t n_leases,
+                      const uint32_t *dns, size_t n_dns)
+{
+    _buf_ struct jl_buf jobs = JL_BUF_INIT(1u << 20), cidrs = JL_BUF_INIT(1u << 20);
+    int r = list_bridges(&jobs, instance, nets, n_nets);
+
+    if (r == 0)
+        r = list_cidrs(&cidrs, nets, n_nets);
+    if (r == 0)
+        r = jl_buf_putc(&jobs, '\0');
+    if (r == 0)
+        r = jl_buf_putc(&cidrs, '\0');
+    if (r == 0)
+        r = jl_buf_printf(out,
+                          "table inet joblet_%s {}\ndelete table inet joblet_%s\n"
+                          "table inet joblet_%s {\n",
+                          instance, instance, instance);
+    if (r == 0)
+        r = set_of(out, "set isolated { type ifname . ipv4_addr;", instance, true, leases,
+                   n_leases);
+    if (r == 0)
+        r = source_rules(out, instance, jobs.data, cidrs.data);
+    if (r == 0)
+        r = forward_rules(out, nets, n_nets, jobs.data, cidrs.data, dns, n_dns);
+    if (r == 0)
+        r = host_rules(out, instance, jobs.data, dns, n_dns);
+    if (r == 0)
+        r = nat_rules(out, instance, nets, n_nets);
+    return r < 0 ? r : jl_buf_puts(out, "}\n");
+}
+
+int jd_net_rules(struct jl_buf *out, const char *instance, const struct jd_net_def *nets,
+                 size_t n_nets, const struct jd_net_lease *leases, size_t n_leases,
+                 const uint32_t *dns, size_t n_dns)
+{
+    int r = bridge_table(out, instance, leases, n_leases);
+
+    return r < 0 ? r : inet_table(out, instance, nets, n_nets, leases, n_leases, dns, n_dns);
+}
+
+int jd_net_rules_jobs(struct jl_buf *out, const char *instance, bool add,
+                      const struct jd_net_lease *leases, size_t n)
+{
+    for (int isolated = 0; isolated < 2; isolated++) {
+        _buf_ struct jl_buf items = JL_BUF_INIT(1u << 20);
+        size_t n_items;
+        int r = job_elements(&items, instance, isolated, leases, n, &n_items);
+
+        /* added before they are deleted too: what is gone already is no error then */
+        for (int del = 0; r == 0 && n_items > 0 && del <= !add; del++)
+            r = jl_buf_printf(out, "%s element %s joblet_%s %s { %.*s }\n", del ? "delete" : "add",
+                              isolated ? "inet" : "bridge", instance,
+                              isolated ? "isolated" : "ports", (int) items.len, items.data);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int jd_net_rules_none(struct jl_buf *out, const char *instance)
+{
+    return jl_buf_printf(out,
+                         "table bridge joblet_%s {}\ndelete table bridge joblet_%s\n"
+                         "table inet joblet_%s {}\ndelete table inet joblet_%s\n",
+                         instance, instance, instance, instance);
+}

@@ -1,0 +1,122 @@
+/*
+ * nets.h - the networks of jobs as core sees them: which there are, who has which address, and a pool
+ * of network namespaces made ready before a job needs one. The kernel's side is done by a worker
+ * (network.h); nothing is touched on the host before the first network is needed.
+ *
+ * A lease is a place in a network with its namespaces (and the range of host ids that owns them). A
+ * job takes one from the pool, which is filled again when there is time; with an empty pool it waits
+ * for one to be made. The lease goes back when the job has ended, and its address once the worker
+ * has removed what was made. The record holds the address, so a restart knows who has it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/loop.h"
+#include "daemon/core/cidr.h"
+#include "daemon/core/network.h"
+
+struct jd_core;
+struct jd_job;
+struct jd_record;
+struct jd_bundle_in;
+struct jl_err;
+
+#define JD_NET_POOL_DEFAULT 6 /* leases kept ready of the default network */
+#define JD_NET_POOL_OTHER 2   /* ... of another one that has been used */
+#define JD_NETS_MAX 256
+
+struct jd_network {
+    struct jd_net_def def;
+    bool builtin; /* by us or by the configuration; the others can be removed */
+    bool doomed;  /* RemoveNetwork is under way */
+    bool used;    /* a job has asked for it */
+    bool known;   /* the worker has set it up, or said why not */
+    char why[JD_NET_WHY];
+    struct jd_places places;
+    struct jd_net_lease ready[JD_NET_BATCH], coming[JD_NET_BATCH];
+    size_t n_ready, n_coming, n_going;
+    unsigned n_waiting; /* jobs with net_waits */
+    size_t at;          /* in the setup under way, from 1; 0: not in it */
+    bool names_stale;   /* its hosts file */
+    struct jd_core *core;
+    struct jd_network *next;
+};
+
+enum jd_nets_state { JD_NETS_IDLE, JD_NETS_COMING, JD_NETS_UP };
+
+struct jd_nets {
+    struct jd_network *first; /* built-in ones first */
+    unsigned n, n_custom;
+    enum jd_nets_state state;
+    bool again;               /* the list changed while a setup was under way */
+    struct jd_worker *worker; /* NULL: not made yet */
+    uint32_t dns[JD_NET_DNS_MAX];
+    size_t n_dns;
+    struct jd_net_lease *going; /* to be released by the next request; own */
+    size_t n_going, room_going;
+    uint32_t begun[64]; /* addresses whose jobs run: names not needed any more */
+    size_t n_begun;
+    bool releasing;
+    struct jl_timer tidy, names;
+    uint64_t tidy_due_ns;          /* 0: not armed */
+    struct jd_net_waiter *waiters; /* for the next setup's end */
+};
+
+/* Reads configuration and store; takes up the leases of running jobs. After the jobs are loaded. 0,
+ * or -errno with e filled: the configuration is wrong. */
+int jd_nets_init(struct jd_core *c, struct jl_err *e);
+/* The daemon ends: what no running job needs is removed. May block for some milliseconds. */
+void jd_nets_done(struct jd_core *c);
+
+struct jd_network *jd_nets_find(const struct jd_core *c, const char *name);
+
+/* Whether a job may have this network at all. may_host: its client may ask for `host`. 0; -ENOENT no
+ * such network, -EPERM, -ENOSPC no address is free, -EBUSY it can't be had on this host. */
+int jd_nets_check(struct jd_core *c, const char *name, bool may_host, struct jl_err *e);
+/* Fills address and host ids of a record from the pool: true. False: none is ready. */
+bool jd_nets_take_ready(struct jd_core *c, struct jd_record *rec);
+/* Before the bundle: 1 the job has its lease or needs none; 0 it waits for one and is started when
+ * it has come; -errno with e filled. */
+int jd_nets_take(struct jd_job *j, struct jl_err *e);
+/* Sets the job's rates; it is started when they are. 0, or -errno with e filled. */
+int jd_nets_limit(struct jd_job *j, struct jl_err *e);
+/* The job holds its namespaces itself from now on. */
+void jd_nets_begun(struct jd_job *j);
+/* The job has ended, or will not start: its lease goes back. More than once is fine. */
+void jd_nets_ended(struct jd_job *j);
+/* A record that was not stored gives its lease back. */
+void jd_nets_give_back(struct jd_core *c, const struct jd_record *rec);
+/* Whether a lease of the pool owns these host ids. */
+bool jd_nets_has_ids(const struct jd_core *c, uint32_t base);
+
+/* What the bundle needs to know. Borrowed strings live as long as `hold`. */
+struct jd_net_bundle {
+    char net_ns[600], user_ns[600], hosts_dir[700];
+    char resolv[4096]; /* contents of resolv.conf */
+    char own_hosts[256];
+};
+int jd_nets_bundle(struct jd_job *j, struct jd_net_bundle *hold, struct jd_bundle_in *in,
+                   struct jl_err *e);
+
+/* ---- within nets*.c */
+
+/* Tells when a setup with the list as it is now has been done. The first failure is in why of the
+ * networks; r < 0 when the worker could do nothing at all. */
+typedef void (*jd_nets_done_fn)(void *arg, int r, const struct jl_err *e);
+int jd_nets_setup(struct jd_core *c, jd_nets_done_fn fn, void *arg, struct jl_err *e);
+struct jd_network *jd_nets_add(struct jd_core *c, const char *name, const char *cidr,
+                               const char *bridge, bool builtin, struct jl_err *e);
+void jd_nets_remove(struct jd_core *c, struct jd_network *net);
+/* Makes leases for who waits and for the pool. */
+void jd_nets_kick(struct jd_network *net);
+void jd_nets_fail_waiting(struct jd_network *net, const char *why);
+void jd_nets_lease_of(const struct jd_network *net, uint32_t addr, uint32_t host_id_base,
+                      struct jd_net_lease *ret);
+bool jd_nets_is_active(const struct jd_job *j);
+int jd_nets_worker(struct jd_core *c, struct jl_err *e);
+/* The names of a network's jobs have changed. */
+void jd_nets_names_changed(struct jd_network *net);
+int jd_nets_write_names(struct jd_network *net, struct jl_err *e);
+void jd_nets_read_dns(struct jd_core *c);

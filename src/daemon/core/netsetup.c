@@ -1,0 +1,258 @@
+/* netsetup.c - see netsetup.h. Rules before devices: nothing passes that they do not know. */
+#include "daemon/core/netsetup.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "daemon/core/network.h"
+#include "os/netlink.h"
+#include "os/nft.h"
+#include "os/rtnl.h"
+
+#define FORWARD "/proc/sys/net/ipv4/ip_forward"
+#define LINKS_MAX 4096 /* of ours that are looked at; more are the next setup's */
+
+struct setup {
+    const struct jd_net_setup *head;
+    const struct jd_net_def *nets;
+    const struct jd_net_lease *leases;
+    const uint32_t *dns;
+    char (*why)[JD_NET_WHY];    /* one a net */
+    int host;                   /* netlink socket */
+    struct os_rtnl_link *links; /* our bridges and veths */
+    size_t n_links;
+};
+
+static int read_request(struct setup *s, const void *in, size_t len, struct jl_err *e)
+{
+    const char *p = in;
+    size_t need = sizeof *s->head;
+
+    s->head = in;
+    if (len >= need)
+        need += s->head->n_nets * sizeof *s->nets + s->head->n_leases * sizeof *s->leases +
+                s->head->n_dns * sizeof *s->dns;
+    if (len != need)
+        return jl_refuse(e, EINVAL, "a request of %zu bytes, not %zu", len, need);
+    s->nets = (const struct jd_net_def *) (p + sizeof *s->head);
+    s->leases = (const struct jd_net_lease *) (s->nets + s->head->n_nets);
+    s->dns = (const uint32_t *) (s->leases + s->head->n_leases);
+    return 0;
+}
+
+static int allow_forwarding(struct jl_err *e)
+{
+    char value = '0';
+    _close_ int fd = open(FORWARD, O_RDONLY | O_CLOEXEC);
+    int r;
+
+    if (fd >= 0 && read(fd, &value, 1) == 1 && value == '1')
+        return 0;
+    r = jl_write_kernel_file_at(AT_FDCWD, FORWARD, "1");
+    if (r == 0) {
+        jl_log_info("network.forward", "net.ipv4.ip_forward=1");
+        return 0;
+    }
+    jl_fail(e, -r, "set net.ipv4.ip_forward to 1");
+    return jl_hint(e, "sysctl -w net.ipv4.ip_forward=1");
+}
+
+static bool is_leased(const struct setup *s, uint32_t addr)
+{
+    for (size_t i = 0; i < s->head->n_leases; i++)
+        if (s->leases[i].addr == addr)
+            return true;
+    return false;
+}
+
+static const struct jd_net_def *net_of_bridge(const struct setup *s, const char *bridge)
+{
+    for (size_t i = 0; i < s->head->n_nets; i++)
+        if (strcmp(s->nets[i].bridge, bridge) == 0)
+            return &s->nets[i];
+    return NULL;
+}
+
+static void note_link(const struct os_rtnl_link *l, void *arg)
+{
+    struct setup *s = arg;
+    uint32_t addr;
+
+    if (s->n_links < LINKS_MAX && (jd_net_device_parse(jd_net_place.instance, l->name, &addr) ||
+                                   strcmp(l->alias, jd_net_place.alias) == 0))
+        s->links[s->n_links++] = *l;
+}
+
+/* Devices that bear our names and are in no list. */
+static void remove_strangers(struct setup *s)
+{
+    for (size_t i = 0; i < s->n_links; i++) {
+        const struct os_rtnl_link *l = &s->links[i];
+        struct jl_err ignored = JL_ERR_INIT;
+        uint32_t addr;
+        bool keep = jd_net_device_parse(jd_net_place.instance, l->name, &addr)
+                        ? is_leased(s, addr)
+                        : net_of_bridge(s, l->name) && !(s->head->end && s->head->n_leases == 0);
+
+        if (!keep && os_rtnl_del_link(s->host, l->index, &ignored) == 0)
+            jl_log_info("network.sweep", "removed device %s", l->name);
+    }
+}
+
+/* Names of namespaces whose lease is nobody's. */
+static void remove_names(const struct setup *s)
+{
+    _closedir_ DIR *dir = opendir(jd_net_place.ns_dir);
+    struct dirent *d;
+
+    while (dir && (d = readdir(dir))) {
+        uint32_t addr = (uint32_t) strtoul(d->d_name, NULL, 16);
+
+        if (strspn(d->d_name, "0123456789abcdef") == 8 && d->d_name[8] == '.' &&
+            !is_leased(s, addr))
+            jd_net_drop_names(addr);
+    }
+}
+
+static bool is_ours(const struct setup *s, int index)
+{
+    for (size_t i = 0; i < s->n_links; i++)
+        if (s->links[i].index == index)
+            return true;
+    return false;
+}
+
+static void check_route(const struct os_rtnl_route *r, void *arg)
+{
+    struct setup *s = arg;
+    struct jd_cidr theirs = { .base = r->base, .prefix = r->prefix };
+    char text[JD_CIDR_TEXT], mine[JD_CIDR_TEXT];
+
+    if (r->prefix == 0 || is_ours(s, r->device))
+        return;
+    for (size_t i = 0; i < s->head->n_nets; i++)
+        if (jd_cidr_overlap(&s->nets[i].cidr, &theirs))
+            snprintf(s->why[i], JD_NET_WHY,
+                     "%s of network '%s' overlaps the host's route to %s; choose another CIDR",
+                     jd_cidr_text(&s->nets[i].cidr, mine), s->nets[i].name,
+                     jd_cidr_text(&theirs, text));
+}
+
+static int write_rules(const struct setup *s, struct jl_err *e)
+{
+    _buf_ struct jl_buf rules = JL_BUF_INIT(256u << 20);
+    int r;
+
+    if (s->head->end && s->head->n_leases == 0)
+        r = jd_net_rules_none(&rules, jd_net_place.instance);
+    else
+        r = jd_net_rules(&rules, jd_net_place.instance, s->nets, s->head->n_nets, s->leases,
+                         s->head->n_leases, s->dns, s->head->n_dns);
+    if (r == 0)
+        r = jl_buf_putc(&rules, '\0');
+    return r < 0 ? jl_fail(e, -r, "write the network's rules") : os_nft_run(rules.data, e);
+}
+
+static int make_bridge(struct setup *s, const struct jd_net_def *net, struct jl_err *e)
+{
+    struct os_rtnl_link link;
+    uint8_t mac[6];
+    int r = os_rtnl_find(s->host, net->bridge, &link, NULL);
+
+    if (r == 0 && strcmp(link.alias, jd_net_place.alias) != 0)
+        return jl_refuse(e, EEXIST,
+                         "device '%s' is not this joblet's%s%.100s; choose another "
+                         "bridge_name or remove it",
+                         net->bridge, link.alias[0] ? " but " : "", link.alias);
+    if (r < 0) {
+        jd_net_mac(net->cidr.base + 1, mac);
+        r = os_rtnl_add_bridge(s->host, net->bridge, mac, e);
+        if (r == 0)
+            r = os_rtnl_find(s->host, net->bridge, &link, e);
+        if (r == 0)
+            r = os_rtnl_set_alias(s->host, link.index, jd_net_place.alias, e);
+    }
+    if (r == 0)
+        r = os_rtnl_add_address(s->host, link.index, net->cidr.base + 1, net->cidr.prefix, e);
+    if (r == 0)
+        jd_net_no_ipv6(net->bridge);
+    return r < 0 ? r : os_rtnl_set_up(s->host, link.index, e);
+}
+
+static void make_bridges(struct setup *s)
+{
+    for (size_t i = 0; i < s->head->n_nets; i++) {
+        struct jl_err e = JL_ERR_INIT;
+
+        if (s->why[i][0] || !s->nets[i].bridge[0] || make_bridge(s, &s->nets[i], &e) == 0)
+            continue;
+        snprintf(s->why[i], JD_NET_WHY, "%.*s", JD_NET_WHY - 1, e.text);
+    }
+}
+
+static int all_of_it(struct setup *s, struct jl_err *e)
+{
+    bool last = s->head->end && s->head->n_leases == 0;
+    int r = 0;
+
+    if (!s->head->end)
+        r = allow_forwarding(e);
+    if (r == 0 && !last)
+        r = jl_mkdir_p(jd_net_place.ns_dir, 0700, e);
+    if (r == 0)
+        r = os_rtnl_links(s->host, note_link, s, e);
+    if (r == 0)
+        r = os_rtnl_routes(s->host, check_route, s, e);
+    if (r < 0)
+        return r;
+    if (last)
+        remove_strangers(s);
+    r = write_rules(s, e);
+    if (r < 0)
+        return r;
+    remove_names(s);
+    if (last) {
+        rmdir(jd_net_place.ns_dir);
+        return 0;
+    }
+    remove_strangers(s);
+    if (!s->head->end)
+        make_bridges(s);
+    return 0;
+}
+
+int jd_net_setup_work(const void *in, size_t len, const int *fds, size_t n_fds, struct jl_buf *out,
+                      int *ret_fd, struct jl_err *e)
+{
+    struct setup s = { 0 };
+    _free_ struct os_rtnl_link *links = NULL;
+    _free_ char *why = NULL;
+    _close_ int host = -1;
+    int r = read_request(&s, in, len, e);
+
+    (void) fds, (void) n_fds, (void) ret_fd;
+    if (r < 0)
+        return r;
+    links = s.links = calloc(LINKS_MAX, sizeof *links);
+    why = calloc(s.head->n_nets + 1, JD_NET_WHY);
+    if (!links || !why)
+        return jl_fail(e, ENOMEM, "set the networks up");
+    s.why = (char(*)[JD_NET_WHY])(void *) why;
+    host = s.host = os_netlink_open(-1, e);
+    if (host < 0)
+        return host;
+    r = all_of_it(&s, e);
+    if (r == 0 && jl_buf_add(out, why, s.head->n_nets * JD_NET_WHY) < 0)
+        r = jl_fail(e, ENOMEM, "set the networks up");
+    return r;
+}

@@ -1,0 +1,18 @@
+/*
+ * netsetup.h - the part of network.h that brings everything into the wanted state at once; and what
+ * the two share. All in the network worker; may block.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct jl_buf;
+struct jl_err;
+
+/* JD_NET_WORK_SETUP; see worker.h for what a jd_work_fn is. */
+int jd_net_setup_work(const void *in, size_t len, const int *fds, size_t n_fds, struct jl_buf *out,
+                      int *ret_fd, struct jl_err *e);
+
+void jd_net_drop_names(uint32_t addr);
+void jd_net_no_ipv6(const char *device);

@@ -1,0 +1,337 @@
+/* network.c - see network.h: leases. The setup as a whole is netsetup.c's. */
+#include "daemon/core/network.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/io.h"
+#include "daemon/core/bundle.h"
+#include "daemon/core/netsetup.h"
+#include "os/netlink.h"
+#include "os/nft.h"
+#include "os/rtnl.h"
+
+#define INSIDE "eth0"
+
+struct jd_net_place jd_net_place;
+
+char *jd_net_ns_path(uint32_t addr, const char *kind, char *buf, size_t size)
+{
+    snprintf(buf, size, "%s/%08x.%s", jd_net_place.ns_dir, addr, kind);
+    return buf;
+}
+
+static void drop_name(uint32_t addr, const char *kind)
+{
+    char path[600];
+
+    jd_net_ns_path(addr, kind, path, sizeof path);
+    umount2(path, MNT_DETACH);
+    unlink(path);
+}
+
+void jd_net_drop_names(uint32_t addr)
+{
+    drop_name(addr, "net");
+    drop_name(addr, "user");
+}
+
+static int keep_name(pid_t pid, const char *ns, uint32_t addr, const char *kind, struct jl_err *e)
+{
+    char path[600], source[64];
+    _close_ int fd = -1;
+
+    jd_net_ns_path(addr, kind, path, sizeof path);
+    snprintf(source, sizeof source, "/proc/%d/ns/%s", (int) pid, ns);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return jl_fail_sys(e, "open", path, "keep a network namespace");
+    if (mount(source, path, NULL, MS_BIND, NULL) < 0)
+        return jl_fail_sys(e, "mount", path, "keep a network namespace");
+    return 0;
+}
+
+/* ---- the namespace */
+
+/* A process in new namespaces that waits until it is killed. */
+static pid_t fork_inside(bool user, struct jl_err *e)
+{
+    int flags = CLONE_NEWNET | (user ? CLONE_NEWUSER : 0), ready[2];
+    int32_t error = 0;
+    pid_t pid;
+
+    if (pipe2(ready, O_CLOEXEC) < 0)
+        return jl_fail_sys(e, "pipe2", NULL, "make a network namespace");
+    pid = fork();
+    if (pid == 0) {
+        error = unshare(flags) < 0 ? errno : 0;
+        if (write(ready[1], &error, sizeof error) != sizeof error)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    close(ready[1]);
+    if (pid < 0)
+        error = errno;
+    else if (read(ready[0], &error, sizeof error) != sizeof error)
+        error = EIO;
+    close(ready[0]);
+    if (error == 0)
+        return pid;
+    if (pid > 0) {
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+    }
+    jl_refuse(e, error, "make a network namespace: unshare: %s", strerror(error));
+    return -error;
+}
+
+static int write_map(pid_t pid, const char *file, uint32_t base, struct jl_err *e)
+{
+    char path[64], text[64];
+    int r;
+
+    snprintf(path, sizeof path, "/proc/%d/%s", (int) pid, file);
+    snprintf(text, sizeof text, "0 %u %u\n", base, JD_ID_RANGE);
+    r = jl_write_kernel_file_at(AT_FDCWD, path, text);
+    return r < 0 ? jl_fail(e, -r, "write '%s'", path) : 0;
+}
+
+/* Both namespaces under their names; the process that made them is gone again. */
+static int make_namespaces(const struct jd_net_lease *l, struct jl_err *e)
+{
+    bool user = l->host_id_base != 0;
+    pid_t pid = fork_inside(user, e);
+    int r = 0;
+
+    if (pid < 0)
+        return pid;
+    if (user)
+        r = write_map(pid, "uid_map", l->host_id_base, e);
+    if (r == 0 && user)
+        r = write_map(pid, "gid_map", l->host_id_base, e);
+    if (r == 0 && user)
+        r = keep_name(pid, "user", l->addr, "user", e);
+    if (r == 0)
+        r = keep_name(pid, "net", l->addr, "net", e);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    return r;
+}
+
+/* IPv6 stays on loopback; what comes into the namespace has none. A socket of it, or -errno. */
+static int enter_once(int ns_fd, struct jl_err *e)
+{
+    _close_ int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    int sock;
+
+    if (own < 0 || setns(ns_fd, CLONE_NEWNET) < 0)
+        return jl_fail_sys(e, "setns", NULL, "enter the new network namespace");
+    /* absent where the kernel has no IPv6 */
+    jl_write_kernel_file_at(AT_FDCWD, "/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+    sock = os_netlink_open(-1, e);
+    if (setns(own, CLONE_NEWNET) < 0) {
+        jl_fail_sys(e, "setns", NULL, "come back from the new network namespace");
+        _exit(1); /* the next worker is where it belongs */
+    }
+    return sock;
+}
+
+static int set_up_inside(int sock, const struct jd_net_lease *l, struct jl_err *e)
+{
+    struct os_rtnl_link lo, eth;
+    int r = os_rtnl_find(sock, "lo", &lo, e);
+
+    if (r == 0)
+        r = os_rtnl_set_up(sock, lo.index, e);
+    if (r == 0)
+        r = os_rtnl_find(sock, INSIDE, &eth, e);
+    if (r == 0)
+        r = os_rtnl_add_address(sock, eth.index, l->addr, l->prefix, e);
+    if (r == 0)
+        r = os_rtnl_set_up(sock, eth.index, e);
+    return r < 0 ? r : os_rtnl_add_default_route(sock, l->gateway, e);
+}
+
+void jd_net_no_ipv6(const char *device)
+{
+    char path[96];
+
+    snprintf(path, sizeof path, "/proc/sys/net/ipv6/conf/%s/disable_ipv6", device);
+    jl_write_kernel_file_at(AT_FDCWD, path, "1"); /* absent without IPv6 */
+}
+
+/* The host's end: on the bridge, or with the gateway's address of its own. */
+static int set_up_outside(int sock, const struct jd_net_lease *l, const char *device,
+                          struct jl_err *e)
+{
+    struct os_rtnl_link link;
+    int r = os_rtnl_find(sock, device, &link, e);
+
+    jd_net_no_ipv6(device);
+    if (r == 0 && l->isolated)
+        r = os_rtnl_add_address(sock, link.index, l->gateway, l->prefix, e);
+    return r < 0 ? r : os_rtnl_set_up(sock, link.index, e);
+}
+
+static int make_pair(int host, const struct jd_net_lease *l, struct jl_err *e)
+{
+    char device[JD_NETDEV_MAX], path[600];
+    struct os_rtnl_link bridge = { 0 }, old;
+    _close_ int ns = -1, inside = -1;
+    uint8_t mac[6];
+    int r = 0;
+
+    jd_net_device(jd_net_place.instance, l, device);
+    jd_net_mac(l->addr, mac);
+    if (os_rtnl_find(host, device, &old, NULL) == 0)
+        os_rtnl_del_link(host, old.index, e);
+    jl_err_clear(e);
+    jd_net_ns_path(l->addr, "net", path, sizeof path);
+    ns = open(path, O_RDONLY | O_CLOEXEC);
+    if (ns < 0)
+        return jl_fail_sys(e, "open", path, "open the new network namespace");
+    inside = enter_once(ns, e);
+    if (inside < 0)
+        return inside;
+    if (!l->isolated)
+        r = os_rtnl_find(host, l->bridge, &bridge, e);
+    if (r == 0)
+        r = os_rtnl_add_veth(host, device, bridge.index, INSIDE, mac, ns, e);
+    if (r == 0)
+        r = set_up_inside(inside, l, e);
+    return r < 0 ? r : set_up_outside(host, l, device, e);
+}
+
+/* ---- the requests */
+
+static const struct jd_net_lease *leases_of(const void *in, size_t len, size_t *ret_n)
+{
+    *ret_n = len / sizeof(struct jd_net_lease);
+    return in;
+}
+
+static void remove_device(int host, const struct jd_net_lease *l)
+{
+    char device[JD_NETDEV_MAX];
+    struct os_rtnl_link link;
+    struct jl_err ignored = JL_ERR_INIT;
+
+    jd_net_device(jd_net_place.instance, l, device);
+    if (os_rtnl_find(host, device, &link, NULL) == 0)
+        os_rtnl_del_link(host, link.index, &ignored); /* went with its namespace meanwhile */
+}
+
+static int run_rules(bool add, const struct jd_net_lease *leases, size_t n, struct jl_err *e)
+{
+    _buf_ struct jl_buf rules = JL_BUF_INIT(1u << 20);
+    int r = jd_net_rules_jobs(&rules, jd_net_place.instance, add, leases, n);
+
+    if (r == 0)
+        r = jl_buf_putc(&rules, '\0');
+    return r < 0 ? jl_fail(e, -r, "write the network's rules") : os_nft_run(rules.data, e);
+}
+
+static int release(const void *in, size_t len, const int *fds, size_t n_fds, struct jl_buf *out,
+                   int *ret_fd, struct jl_err *e)
+{
+    size_t n;
+    const struct jd_net_lease *leases = leases_of(in, len, &n);
+    _close_ int host = os_netlink_open(-1, e);
+
+    (void) fds, (void) n_fds, (void) out, (void) ret_fd;
+    if (host < 0)
+        return host;
+    for (size_t i = 0; i < n; i++) {
+        remove_device(host, &leases[i]);
+        jd_net_drop_names(leases[i].addr);
+    }
+    return n > 0 ? run_rules(false, leases, n, e) : 0;
+}
+
+static int prepare(const void *in, size_t len, const int *fds, size_t n_fds, struct jl_buf *out,
+                   int *ret_fd, struct jl_err *e)
+{
+    size_t n;
+    const struct jd_net_lease *leases = leases_of(in, len, &n);
+    _close_ int host = os_netlink_open(-1, e);
+    struct jl_err ignored = JL_ERR_INIT;
+    int r = host < 0 ? host : run_rules(true, leases, n, e);
+
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        jd_net_drop_names(leases[i].addr);
+        r = make_namespaces(&leases[i], e);
+        if (r == 0)
+            r = make_pair(host, &leases[i], e);
+    }
+    if (r < 0)
+        release(in, len, fds, n_fds, out, ret_fd, &ignored);
+    return r;
+}
+
+static int started(const void *in, size_t len, const int *fds, size_t n_fds, struct jl_buf *out,
+                   int *ret_fd, struct jl_err *e)
+{
+    const uint32_t *addrs = in;
+
+    (void) fds, (void) n_fds, (void) out, (void) ret_fd, (void) e;
+    for (size_t i = 0; i < len / sizeof *addrs; i++)
+        jd_net_drop_names(addrs[i]);
+    return 0;
+}
+
+static int limit_end(int sock, const char *device, uint64_t rate, struct jl_err *e)
+{
+    struct os_rtnl_link link;
+    int r = rate == 0 ? 0 : os_rtnl_find(sock, device, &link, e);
+
+    if (r < 0 || rate == 0)
+        return r;
+    r = os_rtnl_set_rate(sock, link.index, rate, e);
+    return r == -ENOENT || r == -EOPNOTSUPP
+               ? jl_hint(e, "this kernel has no tbf (modprobe sch_tbf); leave --net-rx and "
+                            "--net-tx out")
+               : r;
+}
+
+/* What the job receives leaves at the host's end, what it sends at its own. */
+static int limit(const void *in, size_t len, const int *fds, size_t n_fds, struct jl_buf *out,
+                 int *ret_fd, struct jl_err *e)
+{
+    const struct jd_net_limit *q = in;
+    char device[JD_NETDEV_MAX], path[600];
+    _close_ int host = os_netlink_open(-1, e), ns = -1, inside = -1;
+    int r;
+
+    (void) fds, (void) n_fds, (void) out, (void) ret_fd;
+    if (host < 0 || len < sizeof *q)
+        return host < 0 ? host : jl_refuse(e, EINVAL, "a short request");
+    jd_net_device(jd_net_place.instance, &q->lease, device);
+    r = limit_end(host, device, q->rx, e);
+    if (r < 0 || q->tx == 0)
+        return r;
+    jd_net_ns_path(q->lease.addr, "net", path, sizeof path);
+    ns = open(path, O_RDONLY | O_CLOEXEC);
+    if (ns < 0)
+        return jl_fail_sys(e, "open", path, "limit what the job sends");
+    inside = os_netlink_open(ns, e);
+    return inside < 0 ? inside : limit_end(inside, INSIDE, q->tx, e);
+}
+
+const jd_work_fn jd_net_work[JD_NET_WORK_N] = {
+    [JD_NET_WORK_SETUP] = jd_net_setup_work,
+    [JD_NET_WORK_PREPARE] = prepare,
+    [JD_NET_WORK_RELEASE] = release,
+    [JD_NET_WORK_STARTED] = started,
+    [JD_NET_WORK_LIMIT] = limit,
+};

@@ -1,0 +1,218 @@
+# The networks of jobs, proved with packets: what each mode can reach, and what it can't. Everything
+# happens in network namespaces that the test makes (netlib.bash).
+load netlib
+
+setup() { net_new && instance_start; }
+teardown() { net_end; }
+
+# reach ADDRESS PORT: what a job runs; prints what the other side says, or "nothing".
+reach='busybox nc -w 2 "$0" "$1" </dev/null 2>/dev/null || echo nothing'
+# listen: a job's service that answers for ever.
+listen='while :; do echo "service of $JOB_NAME" | busybox nc -l -p 7000 >/dev/null; done'
+
+job_address() { status_of "$1" .address; }
+is_running() { has_status "$1" RUNNING; }
+start_running() {
+    local id
+    id=$(start_job "$@")
+    until_true 20 is_running "$id" || { rnx job status "$id" >&2; return 1; }
+    echo "$id"
+}
+# says JOB-NETWORK ADDRESS PORT: what a job there hears.
+says() { run_job --network="$1" sh -c "$reach" "$2" "$3"; }
+log_has() { rnx job log "$1" | grep -q "$2"; }
+
+@test "bridge: the outside by NAT, other jobs by name; not the host, nor a metadata service" {
+    out=$(says bridge 198.51.100.7 80)
+    [ "$out" = "INTERNET 203.0.113.2" ]
+    id=$(start_running --network=bridge --name=db sh -c "$listen")
+    addr=$(job_address "$id")
+    [[ $addr == 172.20.0.* ]]
+    for name in "job_$id" "job_${id:0:8}" db "$addr"; do
+        until_true 5 eval '[ "$(says bridge '"$name"' 7000)" = "service of db" ]'
+    done
+    [ "$(says bridge 203.0.113.2 8080)" = nothing ]
+    serve host 172.20.0.1 8080 GATEWAY
+    [ "$(says bridge 172.20.0.1 8080)" = nothing ]
+    [ "$(says bridge 169.254.169.254 80)" = nothing ]
+    # the host reaches a service in a job by its address
+    [ "$(in_host busybox nc -w 2 "$addr" 7000 </dev/null)" = "service of db" ]
+    # the world does not, even if it knows the way
+    in_world ip route add 172.20.0.0/16 via 203.0.113.2
+    run in_world busybox nc -w 2 "$addr" 7000 </dev/null
+    [[ $output != *service* ]]
+    rnx job status "$id" | grep -q "Address: *$addr"
+    # the reply to a job that is gone is no name any more
+    rnx job stop "$id"
+    run run_job --network=bridge cat /etc/hosts
+    [[ $output != *" db"* ]]
+}
+
+@test "isolated: several at once reach the outside, and nothing else reaches them or is reached" {
+    a=$(start_running --network=isolated sh -c "$listen")
+    b=$(start_running --network=isolated sh -c "$listen")
+    c=$(start_running --network=bridge sh -c "$listen")
+    [ "$(job_address "$a")" != "$(job_address "$b")" ]
+    [ "$(says isolated 198.51.100.7 80)" = "INTERNET 203.0.113.2" ]
+    for addr in $(job_address "$a") $(job_address "$c"); do
+        [ "$(says isolated "$addr" 7000)" = nothing ]
+    done
+    [ "$(says bridge "$(job_address "$a")" 7000)" = nothing ]
+    [ "$(says isolated 203.0.113.2 8080)" = nothing ]
+    [ "$(says isolated 169.254.169.254 80)" = nothing ]
+    run in_host busybox nc -w 2 "$(job_address "$a")" 7000 </dev/null
+    [[ $output != *service* ]]
+    in_world ip route add 10.255.0.0/16 via 203.0.113.2
+    run in_world busybox nc -w 2 "$(job_address "$a")" 7000 </dev/null
+    [[ $output != *service* ]]
+}
+
+@test "a network of one's own: made, used, apart from the others, removed when nobody uses it" {
+    run rnx network create lab --cidr=10.100.0.0/24
+    [ "$status" -eq 0 ]
+    [[ $output == *"Bridge: joblet-lab"* ]]
+    [ "$(rnx network list --json | jq -c '.networks[] | select(.name == "lab")')" = \
+        '{"name":"lab","cidr":"10.100.0.0/24","bridge":"joblet-lab","builtin":false,"job_count":0}' ]
+    rnx network list | grep -q '^bridge *172.20.0.0/16 *joblet0 (built-in)$'
+    id=$(start_running --network=lab --name=srv sh -c "$listen")
+    [[ $(job_address "$id") == 10.100.0.* ]]
+    [ "$(says lab srv 7000)" = "service of srv" ]
+    [ "$(says lab 198.51.100.7 80)" = "INTERNET 203.0.113.2" ]
+    [ "$(says bridge "$(job_address "$id")" 7000)" = nothing ]
+    [ "$(says isolated "$(job_address "$id")" 7000)" = nothing ]
+    run rnx network remove lab
+    [ "$status" -ne 0 ]
+    [[ $output == *"in use by 1 job"* ]]
+    rnx job stop "$id"
+    rnx network remove lab
+    run in_host ip link show joblet-lab
+    [ "$status" -ne 0 ]
+    run rnx job run --network=lab true
+    [[ $output == *"network not found: lab"* ]]
+}
+
+@test "networks that must not be are refused, and roles are kept" {
+    ip -n "$HOSTNS" route add 10.50.0.0/16 via 203.0.113.1
+    refused() { # CIDR or name, and what the refusal says
+        run rnx network create "$1" --cidr="$2"
+        [ "$status" -ne 0 ] && [[ $output == *"$3"* ]] || { echo "$1 $2: $output"; return 1; }
+    }
+    refused x 10.1.2.3/16 "do you mean 10.1.0.0/16"
+    refused x 10.0.0.0/7 "/8 to /30"
+    refused x 10.0.0.0/31 "/8 to /30"
+    refused x 010.0.0.0/8 "no IPv4 network"
+    refused x 172.20.4.0/24 "overlaps network 'bridge'"
+    refused x 10.255.1.0/24 "overlaps network 'isolated'"
+    refused x 10.50.1.0/24 "overlaps the host's route to 10.50.0.0/16"
+    refused x 127.0.0.0/8 "loopback"
+    refused a_b 10.1.0.0/16 "no name"
+    refused bridge 10.1.0.0/16 reserved
+    [ "$(rnx network list --json | jq '[.networks[] | select(.builtin | not)] | length')" = 0 ]
+    run run_job --network=host true
+    [[ $output == *"not allowed on this server"* ]]
+}
+
+@test "a restart and a kill -9 keep running jobs' networks and addresses, and leave nothing" {
+    rnx network create keep --cidr=10.101.0.0/29
+    a=$(start_running --network=bridge --name=a sh -c "$listen")
+    b=$(start_running --network=keep --name=b sh -c "$listen")
+    addr=$(job_address "$a")
+    for signal in KILL TERM KILL; do
+        old=$(joblet_pid)
+        if [ $signal = KILL ]; then
+            kill -KILL "$old"
+        else
+            keeper_stop
+            instance_start
+        fi
+        until_true 20 eval '[ "$(joblet_pid)" != '"$old"' ] && rnx job list >/dev/null 2>&1'
+        [ "$(job_address "$a")" = "$addr" ]
+        until_true 10 eval '[ "$(says bridge a 7000)" = "service of a" ]'
+        [ "$(says keep b 7000)" = "service of b" ]
+        [ "$(says keep "$addr" 7000)" = nothing ]
+        [ "$(says keep 198.51.100.7 80)" = "INTERNET 203.0.113.2" ]
+    done
+    # every device is a job's or the pool's: as many as there are names and running jobs
+    rnx job stop "$a"
+    rnx job stop "$b"
+    rnx network remove keep
+}
+
+@test "a job sends with its own address or not at all" {
+    other=$(start_running --network=bridge --name=other sh -c "$listen")
+    for net in bridge isolated; do
+        id=$(start_running --network=$net sleep 60)
+        addr=$(job_address "$id")
+        pid=$(sed -n "s/.*job.running job=$id pid=//p" "$I/logs/joblet.log")
+        inside() { nsenter -t "$pid" -n "$@"; }
+        [ "$(inside busybox nc -w 2 198.51.100.7 80 </dev/null)" = "INTERNET 203.0.113.2" ]
+        # as root of the namespace, which no job is
+        inside ip addr add "${addr%.*}.77/16" dev eth0
+        run inside busybox nc -w 2 -s "${addr%.*}.77" 198.51.100.7 80 </dev/null
+        [[ $output != *INTERNET* ]]
+        run inside busybox nc -w 2 -s "${addr%.*}.77" "$(job_address "$other")" 7000 </dev/null
+        [[ $output != *service* ]]
+        inside ip addr del "${addr%.*}.77/16" dev eth0
+        [ "$(inside busybox nc -w 2 198.51.100.7 80 </dev/null)" = "INTERNET 203.0.113.2" ]
+        # nothing but loopback has IPv6
+        run inside ip -6 addr show dev eth0
+        [ "$output" = "" ]
+    done
+}
+
+# Bytes that a job gets or sends within two seconds of a stream without end.
+rates_hold() { # FLAG COMMAND-OF-THE-WORLD COMMAND-OF-THE-JOB
+    local pid
+    rm -f "$I/world.out"
+    nsenter --net="/run/netns/$WORLDNS" $py -c "$2" >"$I/world.out" 2>&1 3>&- 4>&- &
+    pid=$!
+    until_true 5 eval '[ -n "$(in_world busybox netstat -ltn | grep :9000)" ]'
+    run run_job --network=bridge "$1" sh -c "$3"
+    [ "$1" = --net-tx=1MB ] && wait "$pid" || kill "$pid" 2>/dev/null || true
+}
+
+@test "rates: what a job receives and sends is held to them" {
+    source='import socket
+s = socket.create_server(("198.51.100.7", 9000)); c, _ = s.accept()
+try:
+    while True: c.sendall(bytes(65536))
+except OSError: pass'
+    sink='import socket, time, sys
+s = socket.create_server(("198.51.100.7", 9000)); c, _ = s.accept(); t = time.time(); n = 0
+while time.time() - t < 2: n += len(c.recv(65536))
+print(n, flush=True)'
+    rates_hold --net-rx=1MB "$source" 'timeout 2 busybox nc 198.51.100.7 9000 </dev/null | wc -c; true'
+    echo "received $output"
+    [ "$output" -gt 1000000 ] && [ "$output" -lt 4500000 ]
+    rates_hold --net-rx=100MB "$source" 'timeout 2 busybox nc 198.51.100.7 9000 </dev/null | wc -c; true'
+    echo "received $output"
+    [ "$output" -gt 20000000 ]
+    rates_hold --net-tx=1MB "$sink" 'timeout 4 busybox nc 198.51.100.7 9000 </dev/zero; true'
+    until_true 5 test -s "$I/world.out"
+    n=$(cat "$I/world.out")
+    echo "sent $n"
+    [ "$n" -gt 1000000 ] && [ "$n" -lt 4500000 ]
+    run run_job --network=none --net-rx=1MB true
+    [[ $output == *"with network 'none' it has none"* ]]
+}
+
+@test "host: where it is allowed, for maintainers and admins" {
+    keeper_stop
+    sed -i 's/^network:$/&\n  allow_host_network: true/' "$I/config/joblet-config.yml"
+    instance_start
+    [ "$(says host 203.0.113.2 8080)" = "HOSTSERVICE 203.0.113.2" ]
+    run run_job --network=host ls /sys/class/net
+    [[ $output == *h0* ]]
+    run as developer rnx job run --network=host true
+    [ "$status" -ne 0 ]
+    [[ $output == *"for the roles maintainer and admin"* ]]
+}
+
+@test "a full network says so" {
+    rnx network create tiny --cidr=10.102.0.0/30
+    id=$(start_running --network=tiny sleep 60)
+    run run_job --network=tiny true
+    [[ $(rnx job list --json | jq -r '.[0].reason')$output == *"no free address"* ]]
+    rnx job stop "$id"
+    until_true 10 run_job --network=tiny true
+}
