@@ -117,6 +117,8 @@ static int print_json(Joblet__Network *const *list, size_t n, struct jl_err *e)
         jl_json_put_str(&w, "bridge", list[i]->bridge);
         jl_json_put_bool(&w, "builtin", list[i]->builtin);
         jl_json_put_i64(&w, "job_count", list[i]->job_count);
+        if (list[i]->problem[0])
+            jl_json_put_str(&w, "problem", list[i]->problem);
         jl_json_end(&w);
     }
     jl_json_end(&w);
@@ -136,6 +138,14 @@ static void print_text(Joblet__Network *const *list, size_t n)
         rnx_tame(list[i]->bridge, bridge, sizeof bridge);
         printf("%-15s %-18s %s%s\n", name, cidr[0] ? cidr : "-", bridge[0] ? bridge : "-",
                list[i]->builtin ? " (built-in)" : "");
+    }
+    for (size_t i = 0; i < n; i++) {
+        char name[128], problem[1024];
+
+        if (list[i]->problem[0])
+            printf("%s%s: %s\n", i == 0 || !list[i - 1]->problem[0] ? "\n" : "",
+                   rnx_tame(list[i]->name, name, sizeof name),
+                   rnx_tame(list[i]->problem, problem, sizeof problem));
     }
 }
 

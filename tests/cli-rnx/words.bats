@@ -30,6 +30,22 @@ setup() {
     expect 0
 }
 
+@test "networks: what is reserved, or has no addresses, is refused before a server is asked" {
+    for c in "network create" "network list" "network remove"; do
+        # shellcheck disable=SC2086
+        run "$rnx" $c --help
+        expect 0 "Usage: rnx $c"
+    done
+    run "$rnx" network create bridge --cidr=10.1.0.0/24
+    expect 2 "'bridge' is reserved"
+    run "$rnx" network create lab
+    expect 2 "needs --cidr"
+    run "$rnx" network remove
+    expect 2 "takes the name of one network"
+    run "$rnx" network list lab
+    expect 2 "takes no words"
+}
+
 @test "an unknown command or flag is a usage error and names the word" {
     run "$rnx" sing
     expect 2 "Error: unknown command: sing"

@@ -284,6 +284,7 @@ static const char *const fields[] = {
     "Network 3 bridge string",
     "Network 4 job_count int32",
     "Network 100 builtin bool",
+    "Network 101 problem string",
     "Networks 1 networks []Network",
     "RemoveNetworkRequest 1 name string",
     "RemoveNetworkResponse 1 success bool",

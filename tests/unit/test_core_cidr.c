@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "daemon/core/netfirewall.h"
 #include "daemon/core/netrules.h"
 #include "tests/unit/unit.h"
 
@@ -97,6 +98,27 @@ static void addresses_come_in_order_and_again(void **state)
     jd_places_done(&p);
 }
 
+static void a_bridge_has_no_more_ports(void **state)
+{
+    struct jd_cidr c = cidr("10.0.0.0/8");
+    struct jd_places p;
+    uint32_t addr;
+
+    (void) state;
+    jd_places_init(&p, &c, 1);
+    for (int i = 0; i < 1023; i++) {
+        assert_false(jd_places_full(&p));
+        assert_int_equal(jd_places_take(&p, &addr), 0);
+    }
+    assert_true(jd_places_full(&p));
+    assert_int_equal(jd_places_take(&p, &addr), -ENOSPC);
+    assert_int_equal(jd_places_take_this(&p, addr), 0); /* counted once */
+    jd_places_give(&p, addr);
+    assert_false(jd_places_full(&p));
+    assert_int_equal(jd_places_take(&p, &addr), 0);
+    jd_places_done(&p);
+}
+
 static void blocks_of_four_are_for_isolated_jobs(void **state)
 {
     struct jd_cidr c = cidr("10.255.0.0/28");
@@ -171,16 +193,50 @@ static void names_of_networks(void **state)
     assert_int_equal(jd_net_check_name("My-net-2", &e), 0);
 }
 
+static void firewalls_that_drop_by_default_are_found(void **state)
+{
+    static const char text[] =
+        "table ip nat {\n\tchain POSTROUTING {\n\t\ttype nat hook postrouting "
+        "priority srcnat; policy accept;\n\t}\n\tchain DOCKER {\n\t}\n}\n"
+        "table ip filter {\n\tchain INPUT {\n\t\ttype filter hook input "
+        "priority filter; policy drop;\n\t}\n\tchain FORWARD {\n\t\ttype "
+        "filter hook forward priority filter; policy drop;\n\t}\n}\n"
+        "table ip6 filter {\n\tchain FORWARD {\n\t\ttype filter hook "
+        "forward priority filter; policy drop;\n\t}\n}\n"
+        "table inet joblet_12345 {\n\tchain forward {\n\t\ttype filter "
+        "hook forward priority 0; policy drop;\n\t}\n}\n"
+        "table inet mine {\n\tchain a {\n\t\ttype filter hook forward "
+        "priority 0; policy drop;\n\t}\n\tchain b {\n\t\ttype filter "
+        "hook forward priority 1; policy drop;";
+    struct jd_firewall f = { .family = "" };
+    const char *at = text;
+
+    (void) state;
+    assert_true(jd_firewall_next(&at, &f));
+    assert_string_equal(f.family, "ip");
+    assert_string_equal(f.table, "filter");
+    assert_string_equal(f.chain, "FORWARD");
+    assert_true(jd_firewall_next(&at, &f));
+    assert_string_equal(f.table, "mine");
+    assert_string_equal(f.chain, "a");
+    assert_true(jd_firewall_next(&at, &f));
+    assert_string_equal(f.table, "mine");
+    assert_string_equal(f.chain, "b");
+    assert_false(jd_firewall_next(&at, &f));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(networks_are_canonical),
         cmocka_unit_test(overlaps_are_seen),
         cmocka_unit_test(addresses_come_in_order_and_again),
+        cmocka_unit_test(a_bridge_has_no_more_ports),
         cmocka_unit_test(blocks_of_four_are_for_isolated_jobs),
         cmocka_unit_test(devices_name_their_address),
         cmocka_unit_test(rules_name_jobs_and_go_again),
         cmocka_unit_test(names_of_networks),
+        cmocka_unit_test(firewalls_that_drop_by_default_are_found),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,7 +178,8 @@ static void records_come_in_order_and_are_deleted(void **state)
     add(s, "a");
     add(s, "b");
     fill(&again, "a");
-    assert_true(jd_store_add(s, (struct jd_record *[]){ &again }, 1, &e) < 0); /* an id is given once */
+    assert_true(jd_store_add(s, (struct jd_record *[]){ &again }, 1, &e) <
+                0); /* an id is given once */
     jd_record_done(&again);
     add(s, "d");
     assert_int_equal(jd_store_delete(s, (const char *[]){ "a", "d", "unknown" }, 3, &e), 0);

@@ -22,6 +22,7 @@
 #include "daemon/core/conf.h"
 #include "daemon/core/front.h"
 #include "daemon/core/hostinfo.h"
+#include "daemon/core/netfirewall.h"
 #include "daemon/core/netprobe.h"
 #include "daemon/core/revoked.h"
 #include "daemon/core/volume_work.h"
@@ -295,6 +296,25 @@ static bool has_filesystem(const char *name)
     return false;
 }
 
+/* Of others: whether they let the default bridge's packets pass. */
+static void check_firewalls(struct report *r)
+{
+    struct jd_net_def bridge = { .name = "bridge", .bridge = "joblet0" };
+    char warn[1][JD_FIREWALL_WARN] = { "" };
+    struct jl_err e = JL_ERR_INIT;
+    char *fix;
+
+    for (size_t i = 0; i + 2 < r->conf->networks.len; i += 3)
+        if (strcmp(r->conf->networks.items[i], "bridge") == 0 && r->conf->networks.items[i + 2][0])
+            snprintf(bridge.bridge, sizeof bridge.bridge, "%s", r->conf->networks.items[i + 2]);
+    if (jd_firewall_look("00000", &bridge, 1, warn, &e) < 0 || !warn[0][0])
+        return; /* what can't be asked does not stand in the way of a start */
+    fix = strstr(warn[0], "; fix: ");
+    if (fix)
+        *fix = '\0';
+    line(r, NOTE, "firewall", fix ? fix + 7 : "let the bridge's packets pass", "%s", warn[0]);
+}
+
 /* Whether the kernel knows one kind of what networks are made of; nothing is left of the try. */
 static void check_network(struct report *r)
 {
@@ -309,6 +329,7 @@ static void check_network(struct report *r)
     }
     if (jd_net_probe(why, sizeof why, &e) == 0) {
         line(r, OK, "network", NULL, "default '%s'", c->network_default);
+        check_firewalls(r);
         if (why[0])
             line(r, NOTE, "network", "modprobe sch_tbf",
                  "%s: jobs that ask for --net-rx or --net-tx are refused", why);

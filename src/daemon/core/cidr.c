@@ -11,6 +11,7 @@
 
 #define PREFIX_MIN 8
 #define NAME_MAX_LEN 63
+#define BRIDGE_PORTS 1023u /* the kernel's BR_MAX_PORTS, less the one that is none */
 
 static uint32_t mask_of(uint8_t prefix)
 {
@@ -194,8 +195,17 @@ static bool is_taken(const struct jd_places *p, uint32_t place)
     return place / 8 < p->bytes && p->taken[place / 8] & 1u << place % 8;
 }
 
+bool jd_places_full(const struct jd_places *p)
+{
+    uint32_t n = end_place(p) - first_place(p);
+
+    return p->n >= (p->block == 1 && n > BRIDGE_PORTS ? BRIDGE_PORTS : n);
+}
+
 static int mark(struct jd_places *p, uint32_t place)
 {
+    if (is_taken(p, place))
+        return 0;
     if (place / 8 >= p->bytes) {
         size_t bytes = place / 8 + 64;
         uint8_t *more = realloc(p->taken, bytes);
@@ -207,6 +217,7 @@ static int mark(struct jd_places *p, uint32_t place)
         p->bytes = bytes;
     }
     p->taken[place / 8] |= (uint8_t) (1u << place % 8);
+    p->n++;
     return 0;
 }
 
@@ -214,7 +225,7 @@ int jd_places_take(struct jd_places *p, uint32_t *ret)
 {
     uint32_t first = first_place(p), n = end_place(p) - first, place;
 
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < n && !jd_places_full(p); i++) {
         place = p->last + 1 + i; /* wraps around to 0 for the very first block */
         if (place < first || place >= first + n)
             place = first + (place - first) % n;
@@ -240,8 +251,10 @@ void jd_places_give(struct jd_places *p, uint32_t addr)
 {
     uint32_t place;
 
-    if (place_of(p, addr, &place) && is_taken(p, place))
+    if (place_of(p, addr, &place) && is_taken(p, place)) {
         p->taken[place / 8] &= (uint8_t) ~(1u << place % 8);
+        p->n--;
+    }
 }
 
 bool jd_places_has(const struct jd_places *p, uint32_t addr)

@@ -41,6 +41,7 @@ char *jd_ip_text(uint32_t addr, char buf[JD_IP_TEXT]);
 struct jd_places {
     struct jd_cidr cidr;
     uint32_t block; /* 1 or 4 */
+    uint32_t n;     /* that are taken */
     uint8_t *taken; /* a bit a place; own */
     size_t bytes;
     uint32_t last; /* given out last: the next one follows it, so that none comes again at once */
@@ -48,6 +49,8 @@ struct jd_places {
 
 void jd_places_init(struct jd_places *p, const struct jd_cidr *cidr, uint32_t block);
 void jd_places_done(struct jd_places *p);
+/* Whether no more can be had: all addresses are taken, or as many as a bridge has ports. */
+bool jd_places_full(const struct jd_places *p);
 /* The next free address. 0, -ENOSPC all are taken, -ENOMEM. */
 int jd_places_take(struct jd_places *p, uint32_t *ret);
 /* Takes this one; taken already is fine. 0, -ERANGE it is none of ours, -ENOMEM. */

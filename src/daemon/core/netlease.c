@@ -65,11 +65,26 @@ int jd_nets_check(struct jd_core *c, const char *name, bool may_host, struct jl_
         return jl_refuse(e, EBUSY,
                          "networks are off on this server (network.enabled); use "
                          "--network=none");
-    if (!net || net->doomed)
+    if (!net || net->doomed || net->fresh)
         return jl_refuse(e, ENOENT, "network not found: %s", name);
-    if (net->why[0] && net->known)
-        return jl_refuse(e, EBUSY, "network '%s' can't be had: %s", name, net->why);
+    if (net->told.why[0] && net->known)
+        return jl_refuse(e, EBUSY, "network '%s' can't be had: %s", name, net->told.why);
     return 0;
+}
+
+static int refuse_full(const struct jd_network *net, struct jl_err *e)
+{
+    return jl_refuse(e, ENOSPC, "network '%s' has no free address: %u jobs are on it",
+                     net->def.name, net->places.n);
+}
+
+int jd_nets_check_room(struct jd_core *c, const char *name, struct jl_err *e)
+{
+    const struct jd_network *net = net_of(c, name);
+
+    if (!net || !jd_places_full(&net->places) || net->n_ready + net->n_coming + net->n_going > 0)
+        return 0;
+    return refuse_full(net, e);
 }
 
 /* ---- from the worker to the jobs */
@@ -181,7 +196,7 @@ static int add_coming(struct jd_network *net, struct jl_err *e)
     int r = jd_places_take(&net->places, &addr);
 
     if (r < 0)
-        return jl_refuse(e, -r, "network '%s' has no free address", net->def.name);
+        return r == -ENOSPC ? refuse_full(net, e) : jl_fail(e, -r, "take an address");
     if (c->userns && (ids = jd_jobs_host_ids(c, e)) == 0) {
         jd_places_give(&net->places, addr);
         return -e->code;
@@ -216,7 +231,7 @@ void jd_nets_kick(struct jd_network *net)
     size_t n = wanted(net);
     int r = 0;
 
-    if (net->n_coming > 0 || !net->known || net->why[0] || n == 0)
+    if (net->n_coming > 0 || !net->known || net->told.why[0] || n == 0)
         return;
     while (r == 0 && net->n_coming < n)
         r = add_coming(net, &e);
@@ -356,7 +371,7 @@ int jd_nets_take(struct jd_job *j, struct jl_err *e)
     net->used = true;
     j->net_waits = true;
     net->n_waiting++;
-    if (net->known && !net->why[0]) {
+    if (net->known && !net->told.why[0]) {
         jd_nets_kick(net);
         return 0;
     }

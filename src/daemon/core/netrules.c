@@ -9,6 +9,9 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 
+/* Where clouds keep what a machine may know of itself: link-local, and Alibaba's, Azure's, Oracle's. */
+#define METADATA "{ 169.254.0.0/16, 100.100.100.200, 168.63.129.16, 192.0.0.192 }"
+
 char *jd_net_device(const char *instance, const struct jd_net_lease *l, char buf[JD_NETDEV_MAX])
 {
     snprintf(buf, JD_NETDEV_MAX, "j%c%.5s%08x", l->isolated ? 'i' : 'v', instance, l->addr);
@@ -172,7 +175,7 @@ static int forward_rules(struct jl_buf *out, const struct jd_net_def *nets, size
         r = dns_rules(out, dns, n_dns);
     return r < 0 ? r
                  : jl_buf_printf(out,
-                                 "ip daddr 169.254.0.0/16 drop\n"
+                                 "ip daddr " METADATA " drop\n"
                                  "ip daddr %s drop\naccept\n}\n"
                                  "chain forward { type filter hook forward priority 0; policy "
                                  "accept;\n"

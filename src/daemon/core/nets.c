@@ -195,7 +195,7 @@ static int ask_setup(struct jd_core *c, struct jl_err *e);
 static void on_setup(void *user, int r, const void *out, size_t len, int fd, const struct jl_err *e)
 {
     struct jd_core *c = user;
-    const char(*why)[JD_NET_WHY] = out;
+    const struct jd_net_told *told = out;
     struct jl_err ignored = JL_ERR_INIT;
 
     jl_close(fd);
@@ -203,16 +203,18 @@ static void on_setup(void *user, int r, const void *out, size_t len, int fd, con
         jl_log_fail(e, "network.setup", "networks");
     c->nets.state = r < 0 ? JD_NETS_IDLE : JD_NETS_UP; /* idle: tried again when next needed */
     for (struct jd_network *n = c->nets.first; n; n = n->next) {
-        if (r == 0 && (n->at == 0 || n->at * JD_NET_WHY > len))
+        if (r == 0 && (n->at == 0 || n->at * sizeof *told > len))
             continue; /* came later: the next setup tells */
         if (r == 0)
-            memcpy(n->why, why[n->at - 1], sizeof n->why);
+            n->told = told[n->at - 1];
         else
-            snprintf(n->why, sizeof n->why, "%.180s%s%.120s", e->text, e->hint[0] ? "; fix: " : "",
-                     e->hint);
+            snprintf(n->told.why, sizeof n->told.why, "%.180s%s%.120s", e->text,
+                     e->hint[0] ? "; fix: " : "", e->hint);
         n->known = r == 0;
-        if (n->why[0] && r == 0)
-            jl_log_warn("network.setup", "network '%s': %s", n->def.name, n->why);
+        if (n->told.why[0] && r == 0)
+            jl_log_warn("network.setup", "network '%s': %s", n->def.name, n->told.why);
+        else if (n->told.warn[0])
+            jl_log_warn("network.firewall", "network '%s': %s", n->def.name, n->told.warn);
     }
     tell_waiters(c, r, e);
     if (c->nets.again) {
@@ -221,8 +223,8 @@ static void on_setup(void *user, int r, const void *out, size_t len, int fd, con
         return;
     }
     for (struct jd_network *n = c->nets.first; n; n = n->next) {
-        if (n->why[0])
-            jd_nets_fail_waiting(n, n->why);
+        if (n->told.why[0])
+            jd_nets_fail_waiting(n, n->told.why);
         else
             jd_nets_kick(n);
     }

@@ -25,15 +25,16 @@ struct jl_err;
 
 #define JD_NET_POOL_DEFAULT 6 /* leases kept ready of the default network */
 #define JD_NET_POOL_OTHER 2   /* ... of another one that has been used */
-#define JD_NETS_MAX 256
+#define JD_NETS_MAX 128 /* whose jd_net_told fit into one answer of the worker */
 
 struct jd_network {
     struct jd_net_def def;
     bool builtin; /* by us or by the configuration; the others can be removed */
     bool doomed;  /* RemoveNetwork is under way */
+    bool fresh;   /* CreateNetwork is: not on disk yet, and no job may have it */
     bool used;    /* a job has asked for it */
     bool known;   /* the worker has set it up, or said why not */
-    char why[JD_NET_WHY];
+    struct jd_net_told told;
     struct jd_places places;
     struct jd_net_lease ready[JD_NET_BATCH], coming[JD_NET_BATCH];
     size_t n_ready, n_coming, n_going;
@@ -73,8 +74,10 @@ void jd_nets_done(struct jd_core *c);
 struct jd_network *jd_nets_find(const struct jd_core *c, const char *name);
 
 /* Whether a job may have this network at all. may_host: its client may ask for `host`. 0; -ENOENT no
- * such network, -EPERM, -ENOSPC no address is free, -EBUSY it can't be had on this host. */
+ * such network, -EPERM, -EBUSY it can't be had on this host. */
 int jd_nets_check(struct jd_core *c, const char *name, bool may_host, struct jl_err *e);
+/* Whether a job that starts now finds an address. 0, or -ENOSPC with e filled. */
+int jd_nets_check_room(struct jd_core *c, const char *name, struct jl_err *e);
 /* Fills address and host ids of a record from the pool: true. False: none is ready. */
 bool jd_nets_take_ready(struct jd_core *c, struct jd_record *rec);
 /* Before the bundle: 1 the job has its lease or needs none; 0 it waits for one and is started when

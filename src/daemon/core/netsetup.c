@@ -27,7 +27,7 @@ struct setup {
     const struct jd_net_def *nets;
     const struct jd_net_lease *leases;
     const uint32_t *dns;
-    char (*why)[JD_NET_WHY];    /* one a net */
+    struct jd_net_told *told;   /* one a net */
     int host;                   /* netlink socket */
     struct os_rtnl_link *links; /* our bridges and veths */
     size_t n_links;
@@ -50,7 +50,7 @@ static int read_request(struct setup *s, const void *in, size_t len, struct jl_e
     return 0;
 }
 
-static int allow_forwarding(struct jl_err *e)
+int jd_net_allow_forwarding(struct jl_err *e)
 {
     char value = '0';
     _close_ int fd = open(FORWARD, O_RDONLY | O_CLOEXEC);
@@ -142,7 +142,7 @@ static void check_route(const struct os_rtnl_route *r, void *arg)
         return;
     for (size_t i = 0; i < s->head->n_nets; i++)
         if (jd_cidr_overlap(&s->nets[i].cidr, &theirs))
-            snprintf(s->why[i], JD_NET_WHY,
+            snprintf(s->told[i].why, JD_NET_WHY,
                      "%s of network '%s' overlaps the host's route to %s; choose another CIDR",
                      jd_cidr_text(&s->nets[i].cidr, mine), s->nets[i].name,
                      jd_cidr_text(&theirs, text));
@@ -194,10 +194,23 @@ static void make_bridges(struct setup *s)
     for (size_t i = 0; i < s->head->n_nets; i++) {
         struct jl_err e = JL_ERR_INIT;
 
-        if (s->why[i][0] || !s->nets[i].bridge[0] || make_bridge(s, &s->nets[i], &e) == 0)
+        if (s->told[i].why[0] || !s->nets[i].bridge[0] || make_bridge(s, &s->nets[i], &e) == 0)
             continue;
-        snprintf(s->why[i], JD_NET_WHY, "%.*s", JD_NET_WHY - 1, e.text);
+        snprintf(s->told[i].why, JD_NET_WHY, "%.*s", JD_NET_WHY - 1, e.text);
     }
+}
+
+static int look_at_firewalls(struct setup *s, struct jl_err *e)
+{
+    _free_ char *warn = calloc(s->head->n_nets + 1, JD_FIREWALL_WARN);
+    char(*texts)[JD_FIREWALL_WARN] = (void *) warn;
+    int r = warn ? 0 : jl_fail(e, ENOMEM, "look at the host's firewall");
+
+    if (r == 0)
+        r = jd_firewall_look(jd_net_place.instance, s->nets, s->head->n_nets, texts, e);
+    for (size_t i = 0; r == 0 && i < s->head->n_nets; i++)
+        memcpy(s->told[i].warn, texts[i], sizeof s->told[i].warn);
+    return r;
 }
 
 static int all_of_it(struct setup *s, struct jl_err *e)
@@ -206,7 +219,7 @@ static int all_of_it(struct setup *s, struct jl_err *e)
     int r = 0;
 
     if (!s->head->end)
-        r = allow_forwarding(e);
+        r = jd_net_allow_forwarding(e);
     if (r == 0 && !last)
         r = jl_mkdir_p(jd_net_place.ns_dir, 0700, e);
     if (r == 0)
@@ -226,8 +239,11 @@ static int all_of_it(struct setup *s, struct jl_err *e)
         return 0;
     }
     remove_strangers(s);
-    if (!s->head->end)
-        make_bridges(s);
+    if (s->head->end)
+        return 0;
+    make_bridges(s);
+    if (look_at_firewalls(s, e) < 0)
+        jl_log_fail(e, "network.firewall", "whether others let jobs' packets pass is not known");
     return 0;
 }
 
@@ -236,7 +252,7 @@ int jd_net_setup_work(const void *in, size_t len, const int *fds, size_t n_fds, 
 {
     struct setup s = { 0 };
     _free_ struct os_rtnl_link *links = NULL;
-    _free_ char *why = NULL;
+    _free_ struct jd_net_told *told = NULL;
     _close_ int host = -1;
     int r = read_request(&s, in, len, e);
 
@@ -244,15 +260,14 @@ int jd_net_setup_work(const void *in, size_t len, const int *fds, size_t n_fds, 
     if (r < 0)
         return r;
     links = s.links = calloc(LINKS_MAX, sizeof *links);
-    why = calloc(s.head->n_nets + 1, JD_NET_WHY);
-    if (!links || !why)
+    told = s.told = calloc(s.head->n_nets + 1, sizeof *told);
+    if (!links || !told)
         return jl_fail(e, ENOMEM, "set the networks up");
-    s.why = (char(*)[JD_NET_WHY])(void *) why;
     host = s.host = os_netlink_open(-1, e);
     if (host < 0)
         return host;
     r = all_of_it(&s, e);
-    if (r == 0 && jl_buf_add(out, why, s.head->n_nets * JD_NET_WHY) < 0)
+    if (r == 0 && jl_buf_add(out, told, s.head->n_nets * sizeof *told) < 0)
         r = jl_fail(e, ENOMEM, "set the networks up");
     return r;
 }

@@ -14,5 +14,7 @@ struct jl_err;
 int jd_net_setup_work(const void *in, size_t len, const int *fds, size_t n_fds, struct jl_buf *out,
                       int *ret_fd, struct jl_err *e);
 
+/* net.ipv4.ip_forward=1, if somebody has set it to another value. 0, or -errno with e filled. */
+int jd_net_allow_forwarding(struct jl_err *e);
 void jd_net_drop_names(uint32_t addr);
 void jd_net_no_ipv6(const char *device);

@@ -266,8 +266,10 @@ static int prepare(const void *in, size_t len, const int *fds, size_t n_fds, str
     const struct jd_net_lease *leases = leases_of(in, len, &n);
     _close_ int host = os_netlink_open(-1, e);
     struct jl_err ignored = JL_ERR_INIT;
-    int r = host < 0 ? host : run_rules(true, leases, n, e);
+    int r = host < 0 ? host : jd_net_allow_forwarding(e);
 
+    if (r == 0)
+        r = run_rules(true, leases, n, e);
     for (size_t i = 0; r == 0 && i < n; i++) {
         jd_net_drop_names(leases[i].addr);
         r = make_namespaces(&leases[i], e);

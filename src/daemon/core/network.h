@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/core/netfirewall.h"
 #include "daemon/core/netrules.h"
 #include "daemon/core/worker.h"
 
@@ -23,8 +24,7 @@ struct jd_net_place {
 extern struct jd_net_place jd_net_place;
 
 enum {
-    JD_NET_WORK_SETUP, /* jd_net_setup, nets[], leases[], dns[] -> a text of JD_NET_WHY a net: "" or
-                            why it can't be had */
+    JD_NET_WORK_SETUP,   /* jd_net_setup, nets[], leases[], dns[] -> a jd_net_told a net */
     JD_NET_WORK_PREPARE, /* leases[]: all or none */
     JD_NET_WORK_RELEASE, /* leases[] */
     JD_NET_WORK_STARTED, /* addresses[]: their jobs hold their namespaces themselves now */
@@ -37,6 +37,12 @@ extern const jd_work_fn jd_net_work[JD_NET_WORK_N];
 struct jd_net_setup {
     uint32_t n_nets, n_leases, n_dns;
     bool end; /* the daemon ends: with no leases nothing is to be left */
+};
+
+/* What there is to say of a network; "": nothing. */
+struct jd_net_told {
+    char why[JD_NET_WHY];        /* it can't be had */
+    char warn[JD_FIREWALL_WARN]; /* it is there, but something stands in its way */
 };
 
 /* Bytes a second; 0: no limit. Before the job starts. */

@@ -54,13 +54,14 @@ void jd_op_list_networks(struct jd_call *call, const struct ipc_frame *f)
     if (c->conf.network_allow_host)
         add_row(&a, &m, c, "host");
     for (const struct jd_network *n = c->nets.first; n; n = n->next) {
-        Joblet__Network *row = n->doomed ? NULL : add_row(&a, &m, c, n->def.name);
+        Joblet__Network *row = n->doomed || n->fresh ? NULL : add_row(&a, &m, c, n->def.name);
         char text[JD_CIDR_TEXT];
 
         if (!row)
             continue;
         row->builtin = n->builtin;
         row->bridge = str(n->def.bridge);
+        row->problem = str(n->told.why[0] ? n->told.why : n->told.warn);
         row->cidr = jd_arena_format(&a, "%s", jd_cidr_text(&n->def.cidr, text));
     }
     if (jd_arena_failed(&a))
@@ -112,8 +113,8 @@ static void on_created(void *arg, int r, const struct jl_err *why)
         jl_refuse(&e, EBUSY, "%s%s%s", why->text, why->hint[0] ? "; " : "", why->hint);
     else if (!net)
         jl_refuse(&e, ENOENT, "network '%s' is gone again", ch->name);
-    else if (net->why[0])
-        jl_refuse(&e, EINVAL, "%s", net->why);
+    else if (net->told.why[0])
+        jl_refuse(&e, EINVAL, "%s", net->told.why);
     else
         jd_store_add_network(c->store, ch->name, jd_cidr_text(&net->def.cidr, text),
                              net->def.bridge, &e);
@@ -123,6 +124,7 @@ static void on_created(void *arg, int r, const struct jl_err *why)
         jd_reply_error(&ch->call, &e);
         return;
     }
+    net->fresh = false;
     jl_log_info("network.create", "network=%s cidr=%s bridge=%s client=%s", net->def.name,
                 jd_cidr_text(&net->def.cidr, text), net->def.bridge, ch->call.who.common_name);
     m.name = net->def.name;
@@ -161,6 +163,8 @@ void jd_op_create_network(struct jd_call *call, const struct ipc_frame *f)
         r = check_create(c, q, &e);
     if (r == 0) {
         net = jd_nets_add(c, q->name, q->cidr, NULL, false, &e);
+        if (net)
+            net->fresh = true;
         r = net ? ask(call, q->name, on_created, &e) : -e.code;
     }
     if (r == 0)
@@ -201,7 +205,7 @@ static int check_remove(const struct jd_core *c, const struct jd_network *net, c
 
     if (strcmp(name, "none") == 0 || strcmp(name, "host") == 0 || (net && net->builtin))
         return jl_refuse(e, EINVAL, "network '%s' is built in", name);
-    if (!net || net->doomed)
+    if (!net || net->doomed || net->fresh)
         return jl_refuse(e, ENOENT, "network not found: %.70s", name);
     n = count_jobs(c, name, true);
     if (n > 0)

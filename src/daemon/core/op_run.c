@@ -334,6 +334,8 @@ static int begin(struct jd_submit *s, const struct ipc_frame *f, struct jl_err *
         r = jd_nets_check(s->call.core, s->req->network, s->call.role >= JD_ROLE_MAINTAINER, e);
     if (r == 0 && s->req->schedule[0])
         r = api_schedule(s->req->schedule, jl_wall_ns(), &s->due_ns, e);
+    if (r == 0 && s->due_ns == 0)
+        r = jd_nets_check_room(s->call.core, s->req->network, e);
     if (r == 0)
         r = jd_volumes_check(s->call.core, s->req, e);
     if (r == 0 && jl_id_new(s->id) < 0)
