@@ -127,7 +127,13 @@ filesystem.workspaceDir|/work|off|workspace inside the job
 filesystem.tmpSize|64MB|off|size of a job's /tmp
 filesystem.allowedMounts|[/usr/bin, /bin, /usr/sbin, /sbin, /lib, /lib32, /lib64, /libx32, /usr/lib, /usr/lib32, /usr/lib64, /usr/libx32, /usr/libexec, /usr/local, /usr/share/zoneinfo, /usr/share/ca-certificates, /etc/alternatives, /etc/ld.so.cache, /etc/ssl, /etc/pki, /etc/ca-certificates]|off|host paths that jobs see, read-only
 isolation.userns|auto|off|user ids of its own for each job; auto: where the kernel can map mounts
+network.enabled|true|off|false: jobs have the networks none and host alone
 network.default_network|bridge|off|network of jobs that name none
+network.allow_custom_networks|true|off|rnx network create
+network.max_custom_networks|0|off|of them; 0: no limit
+network.dns|[]|off|name servers of jobs, IPv4; none: the host's, else 8.8.8.8 and 8.8.4.4
+network.isolated_pool|10.255.0.0/16|off|a /30 of it for each isolated job
+network.allow_host_network|false|off|--network=host, for maintainers and admins
 volumes.default_disk_quota_bytes|1048576|off|room in /work for the job's own files, uploads not counted
 oci.runtime|""|off|another OCI runtime to start jobs with, such as /usr/bin/crun
 logs.directory|@PREFIX@/logs|off|
