@@ -1,7 +1,9 @@
 # Common to tests/e2e/*.bats: a joblet of its own in a short temporary directory, with certificates,
 # a free port and a cgroup of its own; a keeper that starts it again when it was killed, as systemd
 # would; and an end that leaves nothing. Only processes that the instance started are ended.
-#   JOBLET_BUILD   where joblet, joblet-front, joblet-shim, joblet-run and rnx were built
+#   JOBLET_BUILD         where joblet, joblet-front, joblet-shim, joblet-run and rnx were built
+#   JOBLET_TEST_NETWORK  default network of instances; with `bridge` the whole of it belongs into a
+#                        network namespace: unshare -n sh -c "ip link set lo up; bats FILE"
 
 [ -z "${BATS_VERSION-}" ] || bats_require_minimum_version 1.5.0
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -42,7 +44,7 @@ instance_new() {
     chmod 0755 "$I"
     mkdir "$I/logs" "$I/run"
     "$top/contrib/certs_gen_embedded.sh" --prefix-dir "$I" --address 127.0.0.1 --port "$PORT" --fast \
-        --default-network none --cgroup-base "/sys/fs/cgroup/$CGROUP" "$@" >"$I/logs/certs" 2>&1 ||
+        --default-network "${JOBLET_TEST_NETWORK:-none}" --cgroup-base "/sys/fs/cgroup/$CGROUP" "$@" >"$I/logs/certs" 2>&1 ||
         { cat "$I/logs/certs"; return 1; }
     export RNX_CONFIG=$I/config/rnx-config.yml PATH=$build:$PATH
 }

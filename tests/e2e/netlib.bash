@@ -13,9 +13,9 @@ setsid() { exec nsenter --net="/run/netns/$HOSTNS" "$(type -P setsid)" "$@"; }
 
 net_new() {
     command -v nft >/dev/null && command -v ip >/dev/null || skip "needs nft and ip"
-    HOSTNS=jlt-h$$-$BATS_TEST_NUMBER WORLDNS=jlt-w$$-$BATS_TEST_NUMBER
+    HOSTNS=jlt-h$$-${BATS_TEST_NUMBER-0} WORLDNS=jlt-w$$-${BATS_TEST_NUMBER-0}
     export HOSTNS WORLDNS
-    instance_new --default-network none "$@" || return 1
+    instance_new "$@" || return 1
     ip netns add "$HOSTNS" && ip netns add "$WORLDNS" || return 1
     ip -n "$HOSTNS" link add h0 type veth peer name w0 netns "$WORLDNS"
     ip -n "$HOSTNS" addr add 203.0.113.2/24 dev h0
@@ -71,16 +71,26 @@ net_left() {
     [ -z "$devices$rules" ] || { echo "$devices $rules"; return 1; }
 }
 
-# start_job ARGUMENTS...: prints the id.
-start_job() { rnx job run --json "$@" | jq -r .id; }
-status_of() { rnx job status --json "$1" | jq -r "${2-.status}"; }
-has_status() { [ "$(status_of "$1")" = "$2" ]; }
-ended() { case $(status_of "$1") in COMPLETED | FAILED | STOPPED | TIMEOUT | CANCELED) ;; *) false ;; esac }
 # run_job ARGUMENTS...: its log, once it has ended; its exit code.
 run_job() {
     local id
-    id=$(start_job "$@") && [ -n "$id" ] && [ "$id" != null ] || return 99
-    until_true 30 ended "$id" || return 98
+    id=$(job "$@") && [ -n "$id" ] && [ "$id" != null ] || return 99
+    ended "$id" >/dev/null || return 98
     rnx job log "$id"
-    return "$(status_of "$id" .exit_code)"
+    return "$(field "$id" exit_code)"
 }
+
+is_running() { has_status "$1" RUNNING; }
+start_running() {
+    local id
+    id=$(job "$@")
+    until_true 20 is_running "$id" || { rnx job status "$id" >&2; return 1; }
+    echo "$id"
+}
+
+# What a job runs: `reach` ADDRESS PORT prints what the other side says, or "nothing"; `listen` is a
+# service on port 7000 that answers for ever.
+reach='busybox nc -w 2 "$0" "$1" </dev/null 2>/dev/null || echo nothing'
+listen='while :; do echo "service of $JOB_NAME" | busybox nc -l -p 7000 >/dev/null; done'
+# says JOB-NETWORK ADDRESS PORT: what a job there hears.
+says() { run_job --network="$1" sh -c "$reach" "$2" "$3"; }

@@ -5,22 +5,7 @@ load netlib
 setup() { net_new && instance_start; }
 teardown() { net_end; }
 
-# reach ADDRESS PORT: what a job runs; prints what the other side says, or "nothing".
-reach='busybox nc -w 2 "$0" "$1" </dev/null 2>/dev/null || echo nothing'
-# listen: a job's service that answers for ever.
-listen='while :; do echo "service of $JOB_NAME" | busybox nc -l -p 7000 >/dev/null; done'
-
-job_address() { status_of "$1" .address; }
-is_running() { has_status "$1" RUNNING; }
-start_running() {
-    local id
-    id=$(start_job "$@")
-    until_true 20 is_running "$id" || { rnx job status "$id" >&2; return 1; }
-    echo "$id"
-}
-# says JOB-NETWORK ADDRESS PORT: what a job there hears.
-says() { run_job --network="$1" sh -c "$reach" "$2" "$3"; }
-log_has() { rnx job log "$1" | grep -q "$2"; }
+job_address() { field "$1" address; }
 
 @test "bridge: the outside by NAT, other jobs by name; not the host, nor a metadata service" {
     out=$(says bridge 198.51.100.7 80)
@@ -212,7 +197,47 @@ print(n, flush=True)'
     rnx network create tiny --cidr=10.102.0.0/30
     id=$(start_running --network=tiny sleep 60)
     run run_job --network=tiny true
-    [[ $(rnx job list --json | jq -r '.[0].reason')$output == *"no free address"* ]]
+    [[ $output == *"no free address"* ]]
     rnx job stop "$id"
     until_true 10 run_job --network=tiny true
+}
+
+# Many at once, most of them for whom the pool has nothing ready.
+@test "a burst beyond the pool: each has an address of its own, and all end well" {
+    ids=$(for _ in {1..25}; do job --network=bridge sh -c 'busybox nc -w 5 198.51.100.7 80 </dev/null'; done)
+    for id in $ids; do
+        [ "$(ended "$id")" = "COMPLETED 0" ]
+        [ "$(rnx job log "$id")" = "INTERNET 203.0.113.2" ]
+    done
+    [ "$(for id in $ids; do job_address "$id"; done | sort -u | wc -l)" = 25 ]
+    # what is left is the pool: no job's namespace, device or name
+    few() { [ "$(in_host ip -o link | grep -c ': jv')" -le 2 ] && [ "$(ls "$I/run/netns" | wc -l)" -le 4 ]; }
+    until_true 10 few || { in_host ip -o link; ls "$I/run/netns"; false; }
+    [ "$(in_host nft list set bridge "$(in_host nft list tables | sed -n 's/table bridge //p')" ports | grep -o '"jv' | wc -l)" -le 2 ]
+}
+
+@test "a firewall of the host that lets nothing pass is told, and ip_forward is kept at 1" {
+    in_host nft 'table ip theirs { chain FORWARD { type filter hook forward priority 0; policy drop; }; }'
+    [ "$(says bridge 198.51.100.7 80)" = nothing ]
+    [[ $(rnx network list) == *"bridge: the host's firewall (ip theirs, chain FORWARD) drops what is forwarded and does not name \"joblet0\""* ]]
+    run in_host "$build/joblet" --check --prefix-dir "$I" --config "$I/config/joblet-config.yml"
+    [[ $output == *"note  firewall "*"fix: nft insert rule ip theirs FORWARD iifname \"joblet0\" accept"* ]]
+    grep -q network.firewall "$I/logs/joblet.log"
+    in_host nft insert rule ip theirs FORWARD iifname joblet0 accept
+    in_host nft insert rule ip theirs FORWARD oifname joblet0 accept
+    keeper_stop
+    instance_start
+    [ "$(says bridge 198.51.100.7 80)" = "INTERNET 203.0.113.2" ]
+    [ "$(rnx network list --json | jq -r '.networks[] | select(.name == "bridge").problem')" = null ]
+    in_host sh -c 'echo 0 >/proc/sys/net/ipv4/ip_forward'
+    until_true 20 eval '[ "$(says bridge 198.51.100.7 80)" = "INTERNET 203.0.113.2" ]'
+    grep -q 'network.forward.*ip_forward=1' "$I/logs/joblet.log"
+}
+
+@test "what a job sends and receives is in its metrics" {
+    id=$(job --network=bridge sh -c 'while :; do busybox nc -w 2 198.51.100.7 80 </dev/null; sleep 0.1; done')
+    metrics() { timeout 2 rnx job metrics "$id" --json; }
+    received() { [ "$(metrics | jq -s 'map(.netRecvBytes) | max > 500')" = true ]; }
+    until_true 30 received || { metrics; false; }
+    [ "$(metrics | jq -s 'map(.netSentBytes) | max > 500')" = true ]
 }
