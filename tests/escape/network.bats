@@ -63,6 +63,23 @@ tried() {
     tried isolated "$(run_job --network=isolated sh -c 'sed -n "s/^eth0\t00000000\t\([0-9A-F]*\).*/\1/p" /proc/net/route' | sed 's/\(..\)\(..\)\(..\)\(..\)/0x\4 0x\3 0x\2 0x\1/' | xargs printf '%d.%d.%d.%d')"
 }
 
+@test "a job's name stands for no name of the outside, of loopback or of another job" {
+    victim=$(start_running --network=bridge --name=victim sleep 60)
+    for name in pypi.org LocalHost "job_$victim" "JOB_${victim:0:8}" VICTIM; do
+        job --network=bridge --name="$name" sleep 60 >>"$BATS_TEST_TMPDIR/ids"
+    done
+    ids=$(cat "$BATS_TEST_TMPDIR/ids")
+    for id in $ids; do until_true 20 is_running "$id"; done
+    run run_job --network=bridge cat /etc/hosts
+    echo "$output"
+    [ "$(grep -ci 'pypi' <<<"$output")" = 0 ]
+    [ "$(grep -ci ' localhost' <<<"$output")" = 2 ]
+    [ "$(grep -c "job_$victim" <<<"$output")" = 1 ]
+    [ "$(grep -ci "job_${victim:0:8}\b" <<<"$output")" = 1 ]
+    [ "$(grep -ci ' victim' <<<"$output")" = 0 ] # two have it
+    for id in $victim $ids; do rnx job stop "$id"; done
+}
+
 # as root of the namespace of the job $id, which no job is
 inside() { nsenter -t "$pid" -n "$@"; }
 enter() {

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -77,14 +78,17 @@ static void write_resolv(const struct jd_nets *n, char *buf, size_t size)
 static int by_name(const void *a, const void *b)
 {
     const struct jd_job *x = *(struct jd_job *const *) a, *y = *(struct jd_job *const *) b;
-    int r = strcmp(x->req->name, y->req->name);
+    int r = strcasecmp(x->req->name, y->req->name); /* as resolvers compare */
 
     return r != 0 ? r : x->rec.sequence < y->rec.sequence ? -1 : 1;
 }
 
+/* One label: a job must not be able to stand for pypi.org, which its neighbours ask the hosts file for
+ * first. Nor for loopback, nor for another job. */
 static bool may_be_name(const char *name)
 {
-    return name[0] != '\0' && strcmp(name, "localhost") != 0 && strncmp(name, "job_", 4) != 0;
+    return name[0] != '\0' && !strchr(name, '.') && strcasecmp(name, "localhost") != 0 &&
+           strncasecmp(name, "job_", 4) != 0;
 }
 
 static int put_job(struct jl_buf *b, const struct jd_job *j, bool with_name)
@@ -107,8 +111,8 @@ static int put_jobs(const struct jd_network *net, struct jl_buf *b)
         qsort(list, n, sizeof(struct jd_job *), by_name);
     for (size_t i = 0; r == 0 && i < n; i++) {
         const char *name = list[i]->req->name;
-        bool unique = (i == 0 || strcmp(list[i - 1]->req->name, name) != 0) &&
-                      (i + 1 == n || strcmp(list[i + 1]->req->name, name) != 0);
+        bool unique = (i == 0 || strcasecmp(list[i - 1]->req->name, name) != 0) &&
+                      (i + 1 == n || strcasecmp(list[i + 1]->req->name, name) != 0);
 
         r = put_job(b, list[i], unique && may_be_name(name));
     }
