@@ -105,6 +105,20 @@ for n in range(3):
 ' "$@"
 }
 
+# neighbours.bats says what is shared otherwise.
+@test "a job on a network owns its user namespace as any other" {
+    for net in none bridge; do
+        enter $net
+        $py -c 'import fcntl, sys
+fd = open(f"/proc/{sys.argv[1]}/ns/user")
+uids = open(f"/proc/{sys.argv[1]}/uid_map").read().split()
+owner = int.from_bytes(fcntl.ioctl(fd, 0xB704, bytes(4)), sys.byteorder)
+print(owner, uids)
+sys.exit(not int(uids[1]) >= 0x70000000 or owner != int(uids[1]))' "$pid"
+        rnx job stop "$id"
+    done
+}
+
 @test "forged ARP, hardware addresses and protocols reach neither the host nor a neighbour" {
     other=$(start_running --network=bridge --name=other sh -c "$listen")
     otherpid=$(sed -n "s/.*job.running job=$other pid=//p" "$I/logs/joblet.log")

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #include "daemon/core/netsetup.h"
 #include "os/netlink.h"
 #include "os/nft.h"
+#include "os/ns.h"
 #include "os/rtnl.h"
 
 #define INSIDE "eth0"
@@ -63,18 +65,31 @@ static int keep_name(pid_t pid, const char *ns, uint32_t addr, const char *kind,
 
 /* ---- the namespace */
 
-/* A process in new namespaces that waits until it is killed. */
-static pid_t fork_inside(bool user, struct jl_err *e)
+/* In the new process. The user namespace belongs to the job's root, as joblet-run has it for those it
+ * makes itself: what the kernel counts by its owner is each job's own then. */
+static int32_t unshare_for(uid_t owner, pid_t worker)
 {
-    int flags = CLONE_NEWNET | (user ? CLONE_NEWUSER : 0), ready[2];
+    struct os_owner begun;
+
+    os_owner_begin(&begun, owner); /* false without one */
+    if (unshare(CLONE_NEWNET | (owner != 0 ? CLONE_NEWUSER : 0)) < 0 ||
+        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+        return errno;
+    return getppid() == worker ? 0 : ESRCH; /* it may have died before */
+}
+
+/* A process in new namespaces that waits until it is killed. owner 0: no user namespace. */
+static pid_t fork_inside(uid_t owner, struct jl_err *e)
+{
+    pid_t pid, worker = getpid();
     int32_t error = 0;
-    pid_t pid;
+    int ready[2];
 
     if (pipe2(ready, O_CLOEXEC) < 0)
         return jl_fail_sys(e, "pipe2", NULL, "make a network namespace");
     pid = fork();
     if (pid == 0) {
-        error = unshare(flags) < 0 ? errno : 0;
+        error = unshare_for(owner, worker);
         if (write(ready[1], &error, sizeof error) != sizeof error)
             _exit(1);
         for (;;)
@@ -111,7 +126,7 @@ static int write_map(pid_t pid, const char *file, uint32_t base, struct jl_err *
 static int make_namespaces(const struct jd_net_lease *l, struct jl_err *e)
 {
     bool user = l->host_id_base != 0;
-    pid_t pid = fork_inside(user, e);
+    pid_t pid = fork_inside(l->host_id_base, e);
     int r = 0;
 
     if (pid < 0)
