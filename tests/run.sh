@@ -80,9 +80,12 @@ bats_suite() {
     local name=$1 log=$build/logs/$1.tap
     shift
     [ $# -gt 0 ] || return 0
-    bats --formatter tap --timing "$@" >"$log" 2>&1 </dev/null
+    "${under[@]}" bats --formatter tap --timing "$@" >"$log" 2>&1 </dev/null
     tap "$name" "$log" $?
 }
+under=(env)
+# The daemon as it comes, with jobs on the network `bridge`, and the machine's network untouched.
+networks() { under=(env JOBLET_TEST_NETWORK=bridge unshare --net -- sh -c 'ip link set lo up && exec "$@"' sh); }
 
 configure() ( # DIR [ARGUMENT...]
     dir=$1
@@ -178,12 +181,15 @@ if wants inject; then
 fi
 if wants e2e; then
     say "e2e"
+    networks
     bats_suite e2e tests/e2e/*.bats
+    under=(env)
 fi
 if wants escape; then
     say "escape"
     one escape-programs make -C "$build/gcc" -j"$(nproc)" escape-programs &&
-        bats_suite escape tests/escape/*.bats
+        networks && bats_suite escape tests/escape/*.bats
+    under=(env)
 fi
 if wants asan; then
     say "asan"
