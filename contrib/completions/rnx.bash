@@ -6,16 +6,17 @@ _rnx()
         word=${COMP_WORDS[i]}
         [[ $word == -* || $word == '=' ]] && continue
         if [[ -z $verb ]]; then verb=$word; else
-            [[ ' job volume monitor ' == *" $verb "* ]] && verb="$verb $word"
+            [[ ' job volume monitor network ' == *" $verb "* ]] && verb="$verb $word"
             break
         fi
     done
     flags=' --config= --node= --json --version --help'
     case $verb in
-    '') flags="$flags run job list status log stop cancel delete delete-all volume metrics monitor monitor nodes version config-help completion help" ;;
+    '') flags="$flags run job list status log stop cancel delete delete-all volume metrics monitor monitor network nodes version config-help completion help" ;;
     job) flags="$flags run list status log stop cancel delete delete-all metrics" ;;
     volume) flags="$flags create list remove" ;;
     monitor) flags="$flags status top watch" ;;
+    network) flags="$flags create list remove" ;;
     'job run' | 'run') flags="$flags --max-cpu= --max-memory= --max-iobps= --cpu-cores= --runtime= --network= --volume= --upload= --upload-dir= --schedule= --env= --secret-env= --timeout= --name= --workdir= --wait --workflow= --template= --gpu= --gpu-memory= --priority= --net-rx= --net-tx= --tmp-size=" ;;
     'job list' | 'list') flags="$flags --status= --workflow" ;;
     'job status' | 'status') flags="$flags --workflow --detail" ;;

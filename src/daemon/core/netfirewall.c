@@ -48,7 +48,7 @@ static int look_at(const char *instance, const struct jd_firewall *f, const stru
                    size_t n, char (*warn)[JD_FIREWALL_WARN], struct jl_err *e)
 {
     _buf_ struct jl_buf rules = JL_BUF_INIT(RULES_MAX);
-    char command[160], device[64];
+    char command[160], device[JD_NETDEV_MAX + 3];
     int r;
 
     snprintf(command, sizeof command, "list table %s %s", f->family, f->table);
@@ -58,8 +58,9 @@ static int look_at(const char *instance, const struct jd_firewall *f, const stru
         if (warn[i][0] || strstr(rules.data, device))
             continue;
         snprintf(warn[i], JD_FIREWALL_WARN,
-                 "the host's firewall (%s %s, chain %s) drops what is forwarded and does not name "
-                 "%s: its jobs reach nothing outside; fix: nft insert rule %s %s %s iifname %s "
+                 "the host's firewall (%s %.31s, chain %.31s) drops what is forwarded and does not "
+                 "name %s: its jobs reach nothing outside; fix: nft insert rule %s %.31s %.31s "
+                 "iifname %s "
                  "accept, and the same with oifname",
                  f->family, f->table, f->chain, device, f->family, f->table, f->chain, device);
     }

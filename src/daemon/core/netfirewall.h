@@ -12,7 +12,7 @@
 
 struct jl_err;
 
-#define JD_FIREWALL_WARN 320
+#define JD_FIREWALL_WARN 384
 
 struct jd_firewall {
     char family[16], table[64], chain[64];
