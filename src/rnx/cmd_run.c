@@ -1,5 +1,6 @@
 /* cmd_run.c - rnx job run. */
 #include <errno.h>
+#include <string.h>
 
 #include "api/status.h"
 #include "base/cleanup.h"
@@ -10,7 +11,7 @@
 #include "rnx/remote.h"
 #include "rnx/runspec.h"
 
-/* Plenty for large uploads over slow lines: 30 s and a second for each MiB. */
+/* Uploads that come with the request, or that the server has to walk: 30 s and a second for each MiB. */
 static uint64_t deadline_ns(const struct rnx *x, const struct rnx_runspec *s)
 {
     uint64_t base = x->timeout_ns ? x->timeout_ns : 30 * JL_NS_PER_S;
@@ -173,7 +174,26 @@ static int wait_for(struct rnx *x, const char *id, struct jl_err *e)
     return r < 0 ? r : status;
 }
 
-static int submit(struct rnx *x, const struct rnx_run_opts *o, const struct rnx_runspec *s,
+/* 0 they are there; 130 a signal came; -errno with e filled. */
+static int send_uploads(struct rnx *x, const struct rnx_run_opts *o, struct rnx_runspec *s,
+                        struct jl_err *e)
+{
+    char *session = NULL;
+    int r;
+
+    say_uploads(x, s, o->wait);
+    if (!s->staged)
+        return 0;
+    r = rnx_uploads_stage(x, &s->uploads, &session, e);
+    if (r == 1) {
+        fprintf(stderr,
+                "rnx: interrupted: nothing was submitted, and nothing stays on the server\n");
+        return 130;
+    }
+    return r < 0 ? r : rnx_runspec_staged(o, session, jl_wall_ns(), s, e);
+}
+
+static int submit(struct rnx *x, const struct rnx_run_opts *o, struct rnx_runspec *s,
                   struct jl_err *e)
 {
     ProtobufCMessage *reply = NULL;
@@ -181,13 +201,14 @@ static int submit(struct rnx *x, const struct rnx_run_opts *o, const struct rnx_
     int r;
 
     r = rnx_connect(x, e);
-    if (r < 0)
+    if (r == 0)
+        r = send_uploads(x, o, s, e);
+    if (r != 0)
         return r;
-    say_uploads(x, s, o->wait);
     r = rnx_call(x, "/joblet.JobService/RunJob", &s->request.base,
                  &joblet__run_job_response__descriptor, deadline_ns(x, s), &reply, NULL, e);
     if (r < 0) {
-        if (e->code == ECONNRESET || e->code == ETIME)
+        if (e->code == ECONNRESET || e->code == ETIME || e->code == EINTR)
             jl_hint(e, "The job may have been taken all the same; see rnx job list.");
         return r;
     }

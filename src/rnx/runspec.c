@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "api/schedule.h"
@@ -171,9 +172,10 @@ static int make_uploads(const struct rnx_run_opts *o, struct rnx_runspec *s, str
         r = rnx_upload_dir(&s->uploads, o->upload_dirs.items[i], e);
     if (r == 0)
         r = rnx_upload_check(&s->uploads, e);
-    s->request.uploads = s->uploads.items;
-    s->request.n_uploads = s->uploads.n;
-    return r;
+    if (r < 0)
+        return r;
+    s->staged = !rnx_uploads_are_small(&s->uploads);
+    return s->staged ? 0 : rnx_uploads_read(&s->uploads, &s->small, &s->request, e);
 }
 
 /* --volume=a,b means two. */
@@ -273,10 +275,15 @@ int rnx_runspec_make(struct rnx_run_opts *o, const struct jl_strv *words, uint64
     r = make_uploads(o, ret, e);
     if (r < 0)
         return r;
-    r = api_validate_run_job(&ret->request, e);
-    if (r == 0 && protobuf_c_message_get_packed_size(&ret->request.base) > RNX_UPLOAD_MAX_BYTES)
-        r = jl_refuse(e, EFBIG, "uploads, command and environment are more than 128 MB together");
-    return r;
+    return api_validate_run_job(&ret->request, e);
+}
+
+int rnx_runspec_staged(const struct rnx_run_opts *o, char *own_session, uint64_t now_ns,
+                       struct rnx_runspec *s, struct jl_err *e)
+{
+    s->session = own_session;
+    s->request.upload_session = own_session;
+    return o->schedule ? make_schedule(o, now_ns, s, e) : 0;
 }
 
 void rnx_runspec_warn(const struct rnx_runspec *s, const struct jl_strv *words)
@@ -306,7 +313,9 @@ void rnx_runspec_done(struct rnx_runspec *s)
     free(s->secret_env);
     jl_strv_clear(&s->args);
     jl_strv_clear(&s->volumes);
+    rnx_inline_done(&s->small);
     rnx_uploads_done(&s->uploads);
+    free(s->session);
 }
 
 void rnx_run_opts_done(struct rnx_run_opts *o)

@@ -12,7 +12,7 @@
 #include "base/err.h"
 #include "base/strv.h"
 #include "rnx/opt.h"
-#include "rnx/upload.h"
+#include "rnx/upload_send.h"
 
 struct rnx_run_opts {
     int64_t max_cpu, max_memory, max_iobps, gpu, priority;
@@ -33,6 +33,9 @@ struct rnx_env_entry {
 struct rnx_runspec {
     Joblet__RunJobRequest request;
     struct rnx_uploads uploads;
+    struct rnx_inline small; /* what is in them, when it goes with the request */
+    bool staged;             /* it does not: rnx_uploads_stage comes first */
+    char *session;           /* what that gave */
     char schedule[JL_RFC3339_MAX];
     struct jl_strv args; /* of the request */
     struct jl_strv volumes;
@@ -42,10 +45,16 @@ struct rnx_runspec {
 
 /*
  * Fills `ret` from flags and words (command and its arguments). now_ns: the present, wall clock.
- * Reads the files to upload. 0, or -errno with e filled; rnx_runspec_done in both cases.
+ * Finds the files to upload, and reads small ones. 0, or -errno with e filled; rnx_runspec_done in
+ * both cases.
  */
 int rnx_runspec_make(struct rnx_run_opts *o, const struct jl_strv *words, uint64_t now_ns,
                      struct rnx_runspec *ret, struct jl_err *e);
+
+/* After a session's uploads, which may have taken long: the request takes it up, and "in an hour" is
+ * counted from now on. Takes own_session over. 0, or -errno with e filled. */
+int rnx_runspec_staged(const struct rnx_run_opts *o, char *own_session, uint64_t now_ns,
+                       struct rnx_runspec *s, struct jl_err *e);
 
 /* One warning on standard error for each word that names a file here that is not uploaded. */
 void rnx_runspec_warn(const struct rnx_runspec *s, const struct jl_strv *words);

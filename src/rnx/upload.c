@@ -5,88 +5,111 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "api/validate.h"
-#include "base/buf.h"
 #include "base/cleanup.h"
-#include "base/io.h"
+#include "base/utf8.h"
 #include "rnx/cmd.h"
-#include "rnx/out.h"
 
 #define DEPTH_MAX 64
 
-static int add_item(struct rnx_uploads *u, const char *path, mode_t mode, bool is_directory,
-                    Joblet__FileUpload **ret, struct jl_err *e)
+static int add_item(struct rnx_uploads *u, const char *local, const char *path,
+                    const struct stat *st, struct jl_err *e)
 {
-    Joblet__FileUpload *f;
+    struct rnx_upload f = { .mode = st->st_mode & 0777, .is_directory = S_ISDIR(st->st_mode) };
 
-    if (u->n >= API_UPLOADS_MAX)
-        return jl_refuse(e, E2BIG, "more than %d files and directories to upload", API_UPLOADS_MAX);
+    if (u->n >= RNX_UPLOAD_NAMES_MAX)
+        return jl_refuse(e, E2BIG, "more than %d files and directories to upload",
+                         RNX_UPLOAD_NAMES_MAX);
     if (u->n == u->room) {
         size_t room = u->room ? 2 * u->room : 16;
-        Joblet__FileUpload **items = realloc(u->items, room * sizeof(Joblet__FileUpload *));
+        struct rnx_upload *items = realloc(u->items, room * sizeof *items);
 
         if (!items)
             return jl_fail(e, ENOMEM, "uploads");
         u->items = items;
         u->room = room;
     }
-    f = malloc(sizeof *f);
-    if (!f)
-        return jl_fail(e, ENOMEM, "uploads");
-    joblet__file_upload__init(f);
-    f->path = strdup(path);
-    if (!f->path) {
-        free(f);
+    f.path = strdup(path);
+    f.local = f.is_directory ? NULL : strdup(local);
+    if (!f.path || (!f.local && !f.is_directory)) {
+        free(f.path);
+        free(f.local);
         return jl_fail(e, ENOMEM, "uploads");
     }
-    f->mode = mode & 0777;
-    f->is_directory = is_directory;
+    f.size = f.is_directory ? 0 : (uint64_t) st->st_size;
     u->items[u->n++] = f;
-    u->n_files += !is_directory;
-    *ret = f;
+    u->n_files += !f.is_directory;
+    u->bytes += f.size;
+    u->path_bytes += strlen(path);
     return 0;
 }
 
-static int refuse_total(uint64_t bytes, struct jl_err *e)
+/* A descriptor of a regular file; a pipe or a device is not waited for. */
+static int open_regular(const char *local, struct stat *st, struct jl_err *e)
 {
-    char text[32];
+    _close_ int fd = open(local, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
-    jl_refuse(e, EFBIG, "the uploads are %s or more; up to 128 MB can be sent with a job",
-              rnx_size_text(bytes, text, sizeof text));
-    return jl_hint(e, "Leave out what the job does not need, or compress it.");
+    if (fd < 0 || fstat(fd, st) < 0)
+        return jl_fail(e, errno, "upload '%s'", local);
+    if (!S_ISREG(st->st_mode))
+        return jl_refuse(e, EINVAL, "upload '%s': not a regular file", local);
+    return jl_take_fd(&fd);
 }
 
-/* Reads a regular file whole; it may change while we read, so its size is what was read. */
 static int add_file(struct rnx_uploads *u, const char *local, const char *path, struct jl_err *e)
 {
-    _buf_ struct jl_buf b = JL_BUF_INIT(RNX_UPLOAD_MAX_BYTES + 1);
-    _close_ int fd = open(local, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    Joblet__FileUpload *f = NULL;
     struct stat st;
-    int r;
+    _close_ int fd = open_regular(local, &st, e);
 
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return jl_fail(e, errno, "upload '%s'", local);
-    if (!S_ISREG(st.st_mode))
-        return jl_refuse(e, EINVAL, "upload '%s': not a regular file", local);
-    if ((uint64_t) st.st_size + u->bytes > RNX_UPLOAD_MAX_BYTES)
-        return refuse_total((uint64_t) st.st_size + u->bytes, e);
-    r = jl_buf_reserve(&b, (size_t) st.st_size + 1);
-    if (r == 0)
-        r = jl_read_all(fd, &b);
-    if (r < 0 && r != -EMSGSIZE) /* that: it has grown since */
-        return jl_fail(e, -r, "read '%s'", local);
-    if (r < 0 || b.len + u->bytes > RNX_UPLOAD_MAX_BYTES)
-        return refuse_total(b.len + u->bytes, e);
-    r = add_item(u, path, st.st_mode, false, &f, e);
-    if (r < 0)
-        return r;
-    u->bytes += b.len;
-    f->content.len = b.len;
-    f->content.data = (uint8_t *) jl_buf_take(&b);
-    return 0;
+    return fd < 0 ? fd : add_item(u, local, path, &st, e);
+}
+
+static int changed(const struct rnx_upload *f, const char *how, struct jl_err *e)
+{
+    jl_refuse(e, ESTALE, "upload '%s': %s while it was read", f->local, how);
+    return jl_hint(e, "Nothing was submitted. Upload a copy that nobody writes to.");
+}
+
+int rnx_upload_open(const struct rnx_upload *f, struct jl_err *e)
+{
+    struct stat st;
+    _close_ int fd = open_regular(f->local, &st, e);
+
+    if (fd >= 0 && (uint64_t) st.st_size != f->size)
+        return changed(f, (uint64_t) st.st_size > f->size ? "it grew" : "it shrank", e);
+    return jl_take_fd(&fd);
+}
+
+int64_t rnx_upload_read(const struct rnx_upload *f, int fd, uint64_t *at, void *buf, size_t size,
+                        struct jl_err *e)
+{
+    uint64_t left = f->size - *at;
+    size_t want = left < size ? (size_t) left : size, have = 0;
+    char more;
+    ssize_t n;
+
+    while (have < want) {
+        n = read(fd, (char *) buf + have, want - have);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return jl_fail(e, errno, "read '%s'", f->local);
+        if (n == 0)
+            return changed(f, "it shrank", e);
+        have += (size_t) n;
+    }
+    *at += have;
+    if (*at < f->size)
+        return (int64_t) have;
+    do
+        n = read(fd, &more, 1);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return jl_fail(e, errno, "read '%s'", f->local);
+    return n > 0 ? changed(f, "it grew", e) : (int64_t) have;
 }
 
 int rnx_upload_file(struct rnx_uploads *u, const char *file, struct jl_err *e)
@@ -100,6 +123,8 @@ int rnx_upload_file(struct rnx_uploads *u, const char *file, struct jl_err *e)
         jl_refuse(e, EISDIR, "--upload=%s: '%s' is a directory", file, file);
         return jl_hint(e, "--upload-dir=%s uploads what is in it.", file);
     }
+    if (!S_ISREG(st.st_mode))
+        return jl_refuse(e, EINVAL, "upload '%s': not a regular file", file);
     base = base ? base + 1 : file;
     if (base[0] == '\0')
         return jl_refuse(e, EINVAL, "--upload=%s names no file", file);
@@ -145,7 +170,6 @@ static bool in_chain(const struct level *at, const struct stat *st)
 
 static int walk_entry(struct walk *w, const char *local, const char *path, const struct level *at)
 {
-    Joblet__FileUpload *f = NULL;
     struct stat st;
     int r;
 
@@ -170,7 +194,7 @@ static int walk_entry(struct walk *w, const char *local, const char *path, const
     if (at->depth >= DEPTH_MAX)
         return jl_refuse(w->e, ELOOP, "upload '%s': more than %d directories deep", local,
                          DEPTH_MAX);
-    r = add_item(w->u, path, st.st_mode, true, &f, w->e);
+    r = add_item(w->u, local, path, &st, w->e);
     if (r < 0)
         return r;
     return walk_dir(w, local, path, &(struct level){ at, st.st_dev, st.st_ino, at->depth + 1 });
@@ -225,15 +249,13 @@ int rnx_upload_dir(struct rnx_uploads *u, const char *dir, struct jl_err *e)
 
 static int by_path(const void *a, const void *b)
 {
-    return strcmp((*(Joblet__FileUpload *const *) a)->path,
-                  (*(Joblet__FileUpload *const *) b)->path);
+    return strcmp(((const struct rnx_upload *) a)->path, ((const struct rnx_upload *) b)->path);
 }
 
-static void free_item(Joblet__FileUpload *f)
+static void free_item(struct rnx_upload *f)
 {
     free(f->path);
-    free(f->content.data);
-    free(f);
+    free(f->local);
 }
 
 int rnx_upload_check(struct rnx_uploads *u, struct jl_err *e)
@@ -241,38 +263,44 @@ int rnx_upload_check(struct rnx_uploads *u, struct jl_err *e)
     size_t kept = 0;
 
     if (u->n > 1)
-        qsort(u->items, u->n, sizeof(Joblet__FileUpload *), by_path);
+        qsort(u->items, u->n, sizeof *u->items, by_path);
     for (size_t i = 0; i < u->n; i++) {
-        Joblet__FileUpload *f = u->items[i], *before = kept ? u->items[kept - 1] : NULL;
+        struct rnx_upload *f = &u->items[i], *before = kept ? &u->items[kept - 1] : NULL;
 
         if (before && strcmp(before->path, f->path) == 0) {
             if (!before->is_directory || !f->is_directory)
                 return jl_refuse(e, EEXIST, "two uploads would be '%s' in the work directory",
                                  f->path);
             free_item(f); /* the same directory below two --upload-dir */
-            u->items[i] = NULL;
+            *f = (struct rnx_upload){ 0 };
             continue;
         }
-        u->items[i] = NULL;
-        u->items[kept++] = f;
+        if (api_validate_upload_path("upload", f->path, e) < 0)
+            return -e->code;
+        if (!jl_utf8_valid(f->path, strlen(f->path), NULL))
+            return jl_refuse(e, EILSEQ, "upload '%s': its name is not UTF-8", f->path);
+        if (i != kept) {
+            u->items[kept] = *f;
+            *f = (struct rnx_upload){ 0 };
+        }
+        kept++;
     }
     u->n = kept;
     return 0;
 }
 
-const Joblet__FileUpload *rnx_upload_find(const struct rnx_uploads *u, const char *path)
+const struct rnx_upload *rnx_upload_find(const struct rnx_uploads *u, const char *path)
 {
     for (size_t i = 0; i < u->n; i++)
-        if (strcmp(u->items[i]->path, path) == 0)
-            return u->items[i];
+        if (strcmp(u->items[i].path, path) == 0)
+            return &u->items[i];
     return NULL;
 }
 
 void rnx_uploads_done(struct rnx_uploads *u)
 {
     for (size_t i = 0; i < u->n; i++)
-        if (u->items[i])
-            free_item(u->items[i]);
+        free_item(&u->items[i]);
     free(u->items);
     memset(u, 0, sizeof *u);
 }

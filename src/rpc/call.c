@@ -92,6 +92,7 @@ static void start_read(struct rpc_call *c)
 
     op.data.recv_message.recv_message = &c->recv;
     start(c, &op, 1, &c->read_tag);
+    rpc_intake_begin(c);
 }
 
 /* Watches for the end of the call: core answers this one when the client is gone or served. */
@@ -135,7 +136,7 @@ void rpc_call_begin(struct rpc_server *s, struct rpc_slot *slot)
         rpc_call_finish(c, API_UNAUTHENTICATED, "no readable client certificate", NULL, 0);
         return;
     }
-    if (s->conns && !rpc_conns_know(s->conns, c->who.peer, c->who.serial)) {
+    if (s->conns && !rpc_conns_know(s->conns, c->who.peer, c->who.serial, &c->conn)) {
         rpc_call_finish(c, API_RESOURCE_EXHAUSTED,
                         "too many connections with this certificate; close some", NULL, 0);
         return;
@@ -218,11 +219,14 @@ static void on_read(struct rpc_call *c, bool ok)
     grpc_byte_buffer *recv = c->recv;
 
     c->recv = NULL;
-    if (c->is_closed || c->is_finished) {
-        if (recv)
-            grpc_byte_buffer_destroy(recv);
+    c->intake.arriving = false;
+    if (recv &&
+        (c->is_closed || c->is_finished || !rpc_intake_arrived(c, grpc_byte_buffer_length(recv)))) {
+        grpc_byte_buffer_destroy(recv);
         return;
     }
+    if (c->is_closed || c->is_finished)
+        return;
     if (c->is_called && (!ok || !recv)) {
         c->server->handlers.on_message(c, c->server->ctx);
         return;
@@ -233,6 +237,7 @@ static void on_read(struct rpc_call *c, bool ok)
     }
     c->has_request = rpc_message_take(recv, &c->request);
     if (!c->has_request) {
+        rpc_intake_drop(c);
         rpc_call_finish(c, API_UNIMPLEMENTED, "compressed messages are not accepted", NULL, 0);
         return;
     }
@@ -305,8 +310,10 @@ const void *rpc_call_request(const struct rpc_call *c, size_t *ret_len)
 
 void rpc_call_drop_request(struct rpc_call *c)
 {
-    if (c->has_request)
+    if (c->has_request) {
         grpc_slice_unref(c->request);
+        rpc_intake_drop(c);
+    }
     c->has_request = false;
 }
 

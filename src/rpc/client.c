@@ -44,6 +44,7 @@ struct rpc_stream {
     grpc_status_code code;
     grpc_slice details;
     bool got_message;
+    bool headers_sent; /* of a client-streaming call */
     bool at_end;
 };
 
@@ -67,19 +68,24 @@ static bool is_cancelled(struct rpc_stream *s)
 }
 
 /* Waits for one operation. Looks at the flag in between, and cancels the call when it is set: the
- * operation comes back then. */
-static void wait_op(struct rpc_stream *s, unsigned tag)
+ * operation comes back then. False: it failed. */
+static bool wait_op(struct rpc_stream *s, unsigned tag)
 {
+    bool ok = true;
+
     while (s->pending & tag) {
         gpr_timespec look = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
                                          gpr_time_from_millis(CANCEL_LOOK_MS, GPR_TIMESPAN));
         grpc_event ev = grpc_completion_queue_pluck(s->cq, tag_of(tag), look, NULL);
 
-        if (ev.type == GRPC_OP_COMPLETE)
+        if (ev.type == GRPC_OP_COMPLETE) {
             s->pending &= ~tag;
-        else if (is_cancelled(s))
+            ok = ev.success;
+        } else if (is_cancelled(s)) {
             grpc_call_cancel(s->call, NULL);
+        }
     }
+    return ok;
 }
 
 static void start_request(struct rpc_stream *s, const void *req, size_t len)
@@ -87,17 +93,22 @@ static void start_request(struct rpc_stream *s, const void *req, size_t len)
     grpc_op ops[3] = { { .op = GRPC_OP_SEND_INITIAL_METADATA },
                        { .op = GRPC_OP_SEND_MESSAGE },
                        { .op = GRPC_OP_SEND_CLOSE_FROM_CLIENT } };
-    grpc_op headers = { .op = GRPC_OP_RECV_INITIAL_METADATA };
 
     s->sending = rpc_message_new(req, len);
     ops[1].data.send_message.send_message = s->sending;
     start(s, ops, 3, OP_SEND);
+}
+
+static void start_headers(struct rpc_stream *s)
+{
+    grpc_op headers = { .op = GRPC_OP_RECV_INITIAL_METADATA };
+
     headers.data.recv_initial_metadata.recv_initial_metadata = &s->headers;
     start(s, &headers, 1, OP_HEADERS);
 }
 
-int rpc_stream_open(struct rpc_client *c, const char *method, const void *req, size_t len,
-                    unsigned timeout_ms, struct rpc_stream **ret, struct jl_err *e)
+int rpc_stream_open_sending(struct rpc_client *c, const char *method, unsigned timeout_ms,
+                            struct rpc_stream **ret, struct jl_err *e)
 {
     struct rpc_stream *s = calloc(1, sizeof *s);
     gpr_timespec deadline = gpr_inf_future(GPR_CLOCK_MONOTONIC);
@@ -117,8 +128,19 @@ int rpc_stream_open(struct rpc_client *c, const char *method, const void *req, s
     s->call = grpc_channel_create_call(c->channel, NULL, GRPC_PROPAGATE_DEFAULTS, s->cq, name, NULL,
                                        deadline, NULL);
     grpc_slice_unref(name); /* the call has a reference of its own */
-    start_request(s, req, len);
     *ret = s;
+    return 0;
+}
+
+int rpc_stream_open(struct rpc_client *c, const char *method, const void *req, size_t len,
+                    unsigned timeout_ms, struct rpc_stream **ret, struct jl_err *e)
+{
+    int r = rpc_stream_open_sending(c, method, timeout_ms, ret, e);
+
+    if (r < 0)
+        return r;
+    start_request(*ret, req, len);
+    start_headers(*ret);
     return 0;
 }
 
@@ -273,6 +295,24 @@ void rpc_stream_close(struct rpc_stream *s)
     free(s);
 }
 
+/* The one reply and the status. */
+static int take_reply(struct rpc_stream *s, struct jl_buf *resp, struct rpc_status *st,
+                      struct jl_err *e)
+{
+    bool has_reply;
+    int r;
+
+    wait_op(s, OP_HEADERS);
+    r = take_message(s, resp, e);
+    if (r < 0)
+        return r;
+    has_reply = r > 0;
+    r = end_of_call(s, st, e);
+    if (r == 0 && st->code == API_OK && !has_reply)
+        r = jl_refuse(e, EPROTO, "the server answered without a reply");
+    return r;
+}
+
 int rpc_client_unary(struct rpc_client *c, const char *method, const void *req, size_t len,
                      unsigned timeout_ms, struct jl_buf *resp, struct rpc_status *st,
                      struct jl_err *e)
@@ -282,17 +322,48 @@ int rpc_client_unary(struct rpc_client *c, const char *method, const void *req, 
 
     if (r < 0)
         return r;
-    wait_op(s, OP_HEADERS);
-    r = take_message(s, resp, e);
-    if (r >= 0) {
-        bool has_reply = r > 0;
-
-        r = end_of_call(s, st, e);
-        if (r == 0 && st->code == API_OK && !has_reply)
-            r = jl_refuse(e, EPROTO, "%s: the server answered without a reply", method);
-    }
+    r = take_reply(s, resp, st, e);
+    if (r == -EPROTO)
+        jl_wrap(e, "%s", method);
     rpc_stream_close(s);
     return r;
+}
+
+/* Operations of the sending side, in front of them the headers if they are not out yet. */
+static bool send_ops(struct rpc_stream *s, grpc_op *ops, size_t n)
+{
+    bool first = !s->headers_sent;
+
+    s->headers_sent = true;
+    start(s, first ? ops : ops + 1, first ? n : n - 1, OP_SEND);
+    if (first)
+        start_headers(s);
+    return wait_op(s, OP_SEND);
+}
+
+int rpc_stream_send(struct rpc_stream *s, const void *data, size_t len, struct jl_err *e)
+{
+    grpc_op ops[2] = { { .op = GRPC_OP_SEND_INITIAL_METADATA }, { .op = GRPC_OP_SEND_MESSAGE } };
+    bool ok;
+
+    s->sending = rpc_message_new(data, len);
+    ops[1].data.send_message.send_message = s->sending;
+    ok = send_ops(s, ops, 2);
+    grpc_byte_buffer_destroy(s->sending);
+    s->sending = NULL;
+    if (is_cancelled(s))
+        return jl_refuse(e, EINTR, "cancelled");
+    return ok;
+}
+
+int rpc_stream_reply(struct rpc_stream *s, struct jl_buf *resp, struct rpc_status *st,
+                     struct jl_err *e)
+{
+    grpc_op ops[2] = { { .op = GRPC_OP_SEND_INITIAL_METADATA },
+                       { .op = GRPC_OP_SEND_CLOSE_FROM_CLIENT } };
+
+    send_ops(s, ops, 2);
+    return take_reply(s, resp, st, e);
 }
 
 void rpc_client_cancel(struct rpc_client *c)

@@ -65,8 +65,27 @@ int rpc_stream_open(struct rpc_client *c, const char *method, const void *req, s
 int rpc_stream_next(struct rpc_stream *s, struct jl_buf *msg, struct rpc_status *st,
                     struct jl_err *e);
 
-/* Makes the rpc_stream_next that waits, or the next one, return -EINTR within a tenth of a second.
- * Only sets a flag: may be called from a signal handler or another thread. */
+/*
+ * A client-streaming call: open, any number of rpc_stream_send, one rpc_stream_reply. Nothing is sent
+ * before the first rpc_stream_send. 0 or -errno with e filled.
+ */
+int rpc_stream_open_sending(struct rpc_client *c, const char *method, unsigned timeout_ms,
+                            struct rpc_stream **ret, struct jl_err *e);
+
+/*
+ * Sends one message (copied); waits while the server takes no more, so one message and the
+ * transport's 64 KiB are all that is held. 1; 0: the call is over already, rpc_stream_reply says why;
+ * -EINTR: cancelled.
+ */
+int rpc_stream_send(struct rpc_stream *s, const void *data, size_t len, struct jl_err *e);
+
+/* No more messages: waits for the reply. Same answers as rpc_client_unary. */
+int rpc_stream_reply(struct rpc_stream *s, struct jl_buf *resp, struct rpc_status *st,
+                     struct jl_err *e);
+
+/* Makes the rpc_stream_next, _send or _reply that waits, or the next one, return -EINTR
+ * within a tenth of a second. Only sets a flag: may be called from a signal handler or another
+ * thread. */
 void rpc_stream_cancel(struct rpc_stream *s);
 
 /* Cancels what still runs and frees. NULL is fine. */

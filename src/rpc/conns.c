@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/tcp.h> /* the C library's tcp_info ends before tcpi_bytes_received */
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -17,8 +18,8 @@
 #include "base/cleanup.h"
 
 struct conn {
-    int fd; /* ours; -1: the place is free */
-    uint64_t number;
+    int fd;                /* ours; -1: the place is free */
+    uint64_t number, read; /* read: rpc_conns_read */
     uint16_t port;
     bool warned; /* it was told that its client has too many */
     char host[INET6_ADDRSTRLEN];
@@ -258,17 +259,61 @@ static bool know(struct rpc_conns *c, struct conn *k, const char *serial)
     return false;
 }
 
-bool rpc_conns_know(struct rpc_conns *c, const char *peer, const char *serial)
+bool rpc_conns_know(struct rpc_conns *c, const char *peer, const char *serial,
+                    struct rpc_conn_ref *ret)
 {
     bool ok = true;
     struct conn *k;
 
+    *ret = (struct rpc_conn_ref){ 0 };
     pthread_mutex_lock(&lock);
     k = find(c, peer);
-    if (k)
+    if (k) {
+        *ret = (struct rpc_conn_ref){ (unsigned) (k - c->table), k->number };
         ok = know(c, k, serial);
+    }
     pthread_mutex_unlock(&lock);
     return ok;
+}
+
+unsigned rpc_conns_room(const struct rpc_conns *c)
+{
+    return c->limits.all;
+}
+
+/* The connection, if it is still there. The lock is held. */
+static struct conn *of_ref(struct rpc_conns *c, const struct rpc_conn_ref *ref)
+{
+    struct conn *k = &c->table[ref->slot];
+
+    return k->fd >= 0 && k->number == ref->number ? k : NULL;
+}
+
+bool rpc_conns_unread(struct rpc_conns *c, const struct rpc_conn_ref *ref, int64_t *ret)
+{
+    struct tcp_info info = { 0 };
+    socklen_t len = sizeof info;
+    struct conn *k;
+    bool ok;
+
+    pthread_mutex_lock(&lock);
+    k = of_ref(c, ref);
+    ok = k && getsockopt(k->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0;
+    if (ok)
+        *ret = (int64_t) (info.tcpi_bytes_received - k->read);
+    pthread_mutex_unlock(&lock);
+    return ok;
+}
+
+void rpc_conns_read(struct rpc_conns *c, const struct rpc_conn_ref *ref, uint64_t bytes)
+{
+    struct conn *k;
+
+    pthread_mutex_lock(&lock);
+    k = of_ref(c, ref);
+    if (k)
+        k->read += bytes;
+    pthread_mutex_unlock(&lock);
 }
 
 unsigned rpc_conns_count(struct rpc_conns *c)

@@ -24,6 +24,12 @@ struct rpc_conns_limits {
     unsigned strangers_host; /* of one address, that have called nothing yet */
 };
 
+/* A connection, for as long as it lasts; its place may have another one later. */
+struct rpc_conn_ref {
+    unsigned slot;   /* below rpc_conns_room */
+    uint64_t number; /* 0: not known */
+};
+
 /* From now on the process's connections are counted here; one at a time may be. NULL and errno when
  * that fails. */
 struct rpc_conns *rpc_conns_new(const struct rpc_conns_limits *l);
@@ -33,9 +39,17 @@ void rpc_conns_free(struct rpc_conns *c); /* NULL is fine; ends no connection */
 int rpc_conns_fd(const struct rpc_conns *c);
 void rpc_conns_dispatch(struct rpc_conns *c);
 
-/* A call has come from peer ("192.0.2.1:40312") with the certificate of this serial. False: the
- * certificate has too many connections; told so once, the connection is ended the next time. */
-bool rpc_conns_know(struct rpc_conns *c, const char *peer, const char *serial);
+/* A call has come from peer ("192.0.2.1:40312") with the certificate of this serial; *ret says over
+ * which connection. False: the certificate has too many connections; told so once, the connection is
+ * ended the next time. */
+bool rpc_conns_know(struct rpc_conns *c, const char *peer, const char *serial,
+                    struct rpc_conn_ref *ret);
+
+/* Bytes that have come over it, TLS and all, less those that rpc_conns_read was told of. False: it is
+ * gone. */
+bool rpc_conns_unread(struct rpc_conns *c, const struct rpc_conn_ref *ref, int64_t *ret);
+void rpc_conns_read(struct rpc_conns *c, const struct rpc_conn_ref *ref, uint64_t bytes);
+unsigned rpc_conns_room(const struct rpc_conns *c);
 
 /* How many there are, for tests. */
 unsigned rpc_conns_count(struct rpc_conns *c);

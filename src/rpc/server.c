@@ -23,6 +23,7 @@
 
 /* A client that asks "are you there" more often than this is misbehaving. */
 #define PING_LEAST_MS 5000
+#define LOOKAHEAD_BYTES (1u << 20) /* 20 MB/s over a line of 50 ms */
 
 static void *wait_for_core(void *arg)
 {
@@ -128,6 +129,10 @@ static void server_args(struct rpc_args *a, const struct rpc_server_opts *o)
     rpc_args_int(a, GRPC_ARG_MAX_CONNECTION_IDLE_MS, or_default(o->idle_ms, 300000));
     rpc_args_int(a, GRPC_ARG_MAX_CONNECTION_AGE_MS, or_default(o->age_ms, 1800000));
     rpc_args_int(a, GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, or_default(o->age_grace_ms, INT32_MAX));
+    /* What a client may send before it is asked for: by itself core would let it grow with the speed
+     * of the line, to tens of MiB for each upload when we are the slower side. */
+    rpc_args_int(a, GRPC_ARG_HTTP2_BDP_PROBE, 0);
+    rpc_args_int(a, GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, LOOKAHEAD_BYTES);
     /* Two servers on one port would share its calls between them. */
     rpc_args_int(a, GRPC_ARG_ALLOW_REUSEPORT, 0);
     /* A compressed message of any size can be made of a small one: neither offered nor unpacked. */
@@ -263,6 +268,9 @@ static int set_up(struct rpc_server *s, const struct rpc_server_opts *o, struct 
     r = make_fds(s, e);
     if (r == 0 && o->max_conns > 0)
         r = count_connections(s, o, e);
+    if (r == 0 && s->conns && o->max_intake > 0)
+        r = rpc_intake_init(s, o->max_intake, or_default(o->max_recv_bytes, RPC_MESSAGE_DEFAULT),
+                            e);
     if (r < 0)
         return r;
     r = rpc_core_init(e);
@@ -293,7 +301,7 @@ int rpc_server_new(const struct rpc_server_opts *opts, const struct rpc_handlers
         return jl_fail(e, ENOMEM, "start the server");
     s->handlers = *handlers;
     s->ctx = ctx;
-    s->event_fd = s->timer_fd = s->epoll_fd = -1;
+    s->event_fd = s->timer_fd = s->epoll_fd = s->intake.timer_fd = -1;
     s->queue_end = &s->queue;
     s->down_tag = (struct rpc_tag){ .kind = RPC_TAG_DOWN, .owner = s };
     pthread_mutex_init(&s->lock, NULL);
@@ -358,6 +366,7 @@ void rpc_server_dispatch(struct rpc_server *s)
         grpc_server_cancel_all_calls(s->server);
     if (s->conns)
         rpc_conns_dispatch(s->conns);
+    rpc_intake_look(s);
     eventfd_read(s->event_fd, &count); /* before the queue is taken: nothing is missed */
     pthread_mutex_lock(&s->lock);
     tag = s->queue;
@@ -445,6 +454,7 @@ void rpc_server_free(struct rpc_server *s)
     forget(&s->tls.key);
     free(s->tls.cert);
     free(s->tls.ca);
+    rpc_intake_done(s);
     rpc_conns_free(s->conns);
     jl_close(s->epoll_fd);
     jl_close(s->timer_fd);

@@ -49,6 +49,9 @@ struct rpc_server_opts {
      * connection over max_conns, or over its host's part, is closed unless an older one that has
      * called nothing yet can make place; of one certificate, its calls are refused. */
     unsigned max_conns, max_conns_host, max_conns_client, max_strangers_host;
+    /* Ceiling on the bytes of all request messages that are held or on their way, as so many of the
+     * largest size (and 64 MiB at least); 0: none. Needs max_conns. The largest beyond it is refused. */
+    unsigned max_intake;
 };
 
 struct rpc_handlers {

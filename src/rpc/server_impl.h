@@ -13,6 +13,7 @@
 
 #include "rpc/conns.h"
 #include "rpc/core.h"
+#include "rpc/intake.h"
 
 enum rpc_tag_kind {
     RPC_TAG_NEW,    /* a slot has a new call, or the server goes down */
@@ -65,6 +66,7 @@ struct rpc_server {
     struct rpc_tag *queue, **queue_end;
     struct rpc_server_tls tls;
     struct rpc_conns *conns; /* NULL: no ceilings */
+    struct rpc_intake intake;
     struct rpc_slot slots[RPC_SLOTS];
     struct rpc_call *calls;
     struct rpc_tag down_tag;
@@ -79,6 +81,8 @@ struct rpc_call {
     uint64_t deadline_ns;
     struct rpc_identity who;
     void *user;
+    struct rpc_conn_ref conn;
+    struct rpc_intake_call intake;
     struct rpc_tag close_tag, read_tag, write_tag, finish_tag;
     unsigned n_pending; /* operations that core has not handed back */
     grpc_byte_buffer *recv;

@@ -56,7 +56,7 @@ def run_job(req, ctx):
                 "cpu_cores": req.cpu_cores, "schedule": req.schedule, "network": req.network,
                 "volumes": list(req.volumes), "runtime": req.runtime, "work_dir": req.work_dir,
                 "environment": dict(req.environment), "secret": dict(req.secret_environment),
-                "timeout": req.timeout_seconds, "gpu": [req.gpu_count, req.gpu_memory_mb],
+                "session": req.upload_session, "timeout": req.timeout_seconds, "gpu": [req.gpu_count, req.gpu_memory_mb],
                 "uploads": [[u.path, u.mode, u.is_directory, len(u.content),
                              base64.b64encode(u.content[:64]).decode()] for u in req.uploads],
             }, f)
@@ -64,6 +64,26 @@ def run_job(req, ctx):
     return pb.RunJobResponse(job_uuid=KNOWN, status=status, command=req.command,
                              start_time="" if req.schedule else "2026-01-02T03:04:05.5Z",
                              scheduled_time=req.schedule)
+
+
+def stage_uploads(chunks, ctx):
+    files = {}
+    for n, c in enumerate(chunks):
+        if c.path == "stall":  # flow control: nothing more is taken
+            open(opt.record + ".stalled", "w").close()
+            while ctx.is_active():
+                time.sleep(0.05)
+            open(opt.record + ".gone", "w").close()
+            return None
+        if c.path == "refuse-me":
+            ctx.set_trailing_metadata((("joblet-answer", "1"),))
+            ctx.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "the server's disk for jobs has less than 5 % left")
+        f = files.setdefault(c.path, [c.mode, c.is_directory, 0, 0])
+        f[2] += len(c.data)
+        f[3] += c.eof
+    with open(opt.record + ".staged", "w", encoding="utf-8") as out:
+        json.dump(files, out)
+    return pb.StageUploadsResponse(upload_session="session-1", files=len(files))
 
 
 def job_status(req, ctx):
@@ -130,6 +150,9 @@ server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("joblet.Jo
     "GetJobStatus": unary(job_status, pb.GetJobStatusRequest),
     "ListJobs": unary(list_jobs, pb.EmptyRequest),
     "StopJob": unary(stop_job, pb.StopJobRequest),
+    "StageUploads": grpc.stream_unary_rpc_method_handler(
+        stage_uploads, request_deserializer=pb.UploadChunk.FromString,
+        response_serializer=lambda m: m.SerializeToString()),
     "GetJobLogs": grpc.unary_stream_rpc_method_handler(
         job_logs, request_deserializer=pb.GetJobLogsRequest.FromString,
         response_serializer=lambda m: m.SerializeToString()),

@@ -41,3 +41,13 @@ expect() {
     [ "$status" -eq "$want" ] || { printf 'status %s, not %s:\n%s\n' "$status" "$want" "$output" >&2; return 1; }
     for text in "$@"; do has "$text" || return 1; done
 }
+
+# until_true SECONDS COMMAND...: polls; fails when the time is over.
+until_true() {
+    local end=$(($(date +%s) + $1))
+    shift
+    until "$@"; do
+        [ "$(date +%s)" -le $end ] || return 1
+        sleep 0.05
+    done
+}

@@ -103,6 +103,44 @@ sys.stdout.buffer.write(b"".join(b"line %d\n" % i if i % 100 else b"bin \xff %d\
     [ "$(jq -c '[.uploads[][0]]' record.json)" = '["dirlink","dirlink/f","link","real","real/f"]' ]
 }
 
+@test "run: large uploads go by pieces before the request, with progress on a terminal alone" {
+    start
+    mkdir -p up/empty
+    truncate -s 9000000 up/big
+    echo x >up/small
+    : >up/nothing
+    run --separate-stderr "$rnx" run --upload-dir=up true
+    expect 0 "Uploading 3 files (8.58 MB)..." "Files: 3 uploaded successfully"
+    [ -z "$stderr" ]
+    [ "$(jq -c '[.session,.uploads]' record.json)" = '["session-1",[]]' ]
+    [ "$(jq -cS . record.json.staged)" = '{"big":[420,false,9000000,1],"empty":[493,true,0,1],"nothing":[420,false,0,1],"small":[420,false,2,1]}' ]
+    script -qec "$rnx run --upload-dir=up true" /dev/null >terminal
+    grep -q '100%  8.58 MB of 8.58 MB, ' terminal
+    "$rnx" run --upload=up/small --upload=up/nothing true
+    [ "$(jq -c '[.session,(.uploads | length)]' record.json)" = '["",2]' ]
+}
+
+@test "run: the server's refusal in the middle of uploads is told" {
+    start
+    truncate -s 9000000 refuse-me
+    run "$rnx" run --upload=refuse-me true
+    expect 1 "Error: the server's disk for jobs has less than 5 % left"
+}
+
+@test "run: Ctrl-C ends an upload that the server does not take" {
+    start
+    truncate -s 20M stall
+    "$rnx" run --upload=stall true 2>err 3>&- &
+    pid=$!
+    until_true 10 test -e record.json.stalled
+    kill -INT $pid
+    wait $pid || status=$?
+    [ "$status" -eq 130 ]
+    grep -q 'interrupted: nothing was submitted' err
+    until_true 10 test -e record.json.gone
+    [ ! -e record.json ]
+}
+
 @test "run: a word that names a file which is not uploaded is warned of" {
     start
     echo 'print(1)' >script.py

@@ -242,9 +242,12 @@ setup() {
     echo >dir/file
     run "$rnx" --config "$conf" run --upload=file --upload=dir/file true
     expect 1 "two uploads would be 'file'"
-    truncate -s 129M big
-    run "$rnx" --config "$conf" run --upload=big true
-    expect 1 "up to 128 MB"
+    ln -s loop loop
+    run "$rnx" --config "$conf" run --upload=loop true
+    expect 1 "loop" "symbolic links"
+    echo >etc
+    run "$rnx" --config "$conf" run --upload=etc true
+    expect 1 "'etc'"
     mkdir -p dir/etc
     run "$rnx" --config "$conf" run --upload-dir=dir true
     expect 1 "etc"

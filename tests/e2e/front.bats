@@ -97,6 +97,14 @@ setup_file() {
     verdict a_large_upload_costs_its_size_once_and_holds_up_nobody
 }
 
+@test "front: large requests together have a ceiling" {
+    verdict large_requests_together_have_a_ceiling
+}
+
+@test "front: a message that is much too large is not taken in" {
+    verdict a_message_that_is_much_too_large_is_not_taken_in
+}
+
 @test "front: a refused job gives its uploads back" {
     verdict a_refused_job_gives_its_uploads_back
 }

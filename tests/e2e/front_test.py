@@ -529,6 +529,49 @@ def a_large_upload_costs_its_size_once_and_holds_up_nobody():
 
 
 @case
+def large_requests_together_have_a_ceiling():
+    size, n = 12 << 20, 24
+    with Running(grpc={"max_recv": 16 << 20}, timeout_ms=60000) as front:
+        waiting = []
+        plain = front.core.on_STAGE
+        front.core.handlers["STAGE"] = lambda core, f: waiting.append(f)  # answered below
+        accept_run(front)
+        clients = [Client(front.core.address) for _ in range(n)]
+        req = clients[0].run([("big", bytes(size))]).SerializeToString()
+        before = front.rss_peak()
+        calls = [c.channel.unary_unary("/joblet.JobService/RunJob").future(req, timeout=60) for c in clients]
+        refused = lambda: [c for c in calls if c.done()]
+        wait_for(lambda: len(waiting) + len(refused()) == n, "every request taken or refused")
+        check(2 <= len(waiting) <= 5, f"{len(waiting)} of {n} requests were taken")
+        for call in refused():
+            equal(call.code(), Code.RESOURCE_EXHAUSTED)
+            check("try again in a moment, or send files by pieces" in call.details(), call.details())
+        used = front.rss_peak() - before
+        check(used < 220 << 20, f"{n} requests of {size >> 20} MiB took {used >> 20} MiB of memory")
+        with Client(front.core.address) as c:
+            check(reaches_core(c), "a small request is refused with the large ones")
+        front.core.handlers["STAGE"] = lambda core, f: plain(f)
+        for f in waiting:
+            front.core.send(plain(f))
+        wait_for(lambda: all(c.done() for c in calls), "every request answered")
+        clients[0].call("RunJob", req)
+        for c in clients:
+            c.close()
+
+
+@case
+def a_message_that_is_much_too_large_is_not_taken_in():
+    with Running(grpc={"max_recv": 1 << 20}) as front, Client(front.core.address) as c:
+        reaches_core(c)
+        before = front.rss_peak()
+        code, words = c.refused("ListJobs", bytes(600 << 20), timeout=60)
+        equal(code, Code.RESOURCE_EXHAUSTED)
+        used = front.rss_peak() - before
+        check(used < 300 << 20, f"a message of 600 MiB took {used >> 20} MiB of memory")
+        check(reaches_core(c), "the connection serves on")
+
+
+@case
 def a_refused_job_gives_its_uploads_back():
     with Running() as front, Client(front.core.address) as c:
         front.core.handlers["RUN_JOB"] = lambda core, f: core.error(f, 5, "no such runtime")

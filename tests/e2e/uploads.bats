@@ -52,6 +52,54 @@ assert stage(many()).bytes == 300 << 20'
     [ $((after - before)) -lt 65536 ]
 }
 
+# peak_of COMMAND...: runs it; prints the most memory that it took, in kB
+peak_of() {
+    $py -c 'import os, sys
+pid = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=[(os.POSIX_SPAWN_DUP2, 2, 1)])
+_, status, use = os.wait4(pid, 0)
+print(use.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))' "$@"
+}
+
+@test "rnx sends a large file by pieces: nobody holds it in memory" {
+    truncate -s "${UPLOAD_MB:-80}M" "$BATS_TEST_TMPDIR/big"
+    echo end >>"$BATS_TEST_TMPDIR/big"
+    front=$(awk '/VmHWM/ {print $2}' "/proc/$(front_pid)/status")
+    core=$(awk '/VmHWM/ {print $2}' "/proc/$(joblet_pid)/status")
+    rnx=$(peak_of rnx run --wait --upload="$BATS_TEST_TMPDIR/big" sh -c 'tail -n 1 big; stat -c %s big' 2>"$BATS_TEST_TMPDIR/err")
+    front=$(($(awk '/VmHWM/ {print $2}' "/proc/$(front_pid)/status") - front))
+    core=$(($(awk '/VmHWM/ {print $2}' "/proc/$(joblet_pid)/status") - core))
+    cat "$BATS_TEST_TMPDIR/err"
+    echo "rnx $rnx kB in all; joblet-front $front kB, joblet $core kB more than before"
+    grep -qx end "$BATS_TEST_TMPDIR/err"
+    grep -qx "$(stat -c %s "$BATS_TEST_TMPDIR/big")" "$BATS_TEST_TMPDIR/err"
+    [ "$rnx" -lt 32768 ] && [ "$front" -lt 32768 ] && [ "$core" -lt 4096 ]
+}
+
+@test "Ctrl-C in rnx, and a file that changes: nothing was submitted, nothing stays" {
+    n=$(ls "$I/jobs/.staging" | wc -l)
+    jobs=$(rnx job list --json | jq length)
+    truncate -s 4G "$BATS_TEST_TMPDIR/big"
+    rnx run --upload="$BATS_TEST_TMPDIR/big" true 2>"$BATS_TEST_TMPDIR/err" 3>&- &
+    pid=$!
+    until_true 10 sh -c "[ \$(ls '$I/jobs/.staging' | wc -l) -gt $n ]"
+    kill -INT $pid
+    code=0
+    wait $pid || code=$?
+    [ $code -eq 130 ]
+    until_true 10 sh -c "[ \$(ls '$I/jobs/.staging' | wc -l) = $n ]"
+    rnx run --upload="$BATS_TEST_TMPDIR/big" true 2>"$BATS_TEST_TMPDIR/err" 3>&- &
+    pid=$!
+    until_true 10 sh -c "[ \$(ls '$I/jobs/.staging' | wc -l) -gt $n ]"
+    truncate -s 1M "$BATS_TEST_TMPDIR/big"
+    code=0
+    wait $pid || code=$?
+    [ $code -eq 1 ]
+    grep -q "big': it shrank while it was read. Nothing was submitted" "$BATS_TEST_TMPDIR/err"
+    until_true 10 sh -c "[ \$(ls '$I/jobs/.staging' | wc -l) = $n ]"
+    [ "$(rnx job list --json | jq length)" = "$jobs" ]
+}
+
 @test "what is refused leaves nothing behind" {
     client "$lib"'
 for path in ("../x", "/x", "a/../x", "", "etc/passwd", "a//b", "x" * 300):

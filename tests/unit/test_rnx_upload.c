@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -41,7 +42,10 @@ static int teardown(void **state)
 
 static void upload_file_has_its_base_name_mode_and_bytes(void **state)
 {
-    const Joblet__FileUpload *f;
+    const struct rnx_upload *f;
+    uint64_t at = 0;
+    char text[8];
+    _close_ int fd = -1;
 
     (void) state;
     mkdir("sub", 0700);
@@ -51,18 +55,28 @@ static void upload_file_has_its_base_name_mode_and_bytes(void **state)
     f = rnx_upload_find(&u, "x.sh");
     assert_non_null(f);
     assert_int_equal(f->mode, 0755); /* no set-uid */
-    assert_int_equal(f->content.len, 4);
-    assert_memory_equal(f->content.data, "text", 4);
+    assert_int_equal(f->size, 4);
+    fd = rnx_upload_open(f, &e);
+    assert_true(fd >= 0);
+    assert_int_equal(rnx_upload_read(f, fd, &at, text, sizeof text, &e), 4);
+    assert_int_equal(at, 4);
+    assert_memory_equal(text, "text", 4);
     assert_int_equal(u.n_files, 1);
     assert_int_equal(u.bytes, 4);
 }
 
 static void upload_empty_file(void **state)
 {
+    uint64_t at = 0;
+    char text[8];
+    _close_ int fd = -1;
+
     (void) state;
     put("empty", "", 0644);
     assert_int_equal(rnx_upload_file(&u, "empty", &e), 0);
-    assert_int_equal(u.items[0]->content.len, 0);
+    assert_int_equal(u.items[0].size, 0);
+    fd = rnx_upload_open(&u.items[0], &e);
+    assert_int_equal(rnx_upload_read(&u.items[0], fd, &at, text, sizeof text, &e), 0);
 }
 
 static void upload_dir_keeps_paths_and_empty_directories(void **state)
@@ -81,7 +95,7 @@ static void upload_dir_keeps_paths_and_empty_directories(void **state)
     assert_int_equal(rnx_upload_find(&u, "a/empty")->mode, 0711);
     assert_int_equal(rnx_upload_find(&u, "a/f")->mode, 0640);
     assert_non_null(rnx_upload_find(&u, ".hidden"));
-    assert_string_equal(u.items[1]->path, "a"); /* before what is in it */
+    assert_string_equal(u.items[1].path, "a"); /* before what is in it */
 }
 
 static void upload_links_stay_inside(void **state)
@@ -123,18 +137,50 @@ static void upload_refusals(void **state)
     refused(rnx_upload_file(&u, "d", &e), "--upload-dir=d");
     refused(rnx_upload_file(&u, "missing", &e), "missing");
     refused(rnx_upload_file(&u, "/dev/null", &e), "not a regular file");
+    assert_int_equal(mkfifo("pipe", 0600), 0);
+    refused(rnx_upload_file(&u, "pipe", &e), "not a regular file");
+    assert_int_equal(symlink("loop", "loop"), 0);
+    refused(rnx_upload_file(&u, "loop", &e), "loop");
+    refused(rnx_upload_file(&u, "..", &e), "--upload-dir=..");
     refused(rnx_upload_dir(&u, "f", &e), "--upload=f");
     refused(rnx_upload_dir(&u, "missing", &e), "missing");
-    assert_int_equal(truncate("d/f", (off_t) RNX_UPLOAD_MAX_BYTES + 1), 0);
-    refused(rnx_upload_file(&u, "d/f", &e), "128 MB");
-    assert_int_equal(truncate("d/f", (off_t) RNX_UPLOAD_MAX_BYTES), 0);
-    assert_int_equal(rnx_upload_file(&u, "d/f", &e), 0);
-    refused(rnx_upload_file(&u, "f", &e), "128.00 MB or more");
-    rnx_uploads_done(&u);
-    assert_int_equal(truncate("d/f", 1), 0);
     assert_int_equal(rnx_upload_file(&u, "f", &e), 0);
     assert_int_equal(rnx_upload_dir(&u, "d", &e), 0);
     refused(rnx_upload_check(&u, &e), "two uploads would be 'f'");
+    rnx_uploads_done(&u);
+    put("etc", "1", 0644);
+    assert_int_equal(rnx_upload_file(&u, "etc", &e), 0);
+    refused(rnx_upload_check(&u, &e), "etc");
+    rnx_uploads_done(&u);
+    put("no\xffutf8", "1", 0644);
+    assert_int_equal(rnx_upload_file(&u, "no\xffutf8", &e), 0);
+    refused(rnx_upload_check(&u, &e), "not UTF-8");
+}
+
+static void upload_that_changes_is_refused(void **state)
+{
+    const struct rnx_upload *f;
+    uint64_t at = 0;
+    char text[2];
+    _close_ int fd = -1;
+
+    (void) state;
+    put("log", "1234", 0644);
+    assert_int_equal(rnx_upload_file(&u, "log", &e), 0);
+    f = &u.items[0];
+    fd = rnx_upload_open(f, &e);
+    assert_int_equal(rnx_upload_read(f, fd, &at, text, sizeof text, &e), 2);
+    assert_int_equal(truncate("log", 5), 0);
+    refused((int) rnx_upload_read(f, fd, &at, text, sizeof text, &e), "it grew");
+    at = 2;
+    assert_int_equal(lseek(fd, 2, SEEK_SET), 2);
+    assert_int_equal(truncate("log", 3), 0);
+    refused((int) rnx_upload_read(f, fd, &at, text, sizeof text, &e), "it shrank");
+    refused(rnx_upload_open(f, &e), "it shrank");
+    assert_int_equal(truncate("log", 9), 0);
+    refused(rnx_upload_open(f, &e), "it grew");
+    assert_int_equal(unlink("log"), 0);
+    refused(rnx_upload_open(f, &e), "log");
 }
 
 static void upload_same_directory_twice(void **state)
@@ -159,4 +205,5 @@ UNIT_MAIN(cmocka_unit_test_setup_teardown(upload_file_has_its_base_name_mode_and
                                           teardown),
           cmocka_unit_test_setup_teardown(upload_links_stay_inside, setup, teardown),
           cmocka_unit_test_setup_teardown(upload_refusals, setup, teardown),
+          cmocka_unit_test_setup_teardown(upload_that_changes_is_refused, setup, teardown),
           cmocka_unit_test_setup_teardown(upload_same_directory_twice, setup, teardown))

@@ -30,6 +30,9 @@ struct jd_call;
 #define JD_FRONT_STAGINGS_MAX 64  /* StageUploads at once, each with three descriptors */
 #define JD_FRONT_FDS_STREAM 4     /* descriptors a log stream may hold for a moment */
 #define JD_FRONT_FDS_OTHER 512    /* descriptors kept for connections and everything else */
+/* Requests held or on their way, in messages of the largest size allowed. Large ones come with files
+ * in RunJob's `uploads` alone. */
+#define JD_FRONT_INTAKE_MAX 2
 /* One certificate may take this much of each of them, so that no client can shut out the others. */
 #define JD_FRONT_SHARE(all) ((all) - (all) / 4)
 
