@@ -125,6 +125,7 @@ cgroup.baseDir|""|off|parent of the jobs' control groups; empty: one for each pr
 filesystem.baseDir|@PREFIX@/jobs|off|
 filesystem.workspaceDir|/work|off|workspace inside the job
 filesystem.tmpSize|64MB|off|size of a job's /tmp
+filesystem.workSize|0|off|size of /work for jobs with volumes, uploads included; 0: no limit
 filesystem.allowedMounts|[/usr/bin, /bin, /usr/sbin, /sbin, /lib, /lib32, /lib64, /libx32, /usr/lib, /usr/lib32, /usr/lib64, /usr/libx32, /usr/libexec, /usr/local, /usr/share/zoneinfo, /usr/share/ca-certificates, /etc/alternatives, /etc/ld.so.cache, /etc/ssl, /etc/pki, /etc/ca-certificates]|off|host paths that jobs see, read-only
 isolation.userns|auto|off|user ids of its own for each job; auto: where the kernel can map mounts
 network.enabled|true|off|false: jobs have the networks none and host alone

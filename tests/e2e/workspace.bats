@@ -39,6 +39,52 @@ room='n=0; while head -c 4096 /dev/zero >>"$1/fill" 2>/dev/null; do n=$((n + 409
     [ "$(output --max-memory=32 --upload="$BATS_TEST_TMPDIR/big" sh -c 'wc -c <big; echo $?')" = $'20000000\n0' ]
 }
 
+# What is left of workspaces on disk: mounts and loop devices of this instance.
+remains() { grep " $I/jobs/" /proc/self/mountinfo; losetup -nO BACK-FILE 2>/dev/null | grep "^$I/jobs/"; }
+none_remains() { ! remains; }
+
+@test "more than 64 MB of uploads are a file system of their own with the same quota, gone with the job" {
+    head -c 70000000 /dev/urandom >"$BATS_TEST_TMPDIR/big"
+    truncate -s 3M "$BATS_TEST_TMPDIR/zeros"
+    mkdir -p "$BATS_TEST_TMPDIR/up/dir/empty"
+    mv "$BATS_TEST_TMPDIR/big" "$BATS_TEST_TMPDIR/zeros" "$BATS_TEST_TMPDIR/up"
+    printf '#!/bin/sh\necho ran' >"$BATS_TEST_TMPDIR/up/dir/script"
+    chmod 750 "$BATS_TEST_TMPDIR/up/dir/script"
+    output --upload-dir="$BATS_TEST_TMPDIR/up" sh -c "$room; stat -c '%n %a %U' . big dir/empty dir/script; dir/script; sha256sum big
+        head -c 5000000 /dev/zero >x 2>/dev/null || echo full; rm x
+        head -c 3145728 /dev/urandom | dd of=zeros conv=notrunc status=none && echo written; ls; grep ' /work ' /proc/self/mountinfo" sh /work >"$BATS_TEST_TMPDIR/out"
+    cat "$BATS_TEST_TMPDIR/out"
+    read -r n <"$BATS_TEST_TMPDIR/out"
+    [ "$n" -ge $((4 << 20)) ] && [ "$n" -le $(((4 << 20) + 131072)) ] # the zeros take no room before they are written
+    for line in '. 700 nobody' 'big 644 nobody' 'dir/empty 755 nobody' 'dir/script 750 nobody' ran full written; do
+        grep -qx -- "$line" "$BATS_TEST_TMPDIR/out"
+    done
+    [ "$(sed -n '/^written$/,/ /p' "$BATS_TEST_TMPDIR/out" | sed '1d;$d' | tr '\n' ' ')" = "big dir zeros " ]
+    grep ' /work ' "$BATS_TEST_TMPDIR/out" | grep -E ' rw,.*nosuid.*nodev|nodev.*nosuid' | grep -q ' ext4 '
+    grep -q "$(sha256sum <"$BATS_TEST_TMPDIR/up/big" | cut -d' ' -f1)" "$BATS_TEST_TMPDIR/out"
+    until_true 10 none_remains
+}
+
+@test "a workspace on disk outlives kill -9 of joblet, before and after the job has begun, and goes with the job" {
+    head -c 70000000 /dev/urandom >"$BATS_TEST_TMPDIR/big"
+    id=$(job --upload="$BATS_TEST_TMPDIR/big" sh -c 'sha256sum big; sleep 2')
+    kill -KILL "$(joblet_pid)"
+    until_true 20 answers
+    until_true 30 has_status "$id" RUNNING
+    [ -n "$(remains)" ]
+    kill -KILL "$(joblet_pid)"
+    until_true 20 answers
+    [ "$(ended "$id")" = "COMPLETED 0" ]
+    rnx job log "$id" | grep -q "$(sha256sum <"$BATS_TEST_TMPDIR/big" | cut -d' ' -f1)"
+    until_true 10 none_remains
+    # its directory was removed while nobody looked at it
+    id=$(job --upload="$BATS_TEST_TMPDIR/big" true)
+    rnx job stop "$id" || true
+    until_true 30 is_ended "$id"
+    until_true 10 none_remains
+    until_true 10 sh -c "[ ! -e '$I/jobs/$id' ]"
+}
+
 @test "a job with a volume has no quota on its workspace" {
     rnx volume create data --size=4MB
     [ "$(output --volume=data sh -c 'head -c 5000000 /dev/zero >/work/big && wc -c </work/big; stat -c "%a %U" /work')" = $'5000000\n700 nobody' ]

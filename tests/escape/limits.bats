@@ -48,3 +48,15 @@ reader='cd /sys/fs/cgroup; for f in memory.max memory.swap.max memory/memory.lim
         [[ $output == *[a-z]*[0-9]* ]]
     done
 }
+
+# bats test_tags=smoke
+@test "a job cannot take memory by empty files: each file system has so many and no more" {
+    run output --tmp-size=1MB sh -c 'for d in /tmp /var/tmp /work; do n=0
+        while true >"$d/f$n"; do n=$((n + 1)); [ $n -lt 5000 ] || break; done 2>/dev/null; echo "$d $n"; done; stat -f -c "/dev/shm %c" /dev/shm'
+    echo "$output"
+    [ "$status" -eq 0 ]
+    for d in /tmp /var/tmp /work /dev/shm; do
+        n=$(printf '%s\n' "$output" | sed -n "s|^$d ||p")
+        [ "$n" -gt 500 ] && [ "$n" -le "$([ $d = /dev/shm ] && echo 32768 || echo 1024)" ]
+    done
+}

@@ -277,6 +277,9 @@ static void the_workspace_is_a_quota_or_the_uploads(void **state)
     assert_string_equal(work->type, "tmpfs");
     assert_true(has(work->options, work->n_options, "tmpcopyup"));
     assert_true(has(work->options, work->n_options, "size=1048576"));
+    assert_true(has(work->options, work->n_options, "nr_inodes=1024"));
+    work = mount_at(m.spec, "/tmp");
+    assert_true(has(work->options, work->n_options, "nr_inodes=32768"));
     m.in.work_bytes = 0;
     assert_int_equal(jd_bundle_spec(&m.in, &m.arena, &m.spec, &e), 0);
     work = mount_at(m.spec, "/work");

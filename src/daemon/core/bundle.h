@@ -25,6 +25,9 @@ struct oci_spec;
 #define JD_HOSTS_INSIDE "/run/joblet-hosts"
 #define JD_DEVICES_MAX 32
 
+/* How many files a tmpfs of so many bytes may have: each takes memory besides what is in it. */
+uint64_t jd_tmpfs_inodes(uint64_t bytes);
+
 /* One volume of a job, already mounted on the host. */
 struct jd_bundle_volume {
     const char *source; /* host directory */

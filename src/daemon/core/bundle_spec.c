@@ -20,7 +20,16 @@
 /* Not 0: with 1, and with nothing else, the kernel also starts no program of core_pattern, which
  * would run as the host's root over the job's memory (do_coredump in fs/coredump.c). */
 #define CORE_LIMIT 1u
+#define TMPFS_INODES_LEAST 1024
+#define DEV_BYTES (UINT64_C(64) << 20) /* of /dev and of /dev/shm */
 #define OOM_SCORE 500 /* under pressure of the whole host jobs go before services */
+
+/* A file costs about 1 KiB of memory that no size counts: with one for each 2 KiB, half as much again
+ * as the size at most. */
+uint64_t jd_tmpfs_inodes(uint64_t bytes)
+{
+    return bytes / 2048 > TMPFS_INODES_LEAST ? bytes / 2048 : TMPFS_INODES_LEAST;
+}
 
 static char *str(const char *s)
 {
@@ -81,9 +90,14 @@ static void map_mount(struct jd_arena *a, const struct jd_bundle_in *in, struct 
     m->gid_mappings = id_map(a, in->host_id_base, &m->n_gid_mappings);
 }
 
+static char *inodes(struct jd_arena *a, uint64_t bytes)
+{
+    return jd_arena_format(a, "nr_inodes=%" PRIu64, jd_tmpfs_inodes(bytes));
+}
+
 static void add_work(struct jd_arena *a, const struct jd_bundle_in *in, struct oci_spec *s)
 {
-    const char *options[8] = { "tmpcopyup", "rw", "nosuid", "nodev", "mode=0700" };
+    const char *options[9] = { "tmpcopyup", "rw", "nosuid", "nodev", "mode=0700" };
     const char *dest = in->conf->workspace;
 
     if (in->work_source)
@@ -95,6 +109,7 @@ static void add_work(struct jd_arena *a, const struct jd_bundle_in *in, struct o
     options[5] = jd_arena_format(a, "size=%" PRIu64, in->work_bytes);
     options[6] = jd_arena_format(a, "uid=%u", JD_JOB_UID);
     options[7] = jd_arena_format(a, "gid=%u", JD_JOB_UID);
+    options[8] = inodes(a, in->work_bytes);
     add_mount(a, s, dest, "tmpfs", "tmpfs", options + !in->work_source,
               JL_COUNT(options) - !in->work_source);
 }
@@ -115,6 +130,7 @@ static void add_mounts(struct jd_arena *a, const struct jd_bundle_in *in, struct
     uint64_t tmp_bytes =
         in->req->tmp_size_bytes > 0 ? (uint64_t) in->req->tmp_size_bytes : in->conf->tmp_size;
     char *size = jd_arena_format(a, "size=%" PRIu64, tmp_bytes);
+    char *files = inodes(a, tmp_bytes), *dev_files = inodes(a, DEV_BYTES);
 
     s->mounts = jd_arena_get(a, (MOUNTS_MAX(in) + 1) * sizeof(struct oci_mount *));
     ADD(a, s, "/proc", "proc", "proc", "nosuid", "noexec", "nodev");
@@ -122,18 +138,20 @@ static void add_mounts(struct jd_arena *a, const struct jd_bundle_in *in, struct
     for (size_t i = 0; i < in->n_binds; i++)
         map_mount(a, in,
                   ADD(a, s, in->binds[i], "bind", in->binds[i], "bind", "ro", "nosuid", "nodev"));
-    ADD(a, s, "/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k");
+    ADD(a, s, "/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k",
+        dev_files);
     ADD(a, s, "/dev/pts", "devpts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666",
         "mode=0620", "gid=5");
-    ADD(a, s, "/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", "size=65536k");
+    ADD(a, s, "/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", "size=65536k",
+        dev_files);
     ADD(a, s, "/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev");
     if (in->host_network) /* sysfs belongs to whom the network namespace does */
         ADD(a, s, "/sys", "bind", "/sys", "bind", "nosuid", "noexec", "nodev", "ro");
     else
         ADD(a, s, "/sys", "sysfs", "sysfs", "nosuid", "noexec", "nodev", "ro");
     ADD(a, s, "/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev", "relatime", "ro");
-    ADD(a, s, "/tmp", "tmpfs", "tmpfs", "nosuid", "nodev", "mode=1777", size);
-    ADD(a, s, "/var/tmp", "tmpfs", "tmpfs", "nosuid", "nodev", "mode=1777", size);
+    ADD(a, s, "/tmp", "tmpfs", "tmpfs", "nosuid", "nodev", "mode=1777", size, files);
+    ADD(a, s, "/var/tmp", "tmpfs", "tmpfs", "nosuid", "nodev", "mode=1777", size, files);
     add_work(a, in, s);
     add_volumes(a, in, s);
     if (in->hosts_dir) /* not mapped: a directory of root's that anybody may read */

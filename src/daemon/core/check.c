@@ -25,7 +25,7 @@
 #include "daemon/core/netfirewall.h"
 #include "daemon/core/netprobe.h"
 #include "daemon/core/revoked.h"
-#include "daemon/core/volume_work.h"
+#include "daemon/core/image.h"
 #include "os/cgroup.h"
 #include "os/ns.h"
 
@@ -341,12 +341,12 @@ static void check_network(struct report *r)
 /* What volumes of type filesystem need. */
 static void check_volumes(struct report *r)
 {
-    const char *mkfs = jd_volume_mkfs();
+    const char *mkfs = jd_image_mkfs();
 
     if (mkfs)
         line(r, OK, "mkfs.ext4", NULL, "%s", mkfs);
     else
-        line(r, NOTE, "mkfs.ext4", "install e2fsprogs", "not there: no volumes of type filesystem");
+        line(r, NOTE, "mkfs.ext4", "install e2fsprogs", "not there: no volumes of type filesystem, no uploads over 64 MB");
     if (access("/dev/loop-control", R_OK | W_OK) == 0)
         line(r, OK, "loop devices", NULL, "/dev/loop-control");
     else

@@ -106,9 +106,7 @@ static void remove_files(struct jd_core *c, const char *id)
 
     if (jl_remove_tree_at(c->state_dirfd, id, &e) < 0)
         jl_log_fail(&e, "job.clean", "job=%s", id);
-    jl_err_clear(&e);
-    if (!c->conf.keep_bundles && jd_trash_put(c, c->jobs_dirfd, id, &e) < 0)
-        jl_log_fail(&e, "job.clean", "job=%s", id);
+    jd_space_discard(c, id, c->conf.keep_bundles);
 }
 
 static int on_deleted(struct jl_source *src, uint32_t ready)
@@ -206,13 +204,14 @@ static void each_id(int dirfd, const char *prefix, struct jd_core *c,
 static void sweep_bundle(struct jd_core *c, const char *id)
 {
     const struct jd_job *j = jd_jobs_get(c, id);
-    struct jl_err e = JL_ERR_INIT;
+    bool keep = j && c->conf.keep_bundles;
 
-    if (j && (!jd_state_is_ended(j->state) || j->unstored || c->conf.keep_bundles))
+    if (j && (!jd_state_is_ended(j->state) || j->unstored))
+        return;
+    if (keep && !jd_space_left(c, id))
         return;
     jl_log_info("sweep.bundle", "job=%s", id);
-    if (jd_trash_put(c, c->jobs_dirfd, id, &e) < 0)
-        jl_log_fail(&e, "sweep.bundle", "job=%s", id);
+    jd_space_discard(c, id, keep);
 }
 
 /* A shim of a job that nobody knows ends with its job, which the cgroup's sweep has killed. */

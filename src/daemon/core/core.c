@@ -490,6 +490,7 @@ void jd_core_done(struct jd_core *c)
         jd_purge_done(c);
         jd_nets_done(c);
         jd_jobs_clear(c);
+        jd_spaces_done(c);
         jd_volumes_done(c);
         jd_queue_done(c);
         jd_stages_done(c);

@@ -18,6 +18,7 @@
 #include "daemon/core/nets.h"
 #include "daemon/core/purge.h"
 #include "daemon/core/revoked.h"
+#include "daemon/core/space.h"
 #include "daemon/core/stage.h"
 #include "daemon/core/trash.h"
 #include "daemon/core/volume.h"
@@ -37,6 +38,7 @@ struct jd_core {
     struct jd_purge purge;
     struct jd_revoked revoked;
     struct jd_volumes volumes;
+    struct jd_spaces spaces;
     struct jd_monitor monitor;
     struct jd_metrics metrics;
     struct jd_nets nets;

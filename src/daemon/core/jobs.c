@@ -83,6 +83,7 @@ void jd_job_free(struct jd_job *j)
     if (!j)
         return;
     jd_shim_release(j);
+    jd_space_free(j);
     jd_metrics_free(j);
     while (j->waiters) {
         struct jd_call *call = j->waiters;
@@ -185,6 +186,7 @@ static void finish(struct jd_job *j)
     struct jl_err e = JL_ERR_INIT;
 
     jd_shim_release(j);
+    jd_space_free(j);
     jd_shim_clean(j);
     jd_nets_ended(j);
     jd_log_seal(c, j->rec.id, j->rec.reason);

@@ -19,6 +19,7 @@ struct jd_core;
 struct jd_call;
 struct jd_jobmetrics;
 struct jd_shim;
+struct jd_space;
 struct jd_submit;
 struct ipc_exitrec;
 
@@ -28,6 +29,7 @@ struct jd_job {
     enum jd_state state;           /* rec.status is its name */
     Joblet__RunJobRequest *req;    /* defaults filled in; secrets with values until the end */
     struct jd_shim *shim;          /* NULL: none to be watched */
+    struct jd_space *space;        /* its workspace is being made; space.c's */
     struct jd_jobmetrics *metrics; /* NULL: not sampled */
     int pid;                       /* of its PID 1 on the host, from the shim; 0 unknown */
     uint64_t stop_grace_ms;        /* of the StopJob that came; UINT64_MAX: the configuration's */

@@ -315,6 +315,8 @@ static void on_taken(struct jd_take *t, int r, struct jl_err *e)
     struct jd_submit *s = t->arg;
 
     if (r == 0)
+        r = jd_space_check(t->core, s->req->n_volumes > 0, t->bytes, e);
+    if (r == 0)
         r = move_uploads(s, t->stage, e);
     jd_stage_drop(t->core, t->stage); /* what was moved away stays */
     s->has_uploads = true;

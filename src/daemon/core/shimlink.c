@@ -23,6 +23,7 @@
 #include "base/spawn.h"
 #include "daemon/core/bundle.h"
 #include "daemon/core/core.h"
+#include "daemon/core/space_work.h"
 #include "ipc/exitrec.h"
 #include "ipc/shimctl.h"
 
@@ -33,7 +34,6 @@
 #define START_LIMIT_NS (10 * JL_NS_PER_S)
 #define ADOPT_LIMIT_NS START_LIMIT_NS /* a busy machine may be slow to bring a shim up */
 #define ADOPT_AGAIN_NS (50 * JL_NS_PER_MS)
-#define WORK_IN_MEMORY_MAX (UINT64_C(64) << 20)
 #define RUNTIME_FD 8 /* in the shim */
 #define SYNC_FD 9
 
@@ -202,8 +202,10 @@ void jd_shim_stop(struct jd_job *j)
     struct jd_shim *s = j->shim;
     int r;
 
-    if (!s)
+    if (!s) {
+        jd_space_stop(j);
         return;
+    }
     if (s->control >= 0) {
         send_control(s, IPC_SHIM_STOP, grace_ms(j));
         return;
@@ -398,20 +400,6 @@ static int spawn(struct jd_shim *s, int sync, struct jl_err *e)
     return jl_spawn(&sp, &s->pid, &s->pidfd, e);
 }
 
-/* How large /work is to be: what was uploaded and the quota on top. 0: no limit but the disk's, for
- * jobs with volumes and for uploads that would take too much of the memory. */
-static uint64_t work_bytes(const struct jd_job *j)
-{
-    uint64_t memory = (uint64_t) j->req->max_memory << 20;
-    uint64_t bytes = j->rec.upload_bytes + j->core->conf.work_quota;
-
-    if (j->req->n_volumes > 0)
-        return 0;
-    if (j->rec.has_uploads && (bytes > WORK_IN_MEMORY_MAX || (memory > 0 && bytes > memory / 4)))
-        return 0;
-    return bytes;
-}
-
 /* The directory of a job's workspace: uploads have made it, for a job with volumes it is made. */
 static int make_work_dir(int dirfd, struct jl_err *e)
 {
@@ -422,9 +410,28 @@ static int make_work_dir(int dirfd, struct jl_err *e)
     return 0;
 }
 
+/* Where the workspace comes from; NULL: nowhere. -ENOMEM with e filled. */
+static int work_source(const struct jd_job *j, enum jd_space_kind kind, int dirfd, char **ret,
+                       struct jl_err *e)
+{
+    const char *name = kind == JD_SPACE_IMAGE ? JD_SPACE_SOURCE : "work";
+
+    if (kind == JD_SPACE_DIR && make_work_dir(dirfd, e) < 0)
+        return -e->code;
+    if (kind == JD_SPACE_MEMORY && !j->rec.has_uploads)
+        return 0;
+    if (asprintf(ret, "%s/%s/%s", j->core->conf.jobs_dir, j->rec.id, name) < 0) {
+        *ret = NULL;
+        return jl_fail(e, ENOMEM, "make the bundle");
+    }
+    return 0;
+}
+
 static int write_bundle(struct jd_job *j, struct jl_err *e)
 {
     struct jd_core *c = j->core;
+    enum jd_space_kind kind;
+    uint64_t work_bytes;
     struct jd_bundle_volume *volumes = NULL;
     _free_ char *work = NULL;
     _close_ int dirfd = -1;
@@ -435,7 +442,6 @@ static int write_bundle(struct jd_job *j, struct jl_err *e)
         .req = j->req,
         .conf = &c->conf,
         .node_id = j->rec.node_id,
-        .work_bytes = work_bytes(j),
         .init_source = c->init_path,
         .host_id_base = j->rec.host_id_base,
         .oom_group = c->cg_host.mode == OS_CGROUP_V2,
@@ -450,11 +456,10 @@ static int write_bundle(struct jd_job *j, struct jl_err *e)
     /* a runtime that has become root of the user namespace still has to get to its bundle */
     if (fchown(dirfd, 0, j->rec.host_id_base) < 0 || fchmod(dirfd, 0710) < 0)
         return jl_fail_sys(e, "fchown", j->rec.id, "make the bundle");
-    if (in.work_bytes == 0 && make_work_dir(dirfd, e) < 0)
+    kind = jd_space_of(j, &work_bytes);
+    in.work_bytes = kind == JD_SPACE_MEMORY ? work_bytes : 0;
+    if (work_source(j, kind, dirfd, &work, e) < 0)
         return -e->code;
-    if ((j->rec.has_uploads || in.work_bytes == 0) &&
-        asprintf(&work, "%s/%s/work", c->conf.jobs_dir, j->rec.id) < 0)
-        return jl_fail(e, ENOMEM, "make the bundle");
     in.work_source = work;
     if (jd_nets_bundle(j, &net, &in, e) < 0)
         return -e->code;
@@ -472,8 +477,11 @@ int jd_shim_start(struct jd_job *j, struct jl_err *e)
     struct jd_core *c = j->core;
     _close_ int theirs = -1;
     struct jd_shim *s;
+    uint64_t work_bytes;
     int pipe_fds[2], r = 0;
 
+    if (jd_space_of(j, &work_bytes) == JD_SPACE_IMAGE && !jd_space_is_made(j))
+        return jd_space_make(j, e); /* comes here again */
     if (c->userns && j->rec.host_id_base == 0) {
         j->rec.host_id_base = jd_jobs_host_ids(c, e);
         if (j->rec.host_id_base == 0)
@@ -514,6 +522,7 @@ int jd_shim_start(struct jd_job *j, struct jl_err *e)
         return r;
     }
     jl_loop_arm(c->loop, &s->limit, jl_now_ns() + START_LIMIT_NS, on_limit);
+    jd_space_begun(j);
     return 0;
 }
 

@@ -18,7 +18,7 @@
 #include "daemon/core/core.h"
 
 #define KEPT_BITS 0755 /* of a mode that front gave: nobody but the job writes */
-#define BLOCK 4096u    /* what a byte of a file takes at least */
+#define BLOCK 4096u    /* what a file takes at least, also an empty one, and a directory */
 #define SLICE 256      /* entries looked at before others get their turn */
 
 static int on_expiry(struct jl_timer *t);
@@ -224,7 +224,7 @@ static int check_file(struct jd_take *t, int fd, const char *name, struct jl_err
     if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || (st.st_mode & 07000) ||
         st.st_uid != t->core->front.uid)
         return jl_refuse(e, EINVAL, "upload '%.60s' is no plain file with one name", name);
-    t->bytes += ((uint64_t) st.st_size + BLOCK - 1) / BLOCK * BLOCK;
+    t->bytes += st.st_size > 0 ? ((uint64_t) st.st_size + BLOCK - 1) / BLOCK * BLOCK : BLOCK;
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd); /* fchmod wants no O_PATH */
     if (fchownat(fd, "", JD_JOB_UID, JD_JOB_UID, AT_EMPTY_PATH) < 0 ||
         chmod(path, st.st_mode & KEPT_BITS) < 0)
@@ -245,6 +245,7 @@ static int take_entry(struct jd_take *t, int dirfd, const char *name, struct jl_
                          JD_STAGE_ENTRIES_MAX);
     if (!S_ISDIR(st.st_mode))
         return check_file(t, fd, name, e);
+    t->bytes += BLOCK;
     below = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (below < 0)
         return jl_fail(e, EIO, "look into the upload '%.60s'", name);

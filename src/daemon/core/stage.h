@@ -69,7 +69,7 @@ struct jd_take {
     struct jd_stage *stage;
     jd_take_fn done;
     void *arg;
-    uint64_t bytes; /* of all files, each in whole blocks of 4 KiB */
+    uint64_t bytes; /* of all files and directories, each in whole blocks of 4 KiB, one at least */
     unsigned entries;
     unsigned depth;                  /* directories open */
     void *stack[JD_STAGE_DEPTH_MAX]; /* DIR * */

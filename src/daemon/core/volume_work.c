@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -14,29 +13,15 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/io.h"
-#include "base/spawn.h"
 #include "daemon/core/bundle.h"
 #include "daemon/core/hostinfo.h"
-#include "os/loopdev.h"
+#include "daemon/core/image.h"
 #include "os/mountfd.h"
 
 #define IMAGE "volume.img"
 #define IMAGE_NEW "volume.img.new"
 #define DATA "data"
 #define ATTRS (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
-#define MKFS_FD 3
-#define SAID_MAX 400 /* of mkfs's own words */
-
-const char *jd_volume_mkfs(void)
-{
-    static const char *const paths[] = { "/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4",
-                                         "/usr/bin/mkfs.ext4" };
-
-    for (size_t i = 0; i < JL_COUNT(paths); i++)
-        if (access(paths[i], X_OK) == 0)
-            return paths[i];
-    return NULL;
-}
 
 static int open_dir(int dirfd, const char *name)
 {
@@ -52,63 +37,6 @@ bool jd_volume_is_mounted(int base_fd, const char *name)
            fstatat(dir, DATA, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev != above.st_dev;
 }
 
-/* Runs mkfs on the image, which is its descriptor 3. */
-static int run_mkfs(int image, struct jl_err *e)
-{
-    const char *path = jd_volume_mkfs();
-    char target[32], owner[64], said[SAID_MAX + 1] = "";
-    char *argv[] = { (char *) "mkfs.ext4",
-                     (char *) "-q",
-                     (char *) "-F",
-                     (char *) "-m0",
-                     (char *) "-b4096",
-                     (char *) "-e",
-                     (char *) "remount-ro",
-                     (char *) "-E",
-                     owner,
-                     target,
-                     NULL };
-    char *envp[] = { (char *) "PATH=/usr/sbin:/usr/bin:/sbin:/bin", (char *) "LC_ALL=C", NULL };
-    struct jl_spawn sp = JL_SPAWN_INIT;
-    struct jl_spawn_fd fds[2] = { { image, MKFS_FD } };
-    _close_ int in = -1, out = -1;
-    int pipe_fds[2], status;
-    ssize_t n;
-    pid_t pid;
-
-    if (!path) {
-        jl_refuse(e, ENOENT, "make a file system: mkfs.ext4 is not installed");
-        return jl_hint(e, "install e2fsprogs");
-    }
-    if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-        return jl_fail_sys(e, "pipe2", NULL, "make a file system");
-    in = pipe_fds[0];
-    out = pipe_fds[1];
-    snprintf(target, sizeof target, "/proc/self/fd/%d", MKFS_FD);
-    snprintf(owner, sizeof owner, "root_owner=%u:%u,lazy_itable_init=1,nodiscard", JD_JOB_UID,
-             JD_JOB_UID);
-    fds[1] = (struct jl_spawn_fd){ out, STDERR_FILENO };
-    sp.path = path;
-    sp.argv = argv;
-    sp.envp = envp;
-    sp.fds = fds;
-    sp.n_fds = JL_COUNT(fds);
-    sp.parent_death_signal = SIGKILL;
-    if (jl_spawn(&sp, &pid, NULL, e) < 0)
-        return -e->code;
-    out = jl_close(out);
-    n = read(in, said, SAID_MAX);
-    said[n > 0 ? n : 0] = '\0';
-    said[strcspn(said, "\n")] = '\0';
-    while (n > 0) /* it must not be stopped by a full pipe */
-        n = read(in, said + SAID_MAX, 1);
-    status = jl_wait_status(pid);
-    said[SAID_MAX] = '\0';
-    return status == 0
-               ? 0
-               : jl_refuse(e, EIO, "make a file system: %s ended with %d: %s", path, status, said);
-}
-
 /* The image appears under its name when it is whole. */
 static int make_image(int dir, const struct jd_volume_job *v, struct jl_err *e)
 {
@@ -120,7 +48,7 @@ static int make_image(int dir, const struct jd_volume_job *v, struct jl_err *e)
         return jl_fail_sys(e, "open", IMAGE_NEW, "make volume %s", v->name);
     if (ftruncate(image, (off_t) v->bytes) < 0)
         return jl_fail_sys(e, "ftruncate", IMAGE_NEW, "make volume %s", v->name);
-    r = run_mkfs(image, e);
+    r = jd_image_format(image, &(struct jd_image_fs){ .from = -1, .journal = true }, e);
     if (r < 0)
         return r;
     if (fsync(image) < 0 || renameat(dir, IMAGE_NEW, dir, IMAGE) < 0 || fsync(dir) < 0)
@@ -131,24 +59,21 @@ static int make_image(int dir, const struct jd_volume_job *v, struct jl_err *e)
 static int mount_image(int dir, const struct jd_volume_job *v, struct jl_err *e)
 {
     _close_ int image = openat(dir, IMAGE, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-    _close_ int dev = -1;
-    char path[OS_LOOP_PATH_MAX], label[80];
+    char label[80];
 
     if (image < 0)
         return jl_fail_sys(e, "open", IMAGE, "mount volume %s", v->name);
     snprintf(label, sizeof label, "joblet-volume/%s", v->name);
-    dev = os_loop_attach(image, label, path, e);
-    if (dev < 0)
-        return dev;
-    return os_mount_new("ext4", path, NULL, 0, ATTRS, e);
+    return jd_image_mount(image, label, e);
 }
 
 static int mount_memory(const struct jd_volume_job *v, struct jl_err *e)
 {
-    char size[40], uid[24], gid[24];
-    const char *options[] = { size, "mode=0755", uid, gid };
+    char size[40], inodes[40], uid[24], gid[24];
+    const char *options[] = { size, inodes, "mode=0755", uid, gid };
 
     snprintf(size, sizeof size, "size=%" PRIu64, v->bytes);
+    snprintf(inodes, sizeof inodes, "nr_inodes=%" PRIu64, jd_tmpfs_inodes(v->bytes));
     snprintf(uid, sizeof uid, "uid=%u", JD_JOB_UID);
     snprintf(gid, sizeof gid, "gid=%u", JD_JOB_UID);
     return os_mount_new("tmpfs", "joblet-volume", options, JL_COUNT(options), ATTRS, e);

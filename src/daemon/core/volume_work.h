@@ -24,8 +24,5 @@ struct jd_volume_job {
 enum { JD_VOLUME_MAKE, JD_VOLUME_MOUNT, JD_VOLUME_UNMAKE, JD_VOLUME_WORK_N };
 extern const jd_work_fn jd_volume_work[JD_VOLUME_WORK_N];
 
-/* The file system's program, an absolute path; NULL when it is not installed. */
-const char *jd_volume_mkfs(void);
-
 /* Whether something is mounted on `data` of this volume. By descriptor of base_path. */
 bool jd_volume_is_mounted(int base_fd, const char *name);

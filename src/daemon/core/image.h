@@ -1,0 +1,27 @@
+/*
+ * image.h - ext4 in a file: made by mkfs.ext4, mounted over a loop device that goes away with the
+ * mount. Its root is the job user's. For workers (worker.h): all of it blocks and needs root.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct jd_image_fs {
+    int from;        /* directory that it is filled from, owners and modes included; -1: empty */
+    bool journal;    /* without one it is not worth a repair after a crash */
+    uint64_t inodes; /* 0: as mkfs has it */
+};
+
+/* The file system's program, an absolute path; NULL when it is not installed. */
+const char *jd_image_mkfs(void);
+
+/* Makes the file system in all of the file, which is sparse and stays so. 0, or -errno with e
+ * filled. */
+int jd_image_format(int image_fd, const struct jd_image_fs *fs, struct jl_err *e);
+
+/* A mount that is attached nowhere yet, nosuid and nodev. label: what losetup(8) shows. fd, or -errno
+ * with e filled. */
+int jd_image_mount(int image_fd, const char *label, struct jl_err *e);

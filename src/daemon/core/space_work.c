@@ -1,0 +1,231 @@
+/* space_work.c - see space_work.h. */
+#include "daemon/core/space_work.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "daemon/core/bundle.h"
+#include "daemon/core/image.h"
+#include "os/mountfd.h"
+
+#define IMAGE "work.img"
+#define PLACE "workfs"
+#define DATA "data"
+#define RESERVE "reserve"
+#define BLOCK 4096u
+#define INODE 256u
+#define SLACK (16 * BLOCK)         /* for directories and extents of the job's own files */
+#define SPARE (UINT64_C(64) << 20) /* for what the file system needs itself; the reserve takes it */
+#define DEPTH_MAX 256              /* uploads have JD_STAGE_DEPTH_MAX */
+
+static int open_dir(int dirfd, const char *name)
+{
+    return openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+bool jd_space_mounted(int job_dirfd)
+{
+    struct stat above, st;
+
+    return fstat(job_dirfd, &above) == 0 &&
+           fstatat(job_dirfd, PLACE, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev != above.st_dev;
+}
+
+int jd_space_unmount(int job_dirfd, struct jl_err *e)
+{
+    char path[48];
+
+    snprintf(path, sizeof path, "/proc/self/fd/%d/" PLACE, job_dirfd);
+    while (jd_space_mounted(job_dirfd))
+        if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0)
+            return jl_fail_sys(e, "umount2", PLACE, "unmount the workspace");
+    return 0;
+}
+
+/* What a tree has. */
+struct tally {
+    uint64_t names;
+    uint64_t bytes; /* each name in whole blocks, one at least */
+    uint64_t holes; /* of them: not on the disk, since they were only zeros */
+};
+
+static int count_tree(int dirfd, unsigned depth, struct tally *t);
+
+static int count_entry(int dirfd, const char *name, unsigned depth, struct tally *t)
+{
+    _close_ int below = -1;
+    uint64_t bytes, stored;
+    struct stat st;
+
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    t->names++;
+    if (!S_ISDIR(st.st_mode)) {
+        bytes = ((uint64_t) st.st_size + BLOCK - 1) / BLOCK * BLOCK;
+        stored = (uint64_t) st.st_blocks * 512;
+        t->bytes += bytes > 0 ? bytes : BLOCK;
+        t->holes += bytes > stored ? bytes - stored : 0;
+        return 0;
+    }
+    t->bytes += BLOCK;
+    below = open_dir(dirfd, name);
+    return below < 0 ? -errno : count_tree(below, depth + 1, t);
+}
+
+static int count_tree(int dirfd, unsigned depth, struct tally *t)
+{
+    int copy = depth < DEPTH_MAX ? open_dir(dirfd, ".") : -1, r = 0;
+    _closedir_ DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+    struct dirent *d;
+
+    if (!dir)
+        return depth < DEPTH_MAX ? -errno : -ELOOP;
+    while (r == 0 && (d = readdir(dir)))
+        if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0)
+            r = count_entry(dirfd, d->d_name, depth, t);
+    return r;
+}
+
+/* `work`, wherever an earlier try has left it, is `up/data`; a job without uploads has an empty one.
+ * A descriptor of `up`. */
+static int gather(int job, struct jl_err *e)
+{
+    _close_ int up = -1;
+
+    if (mkdirat(job, JD_SPACE_UPLOADS, 0700) < 0 && errno != EEXIST)
+        return jl_fail_sys(e, "mkdir", JD_SPACE_UPLOADS, "make the workspace");
+    up = open_dir(job, JD_SPACE_UPLOADS);
+    if (up < 0)
+        return jl_fail_sys(e, "open", JD_SPACE_UPLOADS, "make the workspace");
+    if (renameat(job, "work", up, DATA) == 0)
+        return jl_take_fd(&up);
+    if (errno != ENOENT)
+        return jl_fail_sys(e, "rename", "work", "make the workspace");
+    if (mkdirat(up, DATA, 0700) == 0 &&
+        fchownat(up, DATA, JD_JOB_UID, JD_JOB_UID, AT_SYMLINK_NOFOLLOW) < 0)
+        return jl_fail_sys(e, "fchown", DATA, "make the workspace");
+    return jl_take_fd(&up);
+}
+
+/* An image with everything in it, and room for `may` bytes more. */
+static int make_image(int job, int up, const struct tally *t, uint64_t may, struct jl_err *e)
+{
+    _close_ int image =
+        openat(job, IMAGE, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    struct jd_image_fs fs = { .from = up, .inodes = t->names + 16 + jd_tmpfs_inodes(may) };
+    uint64_t bytes = t->bytes + may;
+
+    bytes += bytes / 16 + fs.inodes * INODE + SPARE;
+    if (image < 0 || ftruncate(image, (off_t) (bytes / BLOCK * BLOCK)) < 0)
+        return jl_fail_sys(e, "ftruncate", IMAGE, "make the workspace");
+    if (jd_image_format(image, &fs, e) < 0)
+        return jl_wrap(e, "make the workspace");
+    return jl_take_fd(&image);
+}
+
+static int mount_it(int job, int image, const char *id, struct jl_err *e)
+{
+    _close_ int place = -1, fd = -1;
+    char label[64];
+    int r;
+
+    if (mkdirat(job, PLACE, 0700) < 0 && errno != EEXIST)
+        return jl_fail_sys(e, "mkdir", PLACE, "make the workspace");
+    place = open_dir(job, PLACE);
+    if (place < 0)
+        return jl_fail_sys(e, "open", PLACE, "make the workspace");
+    snprintf(label, sizeof label, "joblet-work/%.40s", id);
+    fd = jd_image_mount(image, label, e);
+    if (fd < 0)
+        return jl_wrap(e, "make the workspace");
+    r = os_mount_attach(fd, place);
+    return r < 0 ? jl_fail(e, -r, "mount the workspace") : 0;
+}
+
+/* Leaves `may` bytes free, and as much as the uploads' zeros will take when they are written. */
+static int reserve(int job, uint64_t may, struct jl_err *e)
+{
+    _close_ int top = open_dir(job, PLACE), data = -1, fd = -1;
+    struct tally t = { 0 };
+    struct statfs fs;
+    uint64_t avail;
+    int r;
+
+    data = top < 0 ? -1 : open_dir(top, DATA);
+    if (data < 0)
+        return jl_fail_sys(e, "open", DATA, "make the workspace");
+    r = count_tree(data, 0, &t);
+    if (r < 0)
+        return jl_fail(e, -r, "look through the workspace");
+    unlinkat(top, "lost+found", AT_REMOVEDIR);
+    fd = openat(top, RESERVE, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0 || fstatfs(top, &fs) < 0)
+        return jl_fail_sys(e, "open", RESERVE, "make the workspace");
+    avail = (uint64_t) fs.f_bavail * (uint64_t) fs.f_bsize;
+    may += t.holes + SLACK;
+    if (avail < may)
+        return jl_refuse(e, ENOSPC, "make the workspace: its file system has %llu bytes too few",
+                         (unsigned long long) (may - avail));
+    if (avail > may && fallocate(fd, 0, 0, (off_t) (avail - may)) < 0)
+        return jl_fail_sys(e, "fallocate", RESERVE, "make the workspace");
+    return 0;
+}
+
+static int make(int job, const struct jd_space_job *s, struct jl_err *e)
+{
+    int r = jd_space_unmount(job, e); /* of a start that was interrupted */
+    _close_ int up = r < 0 ? -1 : gather(job, e), image = -1;
+    struct tally t = { 0 };
+    uint64_t may = s->free;
+
+    if (up < 0)
+        return -e->code;
+    r = count_tree(up, 0, &t);
+    if (r < 0)
+        return jl_fail(e, -r, "look through the uploads");
+    if (s->total > 0)
+        may = s->total > t.bytes ? s->total - t.bytes : 0;
+    image = make_image(job, up, &t, may, e);
+    if (image < 0)
+        return -e->code;
+    r = mount_it(job, image, s->id, e);
+    return r < 0 ? r : reserve(job, may, e);
+}
+
+#define WORK(fn, does)                                                                             \
+    static int fn(const void *in, size_t len, const int *fds, size_t n_fds, struct jl_buf *out,    \
+                  int *ret_fd, struct jl_err *e)                                                   \
+    {                                                                                              \
+        struct jd_space_job s;                                                                     \
+                                                                                                   \
+        (void) out;                                                                                \
+        (void) ret_fd;                                                                             \
+        if (len != sizeof s || n_fds != 1)                                                         \
+            return jl_refuse(e, EINVAL, "a workspace's request of %zu bytes", len);                \
+        memcpy(&s, in, sizeof s);                                                                  \
+        s.id[sizeof s.id - 1] = '\0';                                                              \
+        return does(fds[0], &s, e);                                                                \
+    }
+
+static int unmake(int job, const struct jd_space_job *s, struct jl_err *e)
+{
+    (void) s;
+    return jd_space_unmount(job, e);
+}
+
+WORK(work_make, make)
+WORK(work_unmake, unmake)
+
+const jd_work_fn jd_space_work[JD_SPACE_WORK_N] = {
+    [JD_SPACE_MAKE] = work_make,
+    [JD_SPACE_UNMAKE] = work_unmake,
+};
