@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "os/caps.h"
 #include "os/openat2.h"
@@ -31,6 +32,7 @@
 
 #define CAP_BIT(cap) (UINT64_C(1) << (cap))
 #define CAP_SYS_ADMIN_BIT CAP_BIT(21)
+#define ACCEPT_TRIES 100
 
 /* Through openat2, which follows no /proc/self/fd link: such a cwd was a way out of the container
  * (CVE-2024-21626). 0 or -errno. */
@@ -237,16 +239,31 @@ int rt_step_process(struct rt_launch *l, size_t i, struct jl_err *e)
     return r;
 }
 
+/* create has reported success and nobody listens any more, so a shortage of the moment (files,
+ * memory) must not end the container: whoever connects waits in the queue. One that stays for
+ * ACCEPT_TRIES pauses of 10 ms does end it. */
+static bool accept_again(int err, int *tries)
+{
+    if (err == EINTR || err == ECONNABORTED)
+        return true;
+    if (++*tries > ACCEPT_TRIES)
+        return false;
+    jl_sleep_ns(10 * JL_NS_PER_MS);
+    return true;
+}
+
 /* Somebody who only looks whether we still wait connects and says nothing. A container without a
  * program is told so to whoever would start it, and goes on waiting. */
 static int accept_start(const struct rt_launch *l)
 {
+    int tries = 0;
+
     for (;;) {
         struct jl_err none = JL_ERR_INIT;
         _close_ int conn = accept4(l->start_fd, NULL, NULL, SOCK_CLOEXEC);
 
         if (conn < 0) {
-            if (errno == EINTR || errno == ECONNABORTED)
+            if (accept_again(errno, &tries))
                 continue;
             return -errno;
         }
