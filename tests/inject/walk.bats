@@ -103,10 +103,12 @@ mounts='.mounts += [mount("/work"; "bind"; $tmp + "/source"; ["rbind", "ro", "no
     walk_making 9 create
 }
 
+has_own_uts() { [ "$(readlink "/proc/$1/ns/uts")" != "$(readlink /proc/self/ns/uts)" ]; }
+
 @test "create in namespaces of others" {
     unshare --net --ipc --uts sleep 1000 </dev/null >/dev/null 2>&1 3>&- 4>&- &
     holder=$!
-    until_true [ "$(readlink "/proc/$holder/ns/uts")" != "$(readlink /proc/self/ns/uts)" ]
+    until_true has_own_uts "$holder"
     probe_bundle "del(.hostname) | .linux.namespaces |= map(
         if .type == \"network\" then .path = \"/proc/$holder/ns/net\"
         elif .type == \"ipc\" then .path = \"/proc/$holder/ns/ipc\"
