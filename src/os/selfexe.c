@@ -6,7 +6,9 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -18,11 +20,23 @@
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
+/* The name "/" is that of a mount's root that hangs nowhere. */
+static bool is_on_readonly_mount(void)
+{
+    struct statfs fs;
+    char path[2];
+
+    return readlink("/proc/self/exe", path, sizeof path) == 1 &&
+           statfs("/proc/self/exe", &fs) == 0 && (fs.f_flags & ST_RDONLY);
+}
+
 bool os_selfexe_is_sealed(void)
 {
     _close_ int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     int seals;
 
+    if (is_on_readonly_mount())
+        return true;
     if (fd < 0)
         return false;
     seals = fcntl(fd, F_GET_SEALS);

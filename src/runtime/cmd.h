@@ -35,7 +35,7 @@ struct rt_cmd {
     const char *synopsis; /* "[OPTIONS] ID" */
     const char *summary;  /* one line */
     int (*fn)(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e);
-    bool seal;   /* touches a container's processes: must run from a sealed copy */
+    bool seal;   /* touches a container's processes: must run sealed (os/selfexe.h) */
     int failure; /* exit status when it fails */
 };
 

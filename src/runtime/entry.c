@@ -1,11 +1,11 @@
 /*
  * entry.c - the very first instructions of a static joblet-run, before the C library's own start.
  *
- * A verb that enters a container must run from a sealed copy of this program (os/selfexe.h), which
- * means to execute it twice. Most of what an execution costs is the C library's start: it asks the
+ * A verb that enters a container must run from where nobody can write this program (os/selfexe.h),
+ * which means to execute it twice. Most of what an execution costs is the C library's start: it asks the
  * processor what it is with dozens of CPUID instructions, and in a virtual machine each of them
- * traps; half a millisecond, a tenth of a whole `run`. So the first execution makes the copy with
- * plain system calls right here and never gets that far.
+ * traps; half a millisecond, a tenth of a whole `run`. So the first execution prepares the second
+ * with plain system calls right here and never gets that far.
  *
  * Nothing of the C library works yet: no thread-local storage (hence no stack protector), no
  * memcpy (an indirect function that is not resolved), no errno. Whatever fails here is left to
@@ -14,10 +14,12 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <link.h>
+#include <linux/mount.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 
 #if defined __x86_64__ || defined __aarch64__
 
@@ -91,9 +93,9 @@ EARLY static int same(const char *a, const char *b)
     return *a == *b;
 }
 
-/* Whether one of these words is there; where it stands is main()'s business, and a copy too many
- * costs time only. */
-EARLY static int wants_copy(long argc, char **argv)
+/* Whether one of these words is there; where it stands is main()'s business, and an execution too
+ * many costs time only. */
+EARLY static int wants_seal(long argc, char **argv)
 {
     for (long i = 1; i < argc; i++)
         if (same(argv[i], "run") || same(argv[i], "create") || same(argv[i], "exec"))
@@ -115,33 +117,72 @@ EARLY static long loadable_bytes(void)
     return (long) end;
 }
 
+/* Whether we run from the root of a read-only mount that is attached nowhere; os/selfexe.h. */
+EARLY static int is_on_readonly_mount(void)
+{
+    const char *exe = "/proc/self/exe";
+    struct statfs fs;
+    char path[2];
+
+    return call(SYS_readlinkat, AT_FDCWD, (long) exe, (long) path, sizeof path, 0) == 1 &&
+           call(SYS_statfs, (long) exe, (long) &fs, 0, 0, 0) == 0 && (fs.f_flags & ST_RDONLY);
+}
+
+EARLY static void exec_on_readonly_mount(char **argv, char **envp)
+{
+    struct mount_attr readonly;
+    long tree = call(SYS_open_tree, AT_FDCWD, (long) "/proc/self/exe",
+                     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC, 0, 0);
+
+    if (tree < 0)
+        return;
+    readonly.attr_set = MOUNT_ATTR_RDONLY;
+    readonly.attr_clr = readonly.propagation = readonly.userns_fd = 0;
+    if (call(SYS_mount_setattr, tree, (long) "", AT_EMPTY_PATH, (long) &readonly,
+             sizeof readonly) == 0)
+        call(SYS_execveat, tree, (long) "", (long) argv, (long) envp, AT_EMPTY_PATH);
+    call(SYS_close, tree, 0, 0, 0, 0);
+}
+
+EARLY static long new_memory_file(void)
+{
+    long fd = call(SYS_memfd_create, (long) "joblet-run",
+                   MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_WITH_EXEC, 0, 0, 0);
+
+    return fd >= 0 ? fd
+                   : call(SYS_memfd_create, (long) "joblet-run", MFD_CLOEXEC | MFD_ALLOW_SEALING, 0,
+                          0, 0);
+}
+
+EARLY static void exec_sealed_copy(long self, char **argv, char **envp)
+{
+    long n, left = loadable_bytes(), copy = new_memory_file();
+
+    if (copy < 0)
+        return;
+    do
+        n = call(SYS_sendfile, copy, self, 0, left, 0);
+    while (n > 0 && (left -= n) > 0);
+    if (left == 0 && call(SYS_fcntl, copy, F_ADD_SEALS, SEALS, 0, 0) == 0)
+        call(SYS_execveat, copy, (long) "", (long) argv, (long) envp, AT_EMPTY_PATH);
+    call(SYS_close, copy, 0, 0, 0, 0);
+}
+
 EARLY void rt_entry_seal(const long *stack)
 {
     long argc = stack[0];
     char **argv = (char **) (stack + 1), **envp = argv + argc + 1;
-    long self, copy, seals, left, n;
+    long self, seals;
 
-    if (!wants_copy(argc, argv))
+    if (!wants_seal(argc, argv) || is_on_readonly_mount())
         return;
+    exec_on_readonly_mount(argv, envp);
     self = call(SYS_openat, AT_FDCWD, (long) "/proc/self/exe", O_RDONLY | O_CLOEXEC, 0, 0);
     if (self < 0)
         return;
     seals = call(SYS_fcntl, self, F_GET_SEALS, 0, 0, 0);
-    if (seals < 0 || (seals & SEALS) != SEALS) {
-        copy = call(SYS_memfd_create, (long) "joblet-run",
-                    MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_WITH_EXEC, 0, 0, 0);
-        if (copy < 0)
-            copy = call(SYS_memfd_create, (long) "joblet-run", MFD_CLOEXEC | MFD_ALLOW_SEALING, 0,
-                        0, 0);
-        left = loadable_bytes();
-        do
-            n = call(SYS_sendfile, copy, self, 0, left, 0);
-        while (n > 0 && (left -= n) > 0);
-        if (copy >= 0 && left == 0 && call(SYS_fcntl, copy, F_ADD_SEALS, SEALS, 0, 0) == 0)
-            call(SYS_execveat, copy, (long) "", (long) argv, (long) envp, AT_EMPTY_PATH);
-        if (copy >= 0)
-            call(SYS_close, copy, 0, 0, 0, 0);
-    }
+    if (seals < 0 || (seals & SEALS) != SEALS)
+        exec_sealed_copy(self, argv, envp);
     call(SYS_close, self, 0, 0, 0, 0);
 }
 

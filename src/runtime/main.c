@@ -242,7 +242,7 @@ int rt_cmd_parse(const char *verb, const struct rt_opt *opts, size_t n_opts, int
     return 0;
 }
 
-/* The copy sees itself sealed and goes on. */
+/* The second execution sees itself sealed and goes on. */
 static int seal(char **argv, struct jl_err *e)
 {
     if (os_selfexe_is_sealed()) {

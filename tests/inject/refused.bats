@@ -28,7 +28,7 @@ pidfd_open        | -  | same                   | kill container         | conta
 pidfd_send_signal | -  | same                   | send signal            | same
 pidfd_getfd       | -  | same                   | same                   | same
 close_range       | -  | close_range            | close_range            | close_range
-memfd_create      | -  | memfd_create           | memfd_create           | memfd_create
+memfd_create      | -  | same                   | same                   | same
 statx             | -  | same                   | same                   | same
 faccessat2        | 38 | same                   | same                   | same
 pivot_root        | -  | pivot_root             | pivot_root             | same
