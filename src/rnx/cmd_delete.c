@@ -10,38 +10,38 @@
 
 #define DELETE_ALL_TIMEOUT_NS (300 * JL_NS_PER_S)
 
-static int delete_one(struct rnx *x, char *id, struct jl_json_out *w, struct jl_err *e)
+static void put_json(struct jl_json_out *w, const ProtobufCMessage *reply)
 {
-    Joblet__DeleteJobRequest request = JOBLET__DELETE_JOB_REQUEST__INIT;
-    const Joblet__DeleteJobResponse *s;
-    struct rpc_status st = { 0 };
-    ProtobufCMessage *reply = NULL;
-    char text[256];
-    int r;
+    const Joblet__DeleteJobResponse *s = (const Joblet__DeleteJobResponse *) reply;
 
-    request.uuid = id;
-    r = rnx_call(x, "/joblet.JobService/DeleteJob", &request.base,
-                 &joblet__delete_job_response__descriptor, 0, &reply, &st, e);
-    if (r < 0)
-        return rnx_job_refused(&st, id, e);
-    s = (const Joblet__DeleteJobResponse *) reply;
-    if (x->json) {
-        jl_json_put_object(w, NULL);
-        jl_json_put_str(w, "uuid", s->uuid);
-        jl_json_put_bool(w, "success", s->success);
-        rnx_json_str(w, "message", s->message);
-        jl_json_end(w);
-    } else {
-        printf("Job deleted successfully:\nID: %s\n", rnx_tame(s->uuid, text, sizeof text));
-        printf("Message: %s\n", rnx_tame(s->message, text, sizeof text));
-    }
-    protobuf_c_message_free_unpacked(reply, NULL);
-    return 0;
+    jl_json_put_object(w, NULL);
+    jl_json_put_str(w, "uuid", s->uuid);
+    jl_json_put_bool(w, "success", s->success);
+    rnx_json_str(w, "message", s->message);
+    jl_json_end(w);
+}
+
+static void print_text(const struct rnx *x, const ProtobufCMessage *reply)
+{
+    const Joblet__DeleteJobResponse *s = (const Joblet__DeleteJobResponse *) reply;
+    char text[256];
+
+    (void) x;
+    printf("Job deleted successfully:\nID: %s\n", rnx_tame(s->uuid, text, sizeof text));
+    printf("Message: %s\n", rnx_tame(s->message, text, sizeof text));
 }
 
 static int run_delete(struct rnx *x, int argc, char **argv, struct jl_err *e)
 {
-    return rnx_each_id(x, argc, argv, delete_one, e);
+    Joblet__DeleteJobRequest q = JOBLET__DELETE_JOB_REQUEST__INIT;
+    const struct rnx_ask ask = { .method = "/joblet.JobService/DeleteJob",
+                                 .request = &q.base,
+                                 .id = &q.uuid,
+                                 .reply = &joblet__delete_job_response__descriptor,
+                                 .put_json = put_json,
+                                 .print_text = print_text };
+
+    return rnx_ask_each(x, argc, argv, &ask, e);
 }
 
 static int print_all(struct rnx *x, const Joblet__DeleteAllJobsResponse *s, struct jl_err *e)

@@ -10,7 +10,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "rnx/out.h"
-#include "rnx/remote.h"
+#include "rnx/stream.h"
 
 #define CELL 48
 
@@ -119,10 +119,17 @@ static int print_text(const Joblet__JobMetricsEvent *m, const Joblet__JobMetrics
     return fflush(stdout) != 0 ? jl_fail(e, errno, "write to standard output") : 0;
 }
 
-static int on_message(struct rnx *x, const struct jl_buf *msg, Joblet__JobMetricsEvent *before,
-                      struct jl_err *e)
+struct reader {
+    struct rnx *x;
+    Joblet__JobMetricsEvent
+        before; /* the last one printed; its timestamp is 0 when there is none */
+    struct rnx_again again;
+};
+
+static int on_message(void *user, const struct jl_buf *msg, struct jl_err *e)
 {
     Joblet__JobMetricsEvent empty = JOBLET__JOB_METRICS_EVENT__INIT;
+    struct reader *rd = user;
     const Joblet__JobMetricsEvent *m;
     ProtobufCMessage *got = NULL;
     int r = api_unpack_reply(&joblet__job_metrics_event__descriptor, msg->data, msg->len, &got, e);
@@ -130,50 +137,38 @@ static int on_message(struct rnx *x, const struct jl_buf *msg, Joblet__JobMetric
     if (r < 0)
         return jl_wrap(e, "a sample");
     m = (const Joblet__JobMetricsEvent *) got;
-    r = x->json ? print_json(m, e) : print_text(m, before, e);
-    *before = *m;
-    before->job_uuid = empty.job_uuid; /* the message's own goes with it */
+    rnx_again_reset(&rd->again);
+    if (m->timestamp > rd->before.timestamp) { /* else it came before the connection was lost */
+        r = rd->x->json ? print_json(m, e) : print_text(m, &rd->before, e);
+        rd->before = *m;
+        rd->before.job_uuid = empty.job_uuid; /* the message's own goes with it */
+    }
     protobuf_c_message_free_unpacked(got, NULL);
     return r;
 }
 
-static int stream(struct rnx *x, char *id, uint64_t *ret_n, struct rpc_status *st, struct jl_err *e)
+/* Until the job has ended: 0; 1 a signal came; -errno with e filled. */
+static int stream(struct reader *rd, char *id, struct jl_err *e)
 {
-    _buf_ struct jl_buf msg = JL_BUF_INIT(1u << 20);
     Joblet__StreamJobMetricsRequest request = JOBLET__STREAM_JOB_METRICS_REQUEST__INIT;
-    Joblet__JobMetricsEvent before = JOBLET__JOB_METRICS_EVENT__INIT;
-    _free_ uint8_t *packed = NULL;
-    struct rpc_stream *s = NULL;
-    size_t len;
+    struct rpc_status st;
     int r;
 
     request.job_uuid = id;
-    packed = malloc(joblet__stream_job_metrics_request__get_packed_size(&request) + 1);
-    if (!packed)
-        return jl_fail(e, ENOMEM, "metrics of job %.64s", id);
-    len = joblet__stream_job_metrics_request__pack(&request, packed);
-    r = rpc_stream_open(x->client, "/joblet.JobService/StreamJobMetrics", packed, len, 0, &s, e);
-    if (r < 0)
-        return r;
-    rnx_watch_stream(s);
-    while ((r = rpc_stream_next(s, &msg, st, e)) == 1) {
-        r = on_message(x, &msg, &before, e);
-        ++*ret_n;
-        if (r < 0 || rnx_interrupted())
-            break;
-    }
-    rnx_watch_stream(NULL);
-    rpc_stream_close(s);
-    if (rnx_interrupted())
-        return 1;
-    return r == 0 && st->code != API_OK ? rnx_refused(x, st, e) : r;
+    do {
+        r = rnx_stream(rd->x, "/joblet.JobService/StreamJobMetrics", &request.base, 1u << 20,
+                       on_message, rd, &st, e);
+        if (r >= 0)
+            return r;
+        r = rnx_again(rd->x, &rd->again, &st, e);
+    } while (r == 0);
+    return r < 0 ? rnx_job_refused(&st, id, e) : r;
 }
 
 static int run_metrics(struct rnx *x, int argc, char **argv, struct jl_err *e)
 {
     _strv_ struct jl_strv words = JL_STRV_INIT;
-    struct rpc_status st = { 0 };
-    uint64_t n = 0;
+    struct reader rd = { .x = x, .before = JOBLET__JOB_METRICS_EVENT__INIT };
     int r = rnx_parse(x, NULL, argc, argv, false, &words, e);
 
     if (r != 0)
@@ -184,10 +179,10 @@ static int run_metrics(struct rnx *x, int argc, char **argv, struct jl_err *e)
     if (r < 0)
         return r;
     rnx_catch_signals(x);
-    r = stream(x, words.items[0], &n, &st, e);
+    r = stream(&rd, words.items[0], e);
     if (r < 0)
-        return rnx_job_refused(&st, words.items[0], e);
-    if (r == 0 && n == 0)
+        return r;
+    if (r == 0 && rd.before.timestamp == 0)
         return jl_refuse(e, ENOENT,
                          "there are no samples of job %.64s: it never ran, they are no longer kept "
                          "(job_metrics.retention_days), or job_metrics.enabled is false",

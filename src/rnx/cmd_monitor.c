@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "rnx/monitor.h"
 #include "rnx/out.h"
-#include "rnx/remote.h"
+#include "rnx/stream.h"
 
 #define INTERVAL_DEFAULT_S 5
 #define CLEAR "\x1b[H\x1b[2J"
@@ -117,10 +117,18 @@ static int run_top(struct rnx *x, int argc, char **argv, struct jl_err *e)
     return r < 0 ? r : snapshot(x, parts, true, e);
 }
 
+struct watcher {
+    struct rnx *x;
+    const struct monitor_opts *o;
+    unsigned parts;
+    struct rnx_again again;
+};
+
 /* The stream's message has the fields of a status but for two. */
-static int on_sample(struct rnx *x, const struct monitor_opts *o, unsigned parts,
-                     const struct jl_buf *msg, struct jl_err *e)
+static int on_sample(void *user, const struct jl_buf *msg, struct jl_err *e)
 {
+    struct watcher *w = user;
+    struct rnx *x = w->x;
     Joblet__SystemStatusResponse s = JOBLET__SYSTEM_STATUS_RESPONSE__INIT;
     const Joblet__SystemMetricsResponse *got;
     ProtobufCMessage *m = NULL;
@@ -129,6 +137,7 @@ static int on_sample(struct rnx *x, const struct monitor_opts *o, unsigned parts
 
     if (r < 0)
         return jl_wrap(e, "a sample");
+    rnx_again_reset(&w->again);
     got = (const Joblet__SystemMetricsResponse *) m;
     s.timestamp = got->timestamp;
     s.available = true;
@@ -143,10 +152,10 @@ static int on_sample(struct rnx *x, const struct monitor_opts *o, unsigned parts
     s.processes = got->processes;
     s.cloud = got->cloud;
     if (x->json) {
-        r = print_json(&s, parts, true, e);
+        r = print_json(&s, w->parts, true, e);
     } else {
         fputs(x->terminal ? CLEAR : "", stdout);
-        rnx_mon_top_text(stdout, &s, parts, o->compact);
+        rnx_mon_top_text(stdout, &s, w->parts, w->o->compact);
         if (!x->terminal)
             fputc('\n', stdout);
         if (fflush(stdout) != 0)
@@ -156,48 +165,30 @@ static int on_sample(struct rnx *x, const struct monitor_opts *o, unsigned parts
     return r;
 }
 
-static int open_stream(struct rnx *x, const struct monitor_opts *o, unsigned parts,
-                       struct rpc_stream **ret, struct jl_err *e)
-{
-    Joblet__StreamMetricsRequest request = JOBLET__STREAM_METRICS_REQUEST__INIT;
-    char *types[8];
-    uint8_t packed[256];
-    size_t len;
-
-    request.interval_seconds = (int32_t) o->interval;
-    request.metric_types = types;
-    for (unsigned i = 0; rnx_mon_word(i) && parts != RNX_MON_ALL; i++)
-        if (parts & 1u << i)
-            types[request.n_metric_types++] = (char *) (uintptr_t) rnx_mon_word(i);
-    len = joblet__stream_metrics_request__pack(&request, packed);
-    return rpc_stream_open(x->client, "/joblet.MonitoringService/StreamSystemMetrics", packed, len,
-                           0, ret, e);
-}
-
 static int watch(struct rnx *x, const struct monitor_opts *o, unsigned parts, struct jl_err *e)
 {
-    _buf_ struct jl_buf msg = JL_BUF_INIT(16u << 20);
-    struct rpc_status st = { 0 };
-    struct rpc_stream *s = NULL;
+    Joblet__StreamMetricsRequest request = JOBLET__STREAM_METRICS_REQUEST__INIT;
+    struct watcher w = { .x = x, .o = o, .parts = parts };
+    struct rpc_status st;
+    char *types[8];
     int r = rnx_connect(x, e);
 
     if (r < 0)
         return r;
     rnx_catch_signals(x);
-    r = open_stream(x, o, parts, &s, e);
-    if (r < 0)
-        return r;
-    rnx_watch_stream(s);
-    while ((r = rpc_stream_next(s, &msg, &st, e)) == 1) {
-        r = on_sample(x, o, parts, &msg, e);
-        if (r < 0 || rnx_interrupted())
-            break;
-    }
-    rnx_watch_stream(NULL);
-    rpc_stream_close(s);
-    if (rnx_interrupted())
-        return 0;
-    return r == 0 && st.code != API_OK ? rnx_refused(x, &st, e) : r;
+    request.interval_seconds = (int32_t) o->interval;
+    request.metric_types = types;
+    for (unsigned i = 0; rnx_mon_word(i) && parts != RNX_MON_ALL; i++)
+        if (parts & 1u << i)
+            types[request.n_metric_types++] = (char *) (uintptr_t) rnx_mon_word(i);
+    do {
+        r = rnx_stream(x, "/joblet.MonitoringService/StreamSystemMetrics", &request.base, 16u << 20,
+                       on_sample, &w, &st, e);
+        if (r >= 0)
+            return 0; /* Ctrl-C is how it ends */
+        r = rnx_again(x, &w.again, &st, e);
+    } while (r == 0);
+    return r < 0 ? r : 0;
 }
 
 static int run_watch(struct rnx *x, int argc, char **argv, struct jl_err *e)

@@ -8,8 +8,8 @@
 #include "rnx/jobtext.h"
 #include "rnx/logs.h"
 #include "rnx/out.h"
-#include "rnx/remote.h"
 #include "rnx/runspec.h"
+#include "rnx/stream.h"
 
 /* Uploads that come with the request, or that the server has to walk: 30 s and a second for each MiB. */
 static uint64_t deadline_ns(const struct rnx *x, const struct rnx_runspec *s)
@@ -91,7 +91,7 @@ static int wait_ended(struct rnx *x, const char *id, Joblet__GetJobStatusRespons
                       struct jl_err *e)
 {
     Joblet__GetJobStatusRequest request = JOBLET__GET_JOB_STATUS_REQUEST__INIT;
-    uint64_t give_up = jl_now_ns() + RNX_LOG_PATIENCE_S * JL_NS_PER_S, pause = 5 * JL_NS_PER_MS;
+    uint64_t give_up = jl_now_ns() + RNX_PATIENCE_S * JL_NS_PER_S, pause = 5 * JL_NS_PER_MS;
 
     request.uuid = (char *) (uintptr_t) id;
     for (;;) {
@@ -198,6 +198,7 @@ static int submit(struct rnx *x, const struct rnx_run_opts *o, struct rnx_runspe
 {
     ProtobufCMessage *reply = NULL;
     const Joblet__RunJobResponse *answer;
+    struct rpc_status st = { 0 };
     int r;
 
     r = rnx_connect(x, e);
@@ -206,9 +207,9 @@ static int submit(struct rnx *x, const struct rnx_run_opts *o, struct rnx_runspe
     if (r != 0)
         return r;
     r = rnx_call(x, "/joblet.JobService/RunJob", &s->request.base,
-                 &joblet__run_job_response__descriptor, deadline_ns(x, s), &reply, NULL, e);
+                 &joblet__run_job_response__descriptor, deadline_ns(x, s), &reply, &st, e);
     if (r < 0) {
-        if (e->code == ECONNRESET || e->code == ETIME || e->code == EINTR)
+        if (rnx_is_transient(e, &st) || e->code == EINTR)
             jl_hint(e, "The job may have been taken all the same; see rnx job list.");
         return r;
     }

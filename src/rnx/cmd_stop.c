@@ -1,14 +1,17 @@
 /* cmd_stop.c - rnx job stop. */
+#include <stdlib.h>
+
 #include "base/clock.h"
 #include "rnx/many.h"
 #include "rnx/out.h"
-#include "rnx/remote.h"
 
 /* The server answers when the job has ended, which takes its grace time. */
 #define STOP_TIMEOUT_NS (300 * JL_NS_PER_S)
 
-static void put_json(struct jl_json_out *w, const Joblet__StopJobResponse *s)
+static void put_json(struct jl_json_out *w, const ProtobufCMessage *reply)
 {
+    const Joblet__StopJobResponse *s = (const Joblet__StopJobResponse *) reply;
+
     jl_json_put_object(w, NULL);
     jl_json_put_str(w, "uuid", s->uuid);
     jl_json_put_str(w, "status", s->status);
@@ -17,8 +20,9 @@ static void put_json(struct jl_json_out *w, const Joblet__StopJobResponse *s)
     jl_json_end(w);
 }
 
-static void print_text(const struct rnx *x, const Joblet__StopJobResponse *s)
+static void print_text(const struct rnx *x, const ProtobufCMessage *reply)
 {
+    const Joblet__StopJobResponse *s = (const Joblet__StopJobResponse *) reply;
     char text[128];
 
     printf("Job stopped successfully:\nID: %s\n", rnx_tame(s->uuid, text, sizeof text));
@@ -28,31 +32,19 @@ static void print_text(const struct rnx *x, const Joblet__StopJobResponse *s)
         printf("End Time: %s\n", rnx_time_text(s->end_time, true, "", text, sizeof text));
 }
 
-static int stop_one(struct rnx *x, char *id, struct jl_json_out *w, struct jl_err *e)
-{
-    Joblet__StopJobRequest request = JOBLET__STOP_JOB_REQUEST__INIT;
-    struct rpc_status st = { 0 };
-    ProtobufCMessage *reply = NULL;
-    bool given = getenv("RNX_TIMEOUT") && getenv("RNX_TIMEOUT")[0] != '\0';
-    int r;
-
-    request.uuid = id;
-    r = rnx_call(x, "/joblet.JobService/StopJob", &request.base,
-                 &joblet__stop_job_response__descriptor, given ? 0 : STOP_TIMEOUT_NS, &reply, &st,
-                 e);
-    if (r < 0)
-        return rnx_job_refused(&st, id, e);
-    if (x->json)
-        put_json(w, (const Joblet__StopJobResponse *) reply);
-    else
-        print_text(x, (const Joblet__StopJobResponse *) reply);
-    protobuf_c_message_free_unpacked(reply, NULL);
-    return 0;
-}
-
 static int run_stop(struct rnx *x, int argc, char **argv, struct jl_err *e)
 {
-    return rnx_each_id(x, argc, argv, stop_one, e);
+    bool given = getenv("RNX_TIMEOUT") && getenv("RNX_TIMEOUT")[0] != '\0';
+    Joblet__StopJobRequest q = JOBLET__STOP_JOB_REQUEST__INIT;
+    const struct rnx_ask ask = { .method = "/joblet.JobService/StopJob",
+                                 .request = &q.base,
+                                 .id = &q.uuid,
+                                 .reply = &joblet__stop_job_response__descriptor,
+                                 .timeout_ns = given ? 0 : STOP_TIMEOUT_NS,
+                                 .put_json = put_json,
+                                 .print_text = print_text };
+
+    return rnx_ask_each(x, argc, argv, &ask, e);
 }
 
 const struct rnx_cmd rnx_cmd_stop = {

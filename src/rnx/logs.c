@@ -9,10 +9,9 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "rnx/out.h"
-#include "rnx/remote.h"
+#include "rnx/stream.h"
 
-#define BACKOFF_FIRST_NS (100 * JL_NS_PER_MS)
-#define BACKOFF_MAX_NS (2 * JL_NS_PER_S)
+#define MESSAGE_MAX (256u << 20)
 
 struct reader {
     struct rnx *x;
@@ -22,8 +21,7 @@ struct reader {
     bool printed;       /* something was */
     bool unnumbered;    /* of a server that does not number its chunks: can't go on after a loss */
     bool at_line_start; /* for --timestamps */
-    bool established;
-    uint64_t lost_since_ns; /* 0: connected */
+    struct rnx_again again;
 };
 
 static const char *stream_name(int stream)
@@ -116,13 +114,13 @@ static int print_chunk(struct reader *rd, const Joblet__DataChunk *c, struct jl_
     return rnx_write(c->payload.data, c->payload.len, e);
 }
 
-static int on_message(struct reader *rd, const struct jl_buf *msg, struct jl_err *e)
+static int on_message(void *user, const struct jl_buf *msg, struct jl_err *e)
 {
+    struct reader *rd = user;
     ProtobufCMessage *m = NULL;
     int r;
 
-    rd->established = true;
-    rd->lost_since_ns = 0;
+    rnx_again_reset(&rd->again);
     r = api_unpack_reply(&joblet__data_chunk__descriptor, msg->data, msg->len, &m, e);
     if (r < 0)
         return jl_wrap(e, "a piece of the log");
@@ -131,93 +129,36 @@ static int on_message(struct reader *rd, const struct jl_buf *msg, struct jl_err
     return r;
 }
 
-static int open_stream(struct reader *rd, struct rpc_stream **ret, struct jl_err *e)
+/* One connection; what has been printed is not asked for again. */
+static int stream_once(struct reader *rd, struct rpc_status *st, struct jl_err *e)
 {
     Joblet__GetJobLogsRequest request = JOBLET__GET_JOB_LOGS_REQUEST__INIT;
-    _free_ uint8_t *packed = NULL;
-    size_t len;
 
     request.uuid = (char *) (uintptr_t) rd->id;
     request.no_follow = !rd->o->follow;
     request.from_sequence = rd->next;
     request.tail_lines = rd->printed ? 0 : rd->o->tail;
-    len = protobuf_c_message_get_packed_size(&request.base);
-    packed = malloc(len + 1);
-    if (!packed)
-        return jl_fail(e, ENOMEM, "log of job %s", rd->id);
-    protobuf_c_message_pack(&request.base, packed);
-    return rpc_stream_open(rd->x->client, "/joblet.JobService/GetJobLogs", packed, len, 0, ret, e);
-}
-
-/* One connection. 0 the log's end; 1 a signal; -errno with e (and st, when the server refused). */
-static int stream_once(struct reader *rd, struct rpc_status *st, struct jl_err *e)
-{
-    _buf_ struct jl_buf msg = JL_BUF_INIT(256u << 20);
-    struct rpc_stream *s = NULL;
-    int r;
-
-    memset(st, 0, sizeof *st);
-    r = open_stream(rd, &s, e);
-    if (r < 0)
-        return r;
-    rnx_watch_stream(s);
-    while ((r = rpc_stream_next(s, &msg, st, e)) == 1) {
-        r = on_message(rd, &msg, e);
-        if (r < 0 || rnx_interrupted())
-            break;
-    }
-    rnx_watch_stream(NULL);
-    rpc_stream_close(s);
-    if (rnx_interrupted())
-        return 1;
-    if (r < 0)
-        st->code = API_OK; /* it was not the server that said no */
-    if (r == 0 && st->code != API_OK)
-        return rnx_refused(rd->x, st, e);
-    return r;
-}
-
-/* Is this loss one to wait for? */
-static bool worth_waiting(struct reader *rd, const struct jl_err *e, const struct rpc_status *st)
-{
-    if (rd->unnumbered || !rnx_is_transient(e, st))
-        return false;
-    return rd->established || st->code == API_UNAVAILABLE || e->code == ECONNRESET;
+    return rnx_stream(rd->x, "/joblet.JobService/GetJobLogs", &request.base, MESSAGE_MAX,
+                      on_message, rd, st, e);
 }
 
 int rnx_log_stream(struct rnx *x, const char *id, const struct rnx_log_opts *o, struct jl_err *e)
 {
     struct reader rd = {
-        .x = x, .id = id, .o = o, .at_line_start = true, .established = o->established
+        .x = x, .id = id, .o = o, .at_line_start = true, .again = { .established = o->established }
     };
-    uint64_t backoff = BACKOFF_FIRST_NS;
 
     for (;;) {
         struct rpc_status st;
-        uint64_t next = rd.next;
         int r = stream_once(&rd, &st, e);
 
-        if (r >= 0)
-            return r;
-        if (!worth_waiting(&rd, e, &st))
-            return rnx_job_refused(&st, id, e);
-        if (rd.next != next)
-            backoff = BACKOFF_FIRST_NS;
-        if (rd.lost_since_ns == 0) {
-            rd.lost_since_ns = jl_now_ns();
-            fflush(stdout);
-            fprintf(stderr, "rnx: connection to the server lost, trying again\n");
-        } else if (jl_now_ns() - rd.lost_since_ns > RNX_LOG_PATIENCE_S * JL_NS_PER_S) {
-            jl_wrap(e, "the server did not come back within %d seconds", RNX_LOG_PATIENCE_S);
-            return jl_hint(e, "The job runs on; rnx job log %.64s shows all of it.", id);
-        }
-        rnx_sleep_ns(backoff);
-        if (rnx_interrupted())
-            return 1;
-        backoff = backoff * 2 > BACKOFF_MAX_NS ? BACKOFF_MAX_NS : backoff * 2;
-        jl_err_clear(e);
-        r = rnx_reconnect(x, e);
         if (r < 0)
+            r = rd.unnumbered ? r : rnx_again(x, &rd.again, &st, e);
+        else
             return r;
+        if (r < 0 && rd.again.lost_since_ns > 0)
+            return jl_hint(e, "The job runs on; rnx job log %.64s shows all of it.", id);
+        if (r != 0)
+            return r < 0 ? rnx_job_refused(&st, id, e) : r;
     }
 }

@@ -19,9 +19,6 @@ struct rnx_log_opts {
     bool established; /* the server was there a moment ago: a refused connection is worth waiting */
 };
 
-/* How long the server may be away, in all, before the log is given up. */
-#define RNX_LOG_PATIENCE_S 30
-
 /* Streams until the log ends. 0 the end; 1 a signal came; -errno with e filled (-EPIPE: nobody
  * reads our output any more). Call rnx_catch_signals first. */
 int rnx_log_stream(struct rnx *x, const char *id, const struct rnx_log_opts *o, struct jl_err *e);

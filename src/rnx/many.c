@@ -6,19 +6,39 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "rnx/out.h"
+#include "rnx/remote.h"
 
 #define JSON_MAX (16u << 20)
 
+static int ask_one(struct rnx *x, const struct rnx_ask *ask, char *id, struct jl_json_out *w,
+                   struct jl_err *e)
+{
+    struct rpc_status st = { 0 };
+    ProtobufCMessage *reply = NULL;
+    int r;
+
+    *ask->id = id;
+    r = rnx_call(x, ask->method, ask->request, ask->reply, ask->timeout_ns, &reply, &st, e);
+    if (r < 0)
+        return rnx_job_refused(&st, id, e);
+    if (x->json)
+        ask->put_json(w, reply);
+    else
+        ask->print_text(x, reply);
+    protobuf_c_message_free_unpacked(reply, NULL);
+    return 0;
+}
+
 /* One failure is told by main; of several each is told here. */
-static int each(struct rnx *x, const struct jl_strv *ids, rnx_one_fn *fn, struct jl_json_out *w,
-                struct jl_err *e)
+static int each(struct rnx *x, const struct jl_strv *ids, const struct rnx_ask *ask,
+                struct jl_json_out *w, struct jl_err *e)
 {
     int failed = 0;
 
     for (size_t i = 0; i < ids->len; i++) {
         struct jl_err one = JL_ERR_INIT;
 
-        if (fn(x, ids->items[i], w, &one) == 0)
+        if (ask_one(x, ask, ids->items[i], w, &one) == 0)
             continue;
         if (ids->len == 1) {
             *e = one;
@@ -30,7 +50,7 @@ static int each(struct rnx *x, const struct jl_strv *ids, rnx_one_fn *fn, struct
     return failed;
 }
 
-int rnx_each_id(struct rnx *x, int argc, char **argv, rnx_one_fn *fn, struct jl_err *e)
+int rnx_ask_each(struct rnx *x, int argc, char **argv, const struct rnx_ask *ask, struct jl_err *e)
 {
     _strv_ struct jl_strv words = JL_STRV_INIT;
     _buf_ struct jl_buf b = JL_BUF_INIT(JSON_MAX);
@@ -44,7 +64,7 @@ int rnx_each_id(struct rnx *x, int argc, char **argv, rnx_one_fn *fn, struct jl_
     rnx_json_begin(&w, &b, false);
     if (words.len > 1)
         jl_json_put_array(&w, NULL);
-    r = each(x, &words, fn, &w, e);
+    r = each(x, &words, ask, &w, e);
     if (words.len > 1)
         jl_json_end(&w);
     if (r < 0 || !x->json)

@@ -177,7 +177,7 @@ int rnx_call(struct rnx *x, const char *method, const ProtobufCMessage *request,
 bool rnx_is_transient(const struct jl_err *e, const struct rpc_status *st)
 {
     if (st->code != API_OK)
-        return st->code == API_UNAVAILABLE;
+        return st->code == API_UNAVAILABLE || st->code == API_CANCELLED;
     return e->code == ECONNRESET || e->code == ECONNREFUSED || e->code == ETIMEDOUT ||
            e->code == EHOSTUNREACH || e->code == ETIME;
 }

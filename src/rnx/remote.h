@@ -36,7 +36,7 @@ int rnx_refused(struct rnx *x, const struct rpc_status *st, struct jl_err *e);
 int rnx_job_refused(const struct rpc_status *st, const char *id, struct jl_err *e);
 
 /* True for a failure after which the same call may go well a little later: the connection is gone,
- * or the server said UNAVAILABLE. */
+ * or the server said UNAVAILABLE, or CANCELLED, as some do when they are stopped. */
 bool rnx_is_transient(const struct jl_err *e, const struct rpc_status *st);
 
 /*

@@ -1007,17 +1007,31 @@ def sigterm_ends_it_cleanly():
     front = fakecore.Front(PROGRAM, CA)
     front.wait_listening()
     front.new_log(JOB).add(b"x\n")
+    front.core.handlers["LIST_JOBS"] = front.core.handlers["STREAM_SYSTEM_METRICS"] = lambda core, f: None
     with Client(front.core.address) as c:
         stream = c.log()
         next(stream)
+        watch = c.channel.unary_stream("/joblet.MonitoringService/StreamSystemMetrics")(b"", timeout=20)
+        stage = c.channel.stream_unary("/joblet.JobService/StageUploads").future(half_an_upload(), timeout=20)
+        call = c.channel.unary_unary("/joblet.JobService/ListJobs").future(b"", timeout=20)
+        wait_for(lambda: front.core.count("LIST_JOBS") == 1 and front.core.count("STREAM_SYSTEM_METRICS") == 1 and
+                 front.core.count("STAGE") == 1, "the requests")
         front.process.terminate()
-        try:
-            next(stream)
-            raise AssertionError("the stream went on")
-        except grpc.RpcError as e:
-            equal((e.code(), e.details()), (Code.UNAVAILABLE, "the server is going down"))
+        for what, words in ((lambda: next(stream), "the server is going down"), (lambda: next(watch), "the server is going down"),
+                            (stage.result, "the server is going down"),
+                            (call.result, "the server is going down; whether this was done is not known")):
+            try:
+                what()
+                raise AssertionError("the call went on")
+            except grpc.RpcError as e:
+                equal((e.code(), e.details()), (Code.UNAVAILABLE, words))
         equal(front.process.wait(10), 0, "exit status")
     front.stop()
+
+
+def half_an_upload():
+    yield pb.UploadChunk(path="a", data=b"x").SerializeToString()
+    time.sleep(20)
 
 
 @case

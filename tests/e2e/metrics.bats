@@ -67,6 +67,19 @@ while time.process_time() - start < 3: pass')
     metrics "$id" | jq -se '[.[].timestamp] | . == sort and length == (unique | length) and length >= 4'
 }
 
+@test "rnx goes on when joblet-front was away: every sample once" {
+    id=$(job sleep 4)
+    metrics "$id" >"$BATS_TEST_TMPDIR/a" 2>"$BATS_TEST_TMPDIR/err" 3>&- &
+    reader=$!
+    until_true 20 test -s "$BATS_TEST_TMPDIR/a"
+    kill -KILL "$(front_pid)"
+    wait $reader
+    cat "$BATS_TEST_TMPDIR/err"
+    grep -q 'connection to the server lost, trying again' "$BATS_TEST_TMPDIR/err"
+    metrics "$id" >"$BATS_TEST_TMPDIR/b"
+    cmp "$BATS_TEST_TMPDIR/a" "$BATS_TEST_TMPDIR/b"
+}
+
 @test "GetJobMetrics over the API: ranges, refusals, and that a reader may" {
     id=$(job sleep 2)
     ended "$id"

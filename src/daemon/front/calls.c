@@ -60,6 +60,11 @@ void jd_call_end(struct jd_call *c)
         rpc_call_set_user(c->rpc, NULL);
 }
 
+bool jd_call_is_stream(const struct jd_call *c)
+{
+    return c->kind->on_writable || c->kind->on_message;
+}
+
 size_t jd_calls_of_client(const struct jd_front *front, const struct rpc_call *rpc, bool streams)
 {
     const char *serial = rpc_call_identity(rpc)->serial;

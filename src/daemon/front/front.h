@@ -79,6 +79,8 @@ void jd_call_begin(struct jd_call *c, struct jd_front *front, struct rpc_call *r
                    const struct jd_call_kind *kind);
 /* How many calls the certificate of rpc has open; streams alone, or all. */
 size_t jd_calls_of_client(const struct jd_front *front, const struct rpc_call *rpc, bool streams);
+/* More than one message goes one way or the other. */
+bool jd_call_is_stream(const struct jd_call *c);
 /* Takes c out of the list; its owner frees it. */
 void jd_call_end(struct jd_call *c);
 

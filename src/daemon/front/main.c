@@ -22,6 +22,7 @@
 #include "rpc/server.h"
 
 #define DOWN_GRACE_MS 2000
+#define ANSWER_MS 500 /* for the last answers to leave */
 #define BIND_TRIES 15
 #define BIND_WAIT_NS (100 * JL_NS_PER_MS)
 #define GONE_GRACE_MS 200 /* core is gone: only time for the answers to leave */
@@ -32,14 +33,27 @@ static void begin_end(struct jd_front *front, const char *why, unsigned grace_ms
         return;
     front->ending = true;
     for (struct jd_call *c = front->calls; c; c = c->next)
-        if (front->link.src.added == false || c->op == JD_OP_GET_JOB_LOGS)
+        if (front->link.src.added == false || jd_call_is_stream(c))
             jd_call_finish(c, API_UNAVAILABLE, why, NULL, 0);
-    rpc_server_shutdown(front->server, grace_ms);
+    /* what is left at the grace's end is answered below; core's own cancelling says nothing */
+    rpc_server_shutdown(front->server, grace_ms + ANSWER_MS);
 }
 
 static int down_late(struct jl_timer *timer)
 {
     return jl_loop_stop(JL_CONTAINER(timer, struct jd_front, down_timer)->loop, 0);
+}
+
+/* Requests that core still has: nobody knows how they end. */
+static int grace_over(struct jl_timer *timer)
+{
+    struct jd_front *front = JL_CONTAINER(timer, struct jd_front, down_timer);
+
+    for (struct jd_call *c = front->calls; c; c = c->next)
+        jd_call_finish(c, API_UNAVAILABLE,
+                       "the server is going down; whether this was done is not known", NULL, 0);
+    jl_loop_arm(front->loop, timer, jl_now_ns() + 2 * ANSWER_MS * JL_NS_PER_MS, down_late);
+    return 0;
 }
 
 static void end_with(struct jd_front *front, const char *why, unsigned grace_ms)
@@ -48,8 +62,8 @@ static void end_with(struct jd_front *front, const char *why, unsigned grace_ms)
     if (rpc_server_is_down(front->server))
         jl_loop_stop(front->loop, 0);
     else
-        jl_loop_arm(front->loop, &front->down_timer, jl_now_ns() + (grace_ms + 1000) * JL_NS_PER_MS,
-                    down_late);
+        jl_loop_arm(front->loop, &front->down_timer, jl_now_ns() + grace_ms * JL_NS_PER_MS,
+                    grace_over);
 }
 
 static int on_server(struct jl_source *src, uint32_t ready)

@@ -13,17 +13,14 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/id.h"
-#include "daemon/front/front.h"
 #include "daemon/front/metricsread.h"
+#include "daemon/front/streamcall.h"
 #include "rpc/server.h"
 
 #define LOOK_NS JL_NS_PER_S
-#define REQUEST_MAX 65536
 
 struct metricscall {
-    struct jd_call call;
-    struct jd_link_req req;
-    struct jl_timer timer;
+    struct jd_streamcall s;
     struct jd_metricsread reader;
     char job[JL_ID_LEN + 1];      /* as the client wrote it */
     char full_job[JL_ID_LEN + 1]; /* as core says */
@@ -31,33 +28,15 @@ struct metricscall {
     int64_t start, end; /* ns; end 0: none */
     uint64_t left;      /* samples that may be sent */
     unsigned file;      /* that is read, or asked for */
-    bool in_flight;
 };
 
 static void pump(struct metricscall *mc);
-
-static struct jl_loop *loop_of(const struct metricscall *mc)
-{
-    return mc->call.front->loop;
-}
-
-static void finish(struct metricscall *mc)
-{
-    jl_loop_disarm(loop_of(mc), &mc->timer);
-    jd_call_finish(&mc->call, API_OK, NULL, NULL, 0);
-}
-
-static void fail(struct metricscall *mc, const struct jl_err *e)
-{
-    jl_loop_disarm(loop_of(mc), &mc->timer);
-    jd_call_fail(&mc->call, e);
-}
 
 static void ask(struct metricscall *mc);
 
 static int on_look(struct jl_timer *timer)
 {
-    struct metricscall *mc = JL_CONTAINER(timer, struct metricscall, timer);
+    struct metricscall *mc = JL_CONTAINER(timer, struct metricscall, s.timer);
 
     if (mc->reader.fd < 0)
         ask(mc);
@@ -66,35 +45,24 @@ static int on_look(struct jl_timer *timer)
     return 0;
 }
 
-static int on_late(struct jl_timer *timer)
+static void on_file(struct jd_streamcall *call, struct ipc_frame *f)
 {
-    struct metricscall *mc = JL_CONTAINER(timer, struct metricscall, timer);
-
-    jd_link_forget(&mc->call.front->link, &mc->req);
-    jd_call_timed_out(&mc->call);
-    return 0;
-}
-
-static void on_file(struct jd_link_req *req, struct ipc_received *r)
-{
-    struct metricscall *mc = JL_CONTAINER(req, struct metricscall, req);
-    struct ipc_frame *f = &r->frame;
+    struct metricscall *mc = JL_CONTAINER(call, struct metricscall, s);
     struct jl_err e = JL_ERR_INIT;
 
-    jl_loop_disarm(loop_of(mc), &mc->timer);
     if (f->status == IPC_LINK_WAIT) {
         if (mc->live)
-            jl_loop_arm(loop_of(mc), &mc->timer, jl_now_ns() + LOOK_NS, on_look);
+            jd_streamcall_wait(call, jl_now_ns() + LOOK_NS, on_look);
         else
-            finish(mc);
+            jd_streamcall_finish(call);
     } else if (f->status != API_OK) {
-        jd_call_reply(&mc->call, f);
+        jd_call_reply(&call->call, f);
     } else if (f->n_fds == 0) {
-        finish(mc);
+        jd_streamcall_finish(call);
     } else {
         snprintf(mc->full_job, sizeof mc->full_job, "%.36s", f->text);
         if (jd_metricsread_open(&mc->reader, jl_take_fd(&f->fds[0]), &e) < 0)
-            fail(mc, &e);
+            jd_streamcall_fail(call, &e);
         else
             pump(mc);
     }
@@ -103,18 +71,14 @@ static void on_file(struct jd_link_req *req, struct ipc_received *r)
 static void ask(struct metricscall *mc)
 {
     Joblet__GetJobMetricsRequest msg = JOBLET__GET_JOB_METRICS_REQUEST__INIT;
-    struct ipc_frame f = jd_call_frame(&mc->call, mc->call.op);
+    struct ipc_frame f = jd_call_frame(&mc->s.call, mc->s.call.op);
     uint8_t body[JL_ID_LEN + 16];
-    struct jl_err e = JL_ERR_INIT;
 
     msg.job_uuid = mc->job;
     f.body_len = joblet__get_job_metrics_request__pack(&msg, body);
     f.body = body;
     f.segment = mc->file;
-    if (jd_link_ask(&mc->call.front->link, &f, &mc->req, on_file, &e) < 0)
-        fail(mc, &e);
-    else
-        jl_loop_arm(loop_of(mc), &mc->timer, jd_call_due_ns(&mc->call, 0), on_late);
+    jd_streamcall_ask(&mc->s, &f);
 }
 
 /* All of this file that there is has been sent. */
@@ -125,7 +89,7 @@ static void at_the_end(struct metricscall *mc, bool over)
         mc->file++;
         ask(mc);
     } else {
-        jl_loop_arm(loop_of(mc), &mc->timer, jl_now_ns() + LOOK_NS, on_look);
+        jd_streamcall_wait(&mc->s, jl_now_ns() + LOOK_NS, on_look);
     }
 }
 
@@ -136,7 +100,7 @@ static void send_event(struct metricscall *mc, Joblet__JobMetricsEvent *m)
 
     m->job_uuid = mc->full_job;
     n = joblet__job_metrics_event__pack(m, packed);
-    mc->in_flight = rpc_call_send(mc->call.rpc, packed, n) == 0;
+    jd_streamcall_send(&mc->s, packed, n);
     mc->left--;
 }
 
@@ -147,16 +111,16 @@ static void pump(struct metricscall *mc)
     bool over;
     int r;
 
-    if (mc->in_flight || mc->reader.fd < 0 || !mc->call.rpc || mc->call.finished)
+    if (mc->s.in_flight || mc->reader.fd < 0 || !mc->s.call.rpc || mc->s.call.finished)
         return;
     over = jd_metricsread_is_over(&mc->reader); /* first: what is added meanwhile is read then */
     do
         r = jd_metricsread_next(&mc->reader, &m, &e);
     while (r > 0 && (m.timestamp < mc->start || (mc->end > 0 && m.timestamp > mc->end)));
     if (r < 0)
-        fail(mc, &e);
+        jd_streamcall_fail(&mc->s, &e);
     else if (mc->left == 0)
-        finish(mc);
+        jd_streamcall_finish(&mc->s);
     else if (r > 0)
         send_event(mc, &m);
     else
@@ -165,18 +129,18 @@ static void pump(struct metricscall *mc)
 
 static void on_writable(struct jd_call *c)
 {
-    struct metricscall *mc = JL_CONTAINER(c, struct metricscall, call);
+    struct metricscall *mc = JL_CONTAINER(c, struct metricscall, s.call);
 
-    mc->in_flight = false;
+    mc->s.in_flight = false;
     pump(mc);
 }
 
 /* The state of some job has changed: its last sample is there when it has ended. */
 static void on_event(struct jd_call *c, const char *job_id)
 {
-    struct metricscall *mc = JL_CONTAINER(c, struct metricscall, call);
+    struct metricscall *mc = JL_CONTAINER(c, struct metricscall, s.call);
 
-    if (strncmp(job_id, mc->job, strlen(mc->job)) != 0 || mc->req.id != 0)
+    if (strncmp(job_id, mc->job, strlen(mc->job)) != 0 || mc->s.req.id != 0)
         return;
     if (mc->reader.fd < 0)
         ask(mc);
@@ -186,13 +150,11 @@ static void on_event(struct jd_call *c, const char *job_id)
 
 static void on_gone(struct jd_call *c)
 {
-    struct metricscall *mc = JL_CONTAINER(c, struct metricscall, call);
+    struct metricscall *mc = JL_CONTAINER(c, struct metricscall, s.call);
 
-    jl_loop_disarm(loop_of(mc), &mc->timer);
-    jd_link_forget(&c->front->link, &mc->req);
     jd_metricsread_close(&mc->reader);
     c->front->n_streams--;
-    jd_call_end(c);
+    jd_streamcall_end(&mc->s);
     free(mc);
 }
 
@@ -201,14 +163,8 @@ static int parse(struct metricscall *mc, struct jl_err *e)
 {
     const Joblet__GetJobMetricsRequest *req;
     ProtobufCMessage *msg;
-    const void *data;
-    size_t len;
-    int r;
+    int r = jd_streamcall_read(&mc->s, &joblet__get_job_metrics_request__descriptor, &msg, e);
 
-    data = rpc_call_request(mc->call.rpc, &len);
-    if (len > REQUEST_MAX)
-        return jl_refuse(e, EMSGSIZE, "the request has %zu bytes, limit is %d", len, REQUEST_MAX);
-    r = api_unpack_request(&joblet__get_job_metrics_request__descriptor, data, len, &msg, e);
     if (r < 0)
         return r;
     req = (const Joblet__GetJobMetricsRequest *) msg;
@@ -230,7 +186,6 @@ static int parse(struct metricscall *mc, struct jl_err *e)
         }
     }
     protobuf_c_message_free_unpacked(msg, NULL);
-    rpc_call_drop_request(mc->call.rpc);
     return r;
 }
 
@@ -250,10 +205,11 @@ void jd_metricscall_begin(struct jd_front *front, struct rpc_call *rpc, enum jd_
     }
     mc->reader = (struct jd_metricsread) JD_METRICSREAD_INIT;
     mc->live = op == JD_OP_STREAM_JOB_METRICS;
-    jd_call_begin(&mc->call, front, rpc, op, &kind);
+    mc->s.on_reply = on_file;
+    jd_call_begin(&mc->s.call, front, rpc, op, &kind);
     front->n_streams++;
     if (parse(mc, &e) < 0)
-        fail(mc, &e);
+        jd_streamcall_fail(&mc->s, &e);
     else
         ask(mc);
 }

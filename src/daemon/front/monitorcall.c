@@ -11,30 +11,21 @@
 #include "api/validate.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "daemon/front/front.h"
+#include "daemon/front/streamcall.h"
 #include "rpc/server.h"
 
 #define INTERVAL_DEFAULT_S 5
 #define INTERVAL_MAX_S 86400
-#define REQUEST_MAX 65536
 
 enum { CPU = 1, MEMORY = 2, DISK = 4, NETWORK = 8, IO = 16, PROCESS = 32, ALL = 63 };
 
 struct monitorcall {
-    struct jd_call call;
-    struct jd_link_req req;
-    struct jl_timer timer; /* the next sample; while core is asked: the end of patience */
+    struct jd_streamcall s;
     uint64_t interval_ns, next_ns;
     unsigned types;
-    bool in_flight; /* the client has not taken the last one */
 };
 
 static void ask(struct monitorcall *mc);
-
-static struct jl_loop *loop_of(const struct monitorcall *mc)
-{
-    return mc->call.front->loop;
-}
 
 /* The half of the message that was asked for, under the stream's own type. */
 static void pass_on(struct monitorcall *mc, const Joblet__SystemStatusResponse *s)
@@ -56,18 +47,18 @@ static void pass_on(struct monitorcall *mc, const Joblet__SystemStatusResponse *
     m.processes = mc->types & PROCESS ? s->processes : NULL;
     packed = malloc(joblet__system_metrics_response__get_packed_size(&m) + 1);
     if (!packed) {
-        jd_call_finish(&mc->call, API_RESOURCE_EXHAUSTED, "the server is out of memory", NULL, 0);
+        jd_call_finish(&mc->s.call, API_RESOURCE_EXHAUSTED, "the server is out of memory", NULL, 0);
         return;
     }
     n = joblet__system_metrics_response__pack(&m, packed);
-    mc->in_flight = rpc_call_send(mc->call.rpc, packed, n) == 0;
+    jd_streamcall_send(&mc->s, packed, n);
 }
 
 static int on_due(struct jl_timer *timer)
 {
-    struct monitorcall *mc = JL_CONTAINER(timer, struct monitorcall, timer);
+    struct monitorcall *mc = JL_CONTAINER(timer, struct monitorcall, s.timer);
 
-    if (!mc->in_flight)
+    if (!mc->s.in_flight)
         ask(mc);
     return 0;
 }
@@ -79,67 +70,51 @@ static void wait_for_next(struct monitorcall *mc)
     mc->next_ns += mc->interval_ns;
     if (mc->next_ns < now)
         mc->next_ns = now; /* the client was slow, or core: nothing is made up for */
-    jl_loop_arm(loop_of(mc), &mc->timer, mc->next_ns, on_due);
+    jd_streamcall_wait(&mc->s, mc->next_ns, on_due);
 }
 
-static void on_reply(struct jd_link_req *req, struct ipc_received *r)
+static void on_reply(struct jd_streamcall *call, struct ipc_frame *f)
 {
-    struct monitorcall *mc = JL_CONTAINER(req, struct monitorcall, req);
+    struct monitorcall *mc = JL_CONTAINER(call, struct monitorcall, s);
     struct jl_err e = JL_ERR_INIT;
     ProtobufCMessage *msg;
 
-    jl_loop_disarm(loop_of(mc), &mc->timer);
-    if (r->frame.status != API_OK) {
-        jd_call_reply(&mc->call, &r->frame);
+    if (f->status != API_OK) {
+        jd_call_reply(&call->call, f);
         return;
     }
-    if (api_unpack_reply(&joblet__system_status_response__descriptor, r->frame.body,
-                         r->frame.body_len, &msg, &e) < 0) {
-        jd_call_fail(&mc->call, &e);
+    if (api_unpack_reply(&joblet__system_status_response__descriptor, f->body, f->body_len, &msg,
+                         &e) < 0) {
+        jd_streamcall_fail(call, &e);
         return;
     }
     pass_on(mc, (const Joblet__SystemStatusResponse *) msg);
     protobuf_c_message_free_unpacked(msg, NULL);
-    if (!mc->call.finished)
+    if (!call->call.finished)
         wait_for_next(mc);
-}
-
-static int on_late(struct jl_timer *timer)
-{
-    struct monitorcall *mc = JL_CONTAINER(timer, struct monitorcall, timer);
-
-    jd_link_forget(&mc->call.front->link, &mc->req);
-    jd_call_timed_out(&mc->call);
-    return 0;
 }
 
 static void ask(struct monitorcall *mc)
 {
-    struct ipc_frame f = jd_call_frame(&mc->call, JD_OP_STREAM_SYSTEM_METRICS);
-    struct jl_err e = JL_ERR_INIT;
+    struct ipc_frame f = jd_call_frame(&mc->s.call, JD_OP_STREAM_SYSTEM_METRICS);
 
-    if (jd_link_ask(&mc->call.front->link, &f, &mc->req, on_reply, &e) < 0)
-        jd_call_fail(&mc->call, &e);
-    else
-        jl_loop_arm(loop_of(mc), &mc->timer, jd_call_due_ns(&mc->call, 0), on_late);
+    jd_streamcall_ask(&mc->s, &f);
 }
 
 static void on_gone(struct jd_call *c)
 {
-    struct monitorcall *mc = JL_CONTAINER(c, struct monitorcall, call);
+    struct monitorcall *mc = JL_CONTAINER(c, struct monitorcall, s.call);
 
-    jl_loop_disarm(loop_of(mc), &mc->timer);
-    jd_link_forget(&c->front->link, &mc->req);
-    jd_call_end(c);
+    jd_streamcall_end(&mc->s);
     free(mc);
 }
 
 static void on_writable(struct jd_call *c)
 {
-    struct monitorcall *mc = JL_CONTAINER(c, struct monitorcall, call);
+    struct monitorcall *mc = JL_CONTAINER(c, struct monitorcall, s.call);
 
-    mc->in_flight = false;
-    if (!mc->timer.armed && mc->req.id == 0 && !c->finished)
+    mc->s.in_flight = false;
+    if (!mc->s.timer.armed && mc->s.req.id == 0 && !c->finished)
         ask(mc); /* it was due while the client took its time */
 }
 
@@ -161,14 +136,8 @@ static int parse(struct monitorcall *mc, struct jl_err *e)
 {
     const Joblet__StreamMetricsRequest *req;
     ProtobufCMessage *msg;
-    const void *data;
-    size_t len;
-    int r;
+    int r = jd_streamcall_read(&mc->s, &joblet__stream_metrics_request__descriptor, &msg, e);
 
-    data = rpc_call_request(mc->call.rpc, &len);
-    if (len > REQUEST_MAX)
-        return jl_refuse(e, EMSGSIZE, "the request has %zu bytes, limit is %d", len, REQUEST_MAX);
-    r = api_unpack_request(&joblet__stream_metrics_request__descriptor, data, len, &msg, e);
     if (r < 0)
         return r;
     req = (const Joblet__StreamMetricsRequest *) msg;
@@ -182,7 +151,6 @@ static int parse(struct monitorcall *mc, struct jl_err *e)
     if (mc->types == 0)
         mc->types = ALL;
     protobuf_c_message_free_unpacked(msg, NULL);
-    rpc_call_drop_request(mc->call.rpc);
     return r;
 }
 
@@ -196,10 +164,11 @@ void jd_monitorcall_begin(struct jd_front *front, struct rpc_call *rpc)
         rpc_call_finish(rpc, API_RESOURCE_EXHAUSTED, "the server is out of memory", NULL, 0);
         return;
     }
-    jd_call_begin(&mc->call, front, rpc, JD_OP_STREAM_SYSTEM_METRICS, &kind);
+    mc->s.on_reply = on_reply;
+    jd_call_begin(&mc->s.call, front, rpc, JD_OP_STREAM_SYSTEM_METRICS, &kind);
     mc->next_ns = jl_now_ns();
     if (parse(mc, &e) < 0)
-        jd_call_fail(&mc->call, &e);
+        jd_streamcall_fail(&mc->s, &e);
     else
         ask(mc);
 }
