@@ -102,9 +102,12 @@ static int print_text(const Joblet__JobMetricsEvent *m, const Joblet__JobMetrics
            ", pressure %.1f%%\n",
            size((double) m->memory_peak, a), size((double) m->memory_anon, b),
            size((double) m->memory_file, c), m->major_faults, m->oom_kills, m->psi_memory_some10);
-    printf("  I/O:       read %s/s, write %s/s, in all %s read (%" PRIu64 " ops), ",
+    printf("  I/O:       read %s/s (%.1f ops/s), write %s/s (%.1f ops/s), in all %s read (%" PRIu64
+           " ops), ",
            size(rate(m->disk_read_bytes, before->disk_read_bytes, seconds), a),
+           rate((int64_t) m->io_read_ops, (int64_t) before->io_read_ops, seconds),
            size(rate(m->disk_write_bytes, before->disk_write_bytes, seconds), b),
+           rate((int64_t) m->io_write_ops, (int64_t) before->io_write_ops, seconds),
            size((double) m->disk_read_bytes, c), m->io_read_ops);
     printf("%s written (%" PRIu64 " ops), pressure %.1f%%\n", size((double) m->disk_write_bytes, d),
            m->io_write_ops, m->psi_io_some10);

@@ -19,14 +19,13 @@ static uint64_t deadline_ns(const struct rnx *x, const struct rnx_runspec *s)
     return base + (s->uploads.bytes >> 20) * JL_NS_PER_S;
 }
 
+/* The words, and MB however few they are, are what scripts look for. */
 static void say_uploads(const struct rnx *x, const struct rnx_runspec *s, bool wait)
 {
-    char size[32];
-
     if (s->uploads.n_files == 0)
         return;
-    fprintf(x->json || wait ? stderr : stdout, "Uploading %zu file%s (%s)...\n", s->uploads.n_files,
-            s->uploads.n_files == 1 ? "" : "s", rnx_size_text(s->uploads.bytes, size, sizeof size));
+    fprintf(x->json || wait ? stderr : stdout, "Uploading %zu files (%.2f MB)...\n",
+            s->uploads.n_files, (double) s->uploads.bytes / (1 << 20));
     fflush(stdout);
 }
 
@@ -54,11 +53,9 @@ static void print_text(FILE *to, const struct rnx *x, const struct rnx_run_opts 
     if (s->uploads.n_files)
         fprintf(to, "Files: %zu uploaded successfully\n", s->uploads.n_files);
     if (q->n_environment)
-        fprintf(to, "Environment: %zu variable%s set\n", q->n_environment,
-                q->n_environment == 1 ? "" : "s");
+        fprintf(to, "Environment: %zu variables set\n", q->n_environment);
     if (q->n_secret_environment)
-        fprintf(to, "Secret Environment: %zu variable%s set\n", q->n_secret_environment,
-                q->n_secret_environment == 1 ? "" : "s");
+        fprintf(to, "Secret Environment: %zu variables set\n", q->n_secret_environment);
 }
 
 static int print_json(const struct rnx_run_opts *o, const struct rnx_runspec *s,

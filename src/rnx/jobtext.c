@@ -230,6 +230,10 @@ static void limits(const Joblet__GetJobStatusResponse *s)
         field("  CPU Cores", s->cpu_cores);
     if (s->gpu_count)
         printf("  GPUs: %d\n", s->gpu_count);
+    if (s->gpu_memory_mb)
+        printf("  GPU Memory: %d MB\n", s->gpu_memory_mb);
+    for (size_t i = 0; i < s->n_gpu_indices; i++)
+        printf("  GPU Index: %d\n", s->gpu_indices[i]);
     if (s->timeout_seconds > 0)
         printf("  Timeout: %s\n",
                jl_duration_text((uint64_t) s->timeout_seconds * JL_NS_PER_S, text, sizeof text));
@@ -272,12 +276,22 @@ static void result(const Joblet__GetJobStatusResponse *s)
                (double) r->cpu_system_usec / 1e6);
 }
 
+/* What makes sense in this state. */
 static void actions(const Joblet__GetJobStatusResponse *s)
 {
+    bool ended = rnx_job_has_ended(s->status), begun = rnx_job_has_begun(s->status);
+    bool waits = strcmp(s->status, "PENDING") == 0 || strcmp(s->status, "SCHEDULED") == 0;
+    char id[64];
+
+    rnx_tame(s->uuid, id, sizeof id);
     printf("\nAvailable Actions:\n");
-    if (!rnx_job_has_ended(s->status))
-        printf("  rnx job stop %s\n", s->uuid);
-    printf("  rnx job log %s\n", s->uuid);
+    printf("  rnx job log %s\n", id);
+    if (begun)
+        printf("  rnx job metrics %s\n", id);
+    if (ended)
+        printf("  rnx job delete %s\n", id);
+    else
+        printf("  rnx job %s %s\n", waits ? "cancel" : "stop", id);
 }
 
 void rnx_job_status_text(const Joblet__GetJobStatusResponse *s, bool colour, uint64_t now_ns)

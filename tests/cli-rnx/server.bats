@@ -59,8 +59,8 @@ sys.stdout.buffer.write(b"".join(b"line %d\n" % i if i % 100 else b"bin \xff %d\
         --env=A=1 -e B=2=3 -e=C= --secret-env=S=hush --upload=one.txt --upload-dir=up --name=my-job \
         --workdir=/work/sub --timeout=1m30s --volume=v1,v2 --gpu=1 --gpu-memory=8GB -- sh -c 'echo $A' --max-cpu=7
     expect 0 "Job started:" "ID: $ID" "Command: sh -c echo \$A --max-cpu=7" "Status: RUNNING" "StartTime: 2026" \
-        "Uploading 2 files (0.01 KB)..." "Files: 2 uploaded successfully" "Environment: 3 variables set" \
-        "Secret Environment: 1 variable set"
+        "Uploading 2 files (0.00 MB)..." "Files: 2 uploaded successfully" "Environment: 3 variables set" \
+        "Secret Environment: 1 variables set"
     hasnt hush
     q() { jq -c "$1" record.json; }
     [ "$(q .args)" = '["-c","echo $A","--max-cpu=7"]' ]
@@ -194,9 +194,10 @@ sys.stdout.buffer.write(b"".join(b"line %d\n" % i if i % 100 else b"bin \xff %d\
     start
     run "$rnx" status 1111
     expect 0 "Job ID: $ID" "Status: FAILED" "Max Memory: 64 MB" "Exit Code: 137" \
-        "Reason: Job killed due to memory limit" "S=*** (secret)" "Duration: 1.5m" "rnx job log $ID"
+        "Reason: Job killed due to memory limit" "S=*** (secret)" "Duration: 1.5m" "rnx job log $ID" "rnx job metrics $ID" "rnx job delete $ID"
     hasnt $'\033'
     hasnt "rnx job stop"
+    hasnt "rnx job cancel"
     run "$rnx" --json status 1111
     [ "$(jq -c '[.uuid,.job_uuid,.status,.exitCode,.exit_code,.reason,.maxCPU,.secretEnvironment.S,.nodeId]' <<<"$output")" = \
         "[\"$ID\",\"$ID\",\"FAILED\",137,137,\"Job killed due to memory limit\",50,\"***\",\"n-1\"]" ]

@@ -219,6 +219,6 @@ TEST
     touch HelloWorld.java
     absent untime rnx job run --runtime=openjdk-21 --upload=HelloWorld.java javac HelloWorld.java
     absent untime rnx job run --runtime=java:17 bash -c "javac HelloWorld.java && java HelloWorld"
-    absent untime rnx job run --runtime=python-3.11-ml --max-cpu=75 --cpu-cores="0-1" python training.py
+    absent untime rnx job run --runtime=python-3.11-ml --max-cpu=75 --cpu-cores="0-3" python training.py
     absent untime rnx job run --runtime=java:21 --schedule="1hour" java MaintenanceJob
 }
