@@ -12,7 +12,7 @@
 #include "runtime/ending.h"
 #include "runtime/state.h"
 
-#define LEARN_MS 500 /* for its parent to wait for it, and for a watcher to write */
+#define LEARN_MS 1000 /* for its parent to wait for it, and for a watcher to write */
 
 /*
  * The zombie is asked first; its parent may be quicker, and then the kernel tells by our pidfd

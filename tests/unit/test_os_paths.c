@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -16,6 +18,7 @@
 #include "base/err.h"
 #include "base/io.h"
 #include "os/caps.h"
+#include "os/exits.h"
 #include "os/ns.h"
 #include "os/openat2.h"
 #include "os/pidfd.h"
@@ -200,6 +203,38 @@ static void a_pid_is_held_to_its_start_time(void **state)
     jl_close(fd);
 }
 
+/* A process that is not our child has its zombie taken away by its parent. Only in the guest is it
+ * certain that the kernel tells (root of the first namespaces, CONFIG_PROC_EVENTS). */
+static void an_exit_is_heard_of_though_the_zombie_is_gone(void **state)
+{
+    pid_t other = fork(), pid = other == 0 ? 0 : fork();
+    struct pollfd p = { .events = POLLIN };
+    int status = 0;
+
+    (void) state;
+    if (pid == 0) {
+        pause();
+        _exit(5);
+    }
+    p.fd = os_exits_open(pid);
+    kill(other, SIGTERM); /* nobody's business */
+    waitpid(other, NULL, 0);
+    if (p.fd >= 0)
+        assert_int_equal(os_exits_read(p.fd, &status), -EAGAIN);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    if (p.fd < 0 || poll(&p, 1, getenv("JOBLET_VM") ? 60000 : 300) != 1) {
+        os_exits_close(p.fd);
+        assert_null(getenv("JOBLET_VM"));
+        print_message("the process connector tells nothing here\n");
+        skip();
+    }
+    assert_int_equal(os_exits_read(p.fd, &status), 0);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_int_equal(os_exits_read(p.fd, &status), -EAGAIN);
+    os_exits_close(p.fd);
+}
+
 static void the_sealed_copy_cannot_be_changed(void **state)
 {
     int fd = os_selfexe_seal(&e);
@@ -221,4 +256,5 @@ UNIT_MAIN(CASE(directories_are_made_with_their_parents), CASE(symlinks_stay_insi
           cmocka_unit_test(limits_and_namespaces_have_their_names),
           cmocka_unit_test(a_namespace_of_another_kind_is_refused),
           cmocka_unit_test(a_pid_is_held_to_its_start_time),
+          cmocka_unit_test(an_exit_is_heard_of_though_the_zombie_is_gone),
           cmocka_unit_test(the_sealed_copy_cannot_be_changed))
