@@ -204,3 +204,6 @@ void cg_devices_to_bpf(const struct os_cgroup_device_rule *rules, size_t n, stru
 /* Loads it, attaches it to the group and takes an older one of ours off. */
 int cg_devices_attach(int cg_fd, const char *path, const struct os_cgroup_device_rule *rules,
                       size_t n, struct jl_err *e);
+
+/* Asks the unified tree, or v1's freezer, to freeze or thaw, and waits for nothing. 0 or -errno. */
+int cg_write_freeze(const struct os_cgroup *cg, bool v2, bool frozen);

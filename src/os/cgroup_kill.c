@@ -1,4 +1,4 @@
-/* cgroup_kill.c - the processes of a group: listing, signalling, freezing, killing, waiting. */
+/* cgroup_kill.c - the processes of a group: listing, signalling, killing, waiting. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -15,10 +15,9 @@
 #include "os/cgroup_internal.h"
 #include "os/pidfd.h"
 
-#define PROCS_MAX (64u << 20)         /* bytes of one cgroup.procs: 4 million processes */
-#define FREEZE_WAIT (2 * JL_NS_PER_S) /* contract of os_cgroup_freeze */
-#define SIGNAL_BATCH 64               /* descriptors at a time */
-#define KILL_ROUNDS 100               /* passes over a group without cgroup.kill */
+#define PROCS_MAX (64u << 20) /* bytes of one cgroup.procs: 4 million processes */
+#define SIGNAL_BATCH 64       /* descriptors at a time */
+#define KILL_ROUNDS 100       /* passes over a group without cgroup.kill */
 
 struct pid_list {
     pid_t *pids;
@@ -201,109 +200,6 @@ int os_cgroup_signal_but(struct os_cgroup *cg, int sig, pid_t but, size_t *n, st
     return signal_pids(cg, sig, but, &inside, n, e);
 }
 
-/* ---- freezing ---- */
-
-/* 1 frozen, 0 not, <0 -errno; as far as v1's freezer is concerned. */
-static int v1_frozen(const struct os_cgroup *cg, bool *ret_settled)
-{
-    char state[32];
-    ssize_t n = cg_read(cg->fd[OS_CG_FREEZER], "freezer.state", state, sizeof state);
-
-    if (n < 0)
-        return (int) n;
-    *ret_settled = strcmp(state, "FREEZING") != 0;
-    return strcmp(state, "THAWED") != 0;
-}
-
-static int v2_frozen(const struct os_cgroup *cg)
-{
-    uint64_t v;
-    int r = cg_read_key(cg->fd[CG_UNIFIED], "cgroup.events", "frozen", &v);
-
-    return r < 0 ? r : v != 0;
-}
-
-int os_cgroup_is_frozen(const struct os_cgroup *cg)
-{
-    bool settled = true;
-    int v1 = cg->fd[OS_CG_FREEZER] >= 0 ? v1_frozen(cg, &settled) : 0;
-    int v2 = cg->fd[CG_UNIFIED] >= 0 ? v2_frozen(cg) : 0;
-
-    if (v2 == -ENODATA) /* before Linux 5.2 */
-        v2 = 0;
-    if (v1 > 0 || v2 > 0)
-        return 1;
-    return v1 < 0 ? v1 : v2;
-}
-
-static int settled(const struct os_cgroup *cg, bool v2, bool frozen)
-{
-    bool done = false;
-    int is = v2 ? v2_frozen(cg) : v1_frozen(cg, &done);
-
-    if (is < 0)
-        return is;
-    return is == frozen && (v2 || done);
-}
-
-/* The unified tree tells of a change by POLLPRI on cgroup.events; v1 has to be asked again. */
-static int wait_frozen(const struct os_cgroup *cg, bool v2, bool frozen)
-{
-    uint64_t deadline = jl_now_ns() + FREEZE_WAIT;
-    _close_ int fd = v2 ? openat(cg->fd[CG_UNIFIED], "cgroup.events", O_RDONLY | O_CLOEXEC) : -1;
-    struct pollfd p = { .fd = fd, .events = POLLPRI };
-    int r;
-
-    while ((r = settled(cg, v2, frozen)) == 0) {
-        if (jl_now_ns() >= deadline)
-            return -ETIMEDOUT;
-        if (v2)
-            poll(&p, 1, 10); /* short: the change may lie between our look and the poll */
-        else
-            jl_sleep_ns(JL_NS_PER_MS);
-    }
-    return r < 0 ? r : 0;
-}
-
-static int write_freeze(const struct os_cgroup *cg, bool v2, bool frozen)
-{
-    if (v2)
-        return jl_write_kernel_file_at(cg->fd[CG_UNIFIED], "cgroup.freeze", frozen ? "1" : "0");
-    return jl_write_kernel_file_at(cg->fd[OS_CG_FREEZER], "freezer.state",
-                                   frozen ? "FROZEN" : "THAWED");
-}
-
-int os_cgroup_freeze(struct os_cgroup *cg, bool frozen, struct jl_err *e)
-{
-    bool v2 = cg->fd[CG_UNIFIED] >= 0 &&
-              faccessat(cg->fd[CG_UNIFIED], "cgroup.freeze", F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-    int r;
-
-    if (!v2 && cg->fd[OS_CG_FREEZER] < 0) {
-        jl_refuse(e, ENOTSUP,
-                  "cgroup %s: this host can't freeze: no cgroup.freeze (Linux 5.2) and "
-                  "no v1 freezer hierarchy",
-                  cg->path);
-        return jl_phase(e, "cgroup");
-    }
-    r = write_freeze(cg, v2, frozen);
-    if (r == 0 && !frozen && v2 && cg->fd[OS_CG_FREEZER] >= 0)
-        write_freeze(cg, false, false); /* another tool may have frozen it that way */
-    if (r == 0)
-        r = wait_frozen(cg, v2, frozen);
-    if (r == 0)
-        return 0;
-    if (frozen)
-        write_freeze(cg, v2, false); /* as it was */
-    jl_fail(e, -r, "%s cgroup %s", frozen ? "freeze" : "thaw", cg->path);
-    if (r == -ETIMEDOUT)
-        jl_hint(e, "%s",
-                frozen ? "a process in it sleeps uninterruptibly (state D); it was thawed "
-                         "again"
-                       : "a group above it is frozen");
-    return jl_phase(e, "cgroup");
-}
-
 /* ---- killing ---- */
 
 /*
@@ -351,7 +247,7 @@ int os_cgroup_kill_all(struct os_cgroup *cg, struct jl_err *e)
         return 0;
     r = signal_pids(cg, SIGKILL, 0, &n, &sent, e); /* who is inside in v1 only */
     if (cg->fd[OS_CG_FREEZER] >= 0)
-        write_freeze(cg, false, false); /* a frozen process does not die of it */
+        cg_write_freeze(cg, false, false); /* a frozen process does not die of it */
     return r;
 }
 
@@ -382,14 +278,21 @@ int os_cgroup_wait_empty(const struct os_cgroup *cg, uint64_t deadline_ns, struc
 {
     _close_ int events = -1;
     uint64_t pause = JL_NS_PER_MS / 4;
+    char seen[256];
     int r;
 
     if (cg->fd[CG_UNIFIED] >= 0)
         events = openat(cg->fd[CG_UNIFIED], "cgroup.events", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    while ((r = occupied(cg)) == 1) {
+    for (;;) {
         uint64_t now = jl_now_ns(), left = now < deadline_ns ? deadline_ns - now : 0;
         struct pollfd p = { .fd = events, .events = POLLPRI };
 
+        /* what is not read is told again and again */
+        if (events >= 0 && pread(events, seen, sizeof seen, 0) < 0)
+            events = jl_close(events); /* removed */
+        r = occupied(cg);
+        if (r != 1)
+            break;
         if (left == 0)
             return 1;
         if (pause < 20 * JL_NS_PER_MS)

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -68,7 +69,9 @@ unsigned os_cgroup_limits_need(const struct os_cgroup_limits *l)
 
 bool cg_has_file(int dirfd, const char *file)
 {
-    return faccessat(dirfd, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    struct stat st;
+
+    return fstatat(dirfd, file, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static int refuse_missing(const struct os_cgroup *cg, enum os_controller c, const char *what,
