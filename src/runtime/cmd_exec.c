@@ -152,8 +152,10 @@ static int exec_in(const struct rt_ctx *ctx, const struct asking *a, struct rt_s
     _close_ int init_fd = rt_state_pidfd(s);
     int r;
 
-    if (init_fd < 0)
+    if (init_fd == -ESRCH)
         return jl_refuse(e, ESRCH, "container not running: '%s'", s->id);
+    if (init_fd < 0)
+        return jl_fail(e, -init_fd, "pidfd_open: look at the first process of '%s'", s->id);
     x->init_fd = init_fd;
     r = check_status(x, a->ignore_paused, e);
     if (r == 0 && !s->config)

@@ -53,29 +53,34 @@ static uint64_t last_touched(const struct rt_state *s)
     return at;
 }
 
-/* A zombie has a parent that has not waited for it: an engine that goes on. */
-static bool has_zombie(const struct rt_state *s)
+/* Whether its first process is there still, and how, or NULL. What can't be looked at is not taken
+ * for gone: e is filled then. */
+static const char *reason_of_process(const struct rt_state *s, struct jl_err *e)
 {
     uint64_t ticks;
+    char letter;
+    int r = os_pid_stat(s->pid, &ticks, &letter);
 
-    return s->pid > 0 && os_pid_start_ticks(s->pid, &ticks) == 0 && ticks == s->start_ticks;
+    if (r == -ESRCH || (r == 0 && ticks != s->start_ticks))
+        return NULL;
+    if (r < 0)
+        jl_fail(e, -r, "look at the first process (%d) of container '%s'", (int) s->pid, s->id);
+    /* a zombie: an engine that goes on will wait for it */
+    return r == 0 && letter == 'Z' ? "its parent has not waited for it" : "alive";
 }
 
 /* Why it is left alone, or NULL; *ret_what names what it is. The lock is held. */
 static const char *reason_to_keep(const struct collecting *c, const struct rt_state *s,
-                                  const char **ret_what)
+                                  const char **ret_what, struct jl_err *e)
 {
     uint64_t now = jl_wall_ns(), at = last_touched(s), age = now > at ? now - at : 0;
     bool half_made = s->pid <= 0;
+    const char *reason = half_made ? NULL : reason_of_process(s, e);
 
     *ret_what = half_made ? "half-made" : "stopped";
-    if (rt_state_status(s, NULL) != RT_STOPPED)
-        return "alive";
-    if (has_zombie(s))
-        return "its parent has not waited for it";
-    if (age < (half_made ? HALF_MADE_NS : c->older_ns))
-        return "young";
-    return NULL;
+    if (!reason && age < (half_made ? HALF_MADE_NS : c->older_ns))
+        reason = "young";
+    return reason;
 }
 
 static void tell(const struct collecting *c, const char *id, const char *what, const char *result,
@@ -107,9 +112,11 @@ static void collect_one(struct collecting *c, const char *id)
     if (r == -EBUSY || r == -ENOENT) /* somebody does something with it, or did */
         return;
     if (r == 0) {
-        if (reason_to_keep(c, &s, &what))
+        if (reason_to_keep(c, &s, &what, &e) && e.code == 0)
             return;
-        if (!c->dry_run)
+        if (e.code != 0)
+            r = -e.code;
+        else if (!c->dry_run)
             r = rt_destroy(c->root, &s, NULL, &e);
     }
     if (r < 0) {

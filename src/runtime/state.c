@@ -222,8 +222,9 @@ static bool is_being_made(const struct rt_state *s)
 bool rt_state_has_ended(const struct rt_state *s)
 {
     uint64_t ticks;
+    int r = s->pid > 0 ? os_pid_start_ticks(s->pid, &ticks) : -ESRCH;
 
-    return s->pid <= 0 || os_pid_start_ticks(s->pid, &ticks) < 0 || ticks != s->start_ticks;
+    return r == -ESRCH || (r == 0 && ticks != s->start_ticks);
 }
 
 int rt_state_pidfd(const struct rt_state *s)
@@ -272,6 +273,7 @@ enum rt_status rt_state_status(const struct rt_state *s, const struct os_cgroup_
     uint64_t ticks;
     char letter;
     bool frozen;
+    int r;
 
     if (s->pid <= 0) {
         /* Being made right now, by whoever holds the lock; or left behind by one who died. */
@@ -282,8 +284,10 @@ enum rt_status rt_state_status(const struct rt_state *s, const struct os_cgroup_
         flock(s->dirfd, LOCK_UN);
         return RT_STOPPED;
     }
-    if (os_pid_stat(s->pid, &ticks, &letter) < 0 || ticks != s->start_ticks || letter == 'Z' ||
-        letter == 'X')
+    /* Who can't be looked at, for want of descriptors or memory, is no dead one: gc and delete
+     * would take what runs. */
+    r = os_pid_stat(s->pid, &ticks, &letter);
+    if (r == -ESRCH || (r == 0 && (ticks != s->start_ticks || letter == 'Z' || letter == 'X')))
         return RT_STOPPED;
     if (is_being_made(s))
         return RT_CREATING;
@@ -329,10 +333,12 @@ int rt_state_list(int root_fd, struct jl_strv *ret_ids, struct jl_err *e)
         jl_close(fd);
         return -e->code;
     }
-    while ((d = readdir(dir)) != NULL)
+    for (errno = 0; (d = readdir(dir)) != NULL; errno = 0)
         if (rt_id_check(d->d_name, &ignored) == 0 &&
             (d->d_type == DT_DIR || d->d_type == DT_UNKNOWN) && jl_strv_add(ret_ids, d->d_name) < 0)
             return jl_fail(e, ENOMEM, "list the state root");
+    if (errno != 0)
+        return jl_fail_sys(e, "getdents64", NULL, "list the state root");
     if (ret_ids->len > 1)
         qsort(ret_ids->items, ret_ids->len, sizeof *ret_ids->items, by_name);
     return 0;

@@ -127,10 +127,12 @@ int rt_state_set_pid(struct rt_state *s, pid_t pid, struct jl_err *e);
 /* Adds how long each phase took (s->phase_us). Nobody's business if that can't be written. */
 void rt_state_add_phases(struct rt_state *s);
 
-/* What the container is doing now. host may be NULL: paused is not told from running then. */
+/* What the container is doing now. host may be NULL: paused is not told from running then. One whose
+ * process can't be looked at (no descriptor, no memory) counts as alive. */
 enum rt_status rt_state_status(const struct rt_state *s, const struct os_cgroup_host *host);
 
-/* Whether the first process has ended and was waited for (or there never was one). */
+/* Whether the first process has ended and was waited for (or there never was one). false also
+ * means: not known. */
 bool rt_state_has_ended(const struct rt_state *s);
 
 /* Whether every process of the container has ended, its zombies aside: the end of a pid

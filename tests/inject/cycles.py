@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """cycles.py [--jobs N] [--seed N] JOBLET-RUN COUNT - COUNT lives of containers, N at once, of random
-kinds: run; create, start, kill, delete; run --detach, exec, delete; and run and create with kill -9
-of joblet-run at a random moment. Every exit status must be right, and in the end nothing be left:
+kinds: run; create, start, kill, delete; run --detach, exec, delete; run and create with kill -9 of
+joblet-run at a random moment; and pause, update and resume with kill -9 of some, the end by gc, which
+takes from the others what has ended and nothing else. Every exit status must be right, and in the end nothing be left:
 no state, control group, process or mount, and no more memory be in use than there was (as root)."""
 import argparse
 import collections
@@ -99,6 +100,24 @@ class Cycles:
         p.wait()
         self.expect("delete --force after kill -9", self.rt("delete", "--force", cid), (0,))
 
+    def changed(self, at, cid, rnd):
+        b = self.bundle(at, ["/bin/sh", "-c", "sleep 1000"])
+        self.expect("run --detach", self.rt("run", "-d", "-b", b, cid), (0,))
+        for verb in (["pause"], ["update", "--pids-limit", "10"], ["resume"]):
+            if rnd.random() < .5:
+                self.expect(verb[0], self.rt(*verb, cid), (0, 1))  # 1: one before it was killed
+                continue
+            p = subprocess.Popen([self.runtime, "--root", self.root, *verb, cid],
+                                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL)
+            time.sleep(rnd.random() * 0.004)
+            p.kill()
+            p.wait()
+        self.expect("update", self.rt("update", "--pids-limit", "20", cid), (0,))
+        self.expect("kill", self.rt("kill", cid, "KILL"), (0,))
+        self.expect("gc", self.rt("gc", "--older-than", "0s"), (0,))
+        self.expect("delete --force", self.rt("delete", "--force", cid), (0,))
+
     def worker(self, at):
         while True:
             with self.lock:
@@ -106,7 +125,7 @@ class Cycles:
                     return
                 self.left -= 1
                 number, rnd = self.left, random.Random(self.random.random())
-                kind = rnd.choice((self.run, self.steps, self.inside, self.killed))
+                kind = rnd.choice((self.run, self.steps, self.inside, self.killed, self.changed))
                 self.kinds[kind.__name__] += 1
             try:
                 kind(at, f"c{number}", rnd)

@@ -213,6 +213,26 @@ static int check_groups(const char *parent)
     return n;
 }
 
+bool host_group_file(const char *parent, const char *id, const char *file, char *text, size_t size)
+{
+    char path[600];
+    ssize_t n = -1;
+
+    for (int i = 0; i < n_cgroups && n < 0; i++) {
+        int fd;
+
+        snprintf(path, sizeof path, "%s/%s/%s/%s", cgroups[i], parent, id, file);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            continue;
+        n = read(fd, text, size - 1);
+        close(fd);
+    }
+    text[n > 0 ? n : 0] = '\0';
+    text[strcspn(text, "\n")] = '\0';
+    return n > 0;
+}
+
 int host_check(struct host *h)
 {
     char *mounts, *links, *files;

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct host {
@@ -25,6 +26,9 @@ void host_take(struct host *h);
 /* Waits for all processes to end, and compares. Prints each difference; returns how many. What is
  * too much is removed where that is possible, so that the next check starts afresh. */
 int host_check(struct host *h);
+
+/* The first line of a file of the group PARENT/ID, in whichever hierarchy has it; false: none. */
+bool host_group_file(const char *parent, const char *id, const char *file, char *text, size_t size);
 
 /* Session keyrings named after a container; they vanish a moment after their last user. */
 int host_keyrings(const char *id);

@@ -24,6 +24,7 @@ inject_setup() {
 # What a walk that was interrupted has left.
 inject_teardown() {
     local dir
+    [ -n "${parent-}" ] || return 0
     rt delete --force "$id" >/dev/null 2>&1
     for dir in $(cgroup_mounts); do
         [ ! -d "$dir/$parent" ] || find "$dir/$parent" -depth -type d -exec rmdir {} \; 2>/dev/null

@@ -12,40 +12,40 @@ teardown() {
     inject_teardown
 }
 
-# CALL ERRNO WHAT: `same`, or words of the error. 38 is ENOSYS, 1 EPERM; - is both. The last three
-# columns are run; create, start, kill, delete; and exec.
+# CALL ERRNO WHAT: `same`, or words of the error. 38 is ENOSYS, 1 EPERM; - is both. The last four
+# columns are run; create, start, kill, delete; exec; and pause, resume, update, gc.
 table() {
     cat <<'TABLE'
-openat2           | -  | openat2:               | openat2:               | process.cwd
-clone3            | -  | clone3:                | clone3:                | clone3
-open_tree         | -  | clone the mount tree   | clone the mount tree   | same
-move_mount        | -  | root.path: attach      | root.path: attach      | same
-fsopen            | -  | fsopen                 | fsopen                 | same
-fsconfig          | -  | fsconfig               | fsconfig               | same
-fsmount           | -  | fsmount                | fsmount                | same
-mount_setattr     | -  | from the host's mounts | from the host's mounts | same
-pidfd_open        | -  | same                   | kill container         | container not running
-pidfd_send_signal | -  | same                   | send signal            | same
-pidfd_getfd       | -  | same                   | same                   | same
-close_range       | -  | close_range            | close_range            | close_range
-memfd_create      | -  | same                   | same                   | same
-statx             | -  | same                   | same                   | same
-faccessat2        | 38 | same                   | same                   | same
-pivot_root        | -  | pivot_root             | pivot_root             | same
-keyctl            | -  | keyring                | keyring                | keyring
-bpf               | -  | same                   | same                   | same
-execveat          | -  | execveat               | execveat               | execveat
-waitid            | -  | same                   | same                   | same
-signalfd4         | 38 | signalfd?              | same                   | signalfd?
-signalfd4         | 1  | signalfd               | same                   | signalfd
-prctl:0=38        | -  | noNewPrivileges        | noNewPrivileges        | noNewPrivileges
-prctl:0=24        | -  | bounding               | bounding               | bounding
-prctl:0=8         | -  | keep the capabilities  | keep the capabilities  | keep the capabilities
-prctl:0=36        | -  | reaper                 | same                   | same
-capset            | -  | capset                 | capset                 | capset
-setsid            | -  | setsid                 | setsid                 | setsid
-flock             | -  | flock                  | flock                  | same
-umount2           | -  | umount2                | umount2                | same
+openat2           | -  | openat2:               | openat2:               | process.cwd           | same
+clone3            | -  | clone3:                | clone3:                | clone3                | same
+open_tree         | -  | clone the mount tree   | clone the mount tree   | same                  | same
+move_mount        | -  | root.path: attach      | root.path: attach      | same                  | same
+fsopen            | -  | fsopen                 | fsopen                 | same                  | same
+fsconfig          | -  | fsconfig               | fsconfig               | same                  | same
+fsmount           | -  | fsmount                | fsmount                | same                  | same
+mount_setattr     | -  | from the host's mounts | from the host's mounts | same                  | same
+pidfd_open        | -  | same                   | kill container         | pidfd_open            | same
+pidfd_send_signal | -  | same                   | send signal            | same                  | same
+pidfd_getfd       | -  | same                   | same                   | same                  | same
+close_range       | -  | close_range            | close_range            | close_range           | same
+memfd_create      | -  | same                   | same                   | same                  | same
+statx             | -  | same                   | same                   | same                  | same
+faccessat2        | 38 | same                   | same                   | same                  | same
+pivot_root        | -  | pivot_root             | pivot_root             | same                  | same
+keyctl            | -  | keyring                | keyring                | keyring               | same
+bpf               | -  | same                   | same                   | same                  | same
+execveat          | -  | execveat               | execveat               | execveat              | same
+waitid            | -  | same                   | same                   | same                  | same
+signalfd4         | 38 | signalfd?              | same                   | signalfd?             | same
+signalfd4         | 1  | signalfd               | same                   | signalfd              | same
+prctl:0=38        | -  | noNewPrivileges        | noNewPrivileges        | noNewPrivileges       | same
+prctl:0=24        | -  | bounding               | bounding               | bounding              | same
+prctl:0=8         | -  | keep the capabilities  | keep the capabilities  | keep the capabilities | same
+prctl:0=36        | -  | reaper                 | same                   | same                  | same
+capset            | -  | capset                 | capset                 | capset                | same
+setsid            | -  | setsid                 | setsid                 | setsid                | same
+flock             | -  | flock                  | flock                  | same                  | flock
+umount2           | -  | umount2                | umount2                | same                  | same
 TABLE
 }
 
@@ -103,6 +103,18 @@ use_exec() {
     refused exec "$id" /probe && code=0 || code=$?
 }
 
+# What changes a container that runs; its status and limit afterwards are what is compared.
+use_changes() {
+    rt run --detach --bundle "$bundle" "$id" </dev/null >/dev/null 2>&1
+    refused pause "$id" && rt state "$id" | grep status || { code=$?; : >"$work/out"; return; }
+    refused resume "$id" && refused update --pids-limit 40 "$id" || { code=$?; : >"$work/out"; return; }
+    rt state "$id" | grep status
+    cgroup_file pids pids.max
+    refused gc --older-than 0s || { code=$?; : >"$work/out"; return; }
+    echo end
+    code=7
+}
+
 expected() { # FUNCTION: with a filter that refuses what nobody calls
     local call=chmod errno=38 code
     : >"$work/err"
@@ -129,4 +141,10 @@ expected() { # FUNCTION: with a filter that refuses what nobody calls
     probe_bundle . wait
     expected use_exec
     each 3 255 use_exec
+}
+
+@test "pause, resume, update and gc without a system call" {
+    probe_bundle . wait
+    expected use_changes
+    each 4 1 use_changes
 }

@@ -70,6 +70,32 @@ mounts='.mounts += [mount("/work"; "bind"; $tmp + "/source"; ["rbind", "ro", "no
     walk --errno delete
 }
 
+# What these verbs do to a container that runs, and what of it is undone when they fail.
+@test "pause, resume and update: killed and failing at each call" {
+    probe_bundle "$plain" wait
+    local verb
+    for verb in pause resume "update --pids-limit 40"; do
+        walk --kill --every "$(every 3)" $verb
+        walk --errno --every "$(every 2)" $verb
+    done
+}
+
+@test "gc: killed and failing at each call; what lives stays" {
+    probe_bundle "$plain" wait
+    walk --kill gc --older-than 0s
+    walk --errno gc --older-than 0s
+    walk --kill gc-live --older-than 0s
+    walk --errno gc-live --older-than 0s
+}
+
+@test "checkpoint, where CRIU fails: killed and failing at each call; the container runs on" {
+    local how
+    probe_bundle "$plain" wait
+    for how in --kill --errno "--kill --children" "--errno --children"; do
+        walk $how checkpoint --image-path "$BATS_FILE_TMPDIR/images"
+    done
+}
+
 @test "create with limits" {
     probe_bundle "$limits" wait
     walk_making 7 create

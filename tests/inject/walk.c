@@ -9,13 +9,14 @@
  *   --every N         only each Nth call
  *   --from N --to N   only these calls
  *   --runtime FILE --dir DIR --parent GROUP --id ID
- *   VERB [ARG...]     create, run, run-detached, start, exec, kill, delete; the arguments are for
- *                     create or run
+ *   VERB [ARG...]     create, run, run-detached, start, exec, kill, delete, pause, resume, update,
+ *                     gc (of one that has ended), gc-live (of one that runs), checkpoint (with a
+ *                     CRIU that fails); the arguments are for the verb
  *
  * Whatever happens, the verb never hangs and never dies of a signal by itself. When it fails it
  * says so, and what it would have made is not there; when it succeeds the container is as it
- * always is, which probe.c tells (WALK_SHOW=1 in the environment shows both). Output: a line for each harm done, and one at the end. Exit 1 if
- * there was any.
+ * always is, which probe.c tells (WALK_SHOW=1 in the environment shows both). Output: a line for each
+ * harm done, and one at the end. Exit 1 if there was any.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -37,7 +38,8 @@
 
 #define ARGS_MAX 32
 #define PROBE_EXIT 7
-#define HARM_MAX 10 /* then it is enough */
+#define NEW_LIMIT "40" /* walk.bats: update --pids-limit */
+#define HARM_MAX 10    /* then it is enough */
 
 static struct walk {
     const char *runtime, *dir, *parent, *id, *verb;
@@ -60,32 +62,53 @@ static void add(char **argv, int *n, const char *word)
     argv[*n] = NULL;
 }
 
+static bool is(const char *verb, const char *name)
+{
+    return strcmp(verb, name) == 0;
+}
+
+static bool makes(const char *verb)
+{
+    return is(verb, "create") || strncmp(verb, "run", 3) == 0;
+}
+
+/* What the verb makes says something. */
+static bool speaks(const char *verb)
+{
+    return makes(verb) || is(verb, "start") || is(verb, "exec");
+}
+
 /* The verb's command line; argv has ARGS_MAX places. */
 static void command(char **argv, const char *verb)
 {
-    bool makes = strcmp(verb, "create") == 0 || strncmp(verb, "run", 3) == 0;
+    bool detached = is(verb, "run-detached"), gc = strncmp(verb, "gc", 2) == 0;
     int n = 0;
 
     add(argv, &n, w.runtime);
     add(argv, &n, "--root");
     add(argv, &n, w.root);
-    add(argv, &n, strcmp(verb, "run-detached") == 0 ? "run" : verb);
-    if (strcmp(verb, "run-detached") == 0)
+    if (is(verb, "checkpoint")) {
+        add(argv, &n, "--criu");
+        add(argv, &n, "/bin/false");
+    }
+    add(argv, &n, detached ? "run" : gc ? "gc" : verb);
+    if (detached)
         add(argv, &n, "--detach");
-    if (makes) {
+    if (makes(verb)) {
         add(argv, &n, "--bundle");
         add(argv, &n, w.bundle);
         add(argv, &n, "--pid-file");
         add(argv, &n, w.pid_file);
-        for (int i = 0; i < w.n_extra; i++)
-            add(argv, &n, w.extra[i]);
     }
-    if (strcmp(verb, "delete") == 0)
+    for (int i = 0; i < w.n_extra && (is(verb, w.verb) || (makes(verb) && makes(w.verb))); i++)
+        add(argv, &n, w.extra[i]);
+    if (is(verb, "delete"))
         add(argv, &n, "--force");
-    add(argv, &n, w.id);
-    if (strcmp(verb, "kill") == 0)
+    if (!gc)
+        add(argv, &n, w.id);
+    if (is(verb, "kill"))
         add(argv, &n, "KILL");
-    if (strcmp(verb, "exec") == 0)
+    if (is(verb, "exec"))
         add(argv, &n, "/probe");
 }
 
@@ -139,15 +162,10 @@ static void bad(const char *what, const struct tr_result *r, int proc, unsigned 
     w.harm++;
 }
 
-static bool makes_container(void)
-{
-    return strcmp(w.verb, "create") == 0 || strncmp(w.verb, "run", 3) == 0;
-}
-
 /* What a verb that failed may leave nevertheless: run could not remove what it no longer needs. */
 static bool may_leave(const struct tr_result *r)
 {
-    return strcmp(w.verb, "run") == 0 && r->nr == SYS_unlinkat;
+    return is(w.verb, "run") && r->nr == SYS_unlinkat;
 }
 
 /* Calls that have no way to fail. */
@@ -160,21 +178,33 @@ static bool cannot_fail(long nr)
            nr == SYS_geteuid;
 }
 
+static pid_t container_pid(void)
+{
+    char text[32];
+
+    read_file(w.pid_file, text, sizeof text);
+    return (pid_t) strtol(text, NULL, 10);
+}
+
 /* What must be there before the verb. */
 static void set_up(void)
 {
     int r = 0;
 
     forget_output();
-    if (strcmp(w.verb, "start") == 0)
+    if (is(w.verb, "start"))
         r = simply("create");
-    else if (!makes_container())
+    else if (!makes(w.verb))
         r = simply("run-detached");
-    if (r == 0 && !makes_container() && strcmp(w.verb, "start") != 0) {
+    if (r == 0 && !makes(w.verb) && !is(w.verb, "start")) {
         static char text[sizeof w.baseline];
 
         r = wait_output(text, sizeof text) ? 0 : -1;
     }
+    if (r == 0 && is(w.verb, "resume"))
+        r = simply("pause");
+    if (r == 0 && is(w.verb, "gc") && (kill(container_pid(), SIGKILL) < 0 || tr_reap_all() != 0))
+        r = -1;
     if (r != 0) {
         char err[400];
 
@@ -200,31 +230,60 @@ static void remove_container(const struct tr_result *r, int proc, unsigned call)
         bad("something is left after delete --force", r, proc, call);
 }
 
-static pid_t container_pid(void)
+/* Whether `state` says so. */
+static bool has_status(const char *status)
 {
-    char text[32];
+    char text[4096], word[64];
 
-    read_file(w.pid_file, text, sizeof text);
-    return (pid_t) strtol(text, NULL, 10);
+    forget_output();
+    snprintf(word, sizeof word, "\"status\": \"%s\"", status);
+    return simply("state") == 0 && read_file(w.out_path, text, sizeof text) > 0 &&
+           strstr(text, word) != NULL;
+}
+
+static bool has_limit(void)
+{
+    char text[64];
+
+    return host_group_file(w.parent, w.id, "pids.max", text, sizeof text) && is(text, NEW_LIMIT);
+}
+
+/* The same for the verbs after which a container is another, or just the same. */
+static const char *false_change(void)
+{
+    if (is(w.verb, "kill"))
+        return kill(container_pid(), 0) < 0 || tr_reap_all() == 0 ? NULL
+                                                                  : "killed, but it is alive";
+    if (is(w.verb, "pause"))
+        return has_status("paused") ? NULL : "success, but it is not paused";
+    if (is(w.verb, "resume") || is(w.verb, "gc-live"))
+        return has_status("running") ? NULL : "success, but it does not run";
+    if (is(w.verb, "update"))
+        return has_limit() ? NULL : "success, but the limit is the old one";
+    if (is(w.verb, "gc"))
+        return host_check(&w.host) == 0 ? NULL : "success, but something is left";
+    if (is(w.verb, "checkpoint"))
+        return "success, though CRIU failed";
+    return NULL; /* delete: remove_container looks */
 }
 
 /* Whether the success that the verb reports is one. */
-static const char *false_success(const struct tr_result *r, bool killed_child)
+static const char *false_success(const struct tr_result *r, int proc)
 {
     static char text[sizeof w.baseline];
-    bool ends = strcmp(w.verb, "run") == 0 || strcmp(w.verb, "exec") == 0;
+    bool ends = is(w.verb, "run") || is(w.verb, "exec");
 
-    if (killed_child)
+    if (w.act == TR_KILL && proc > 0)
         return NULL; /* it may have died the moment after */
     if (ends && WEXITSTATUS(r->status) != PROBE_EXIT)
         return "success without the program's exit status";
-    if (strcmp(w.verb, "create") == 0 && simply("start") != 0)
-        return "created, but it does not start";
-    if (strcmp(w.verb, "kill") == 0)
-        return kill(container_pid(), 0) < 0 || tr_reap_all() == 0 ? NULL
-                                                                  : "killed, but it is alive";
-    if (strcmp(w.verb, "delete") == 0)
-        return NULL; /* remove_container looks */
+    if (is(w.verb, "create") && simply("start") != 0)
+        /* what fails while it waits already, `start` has to tell */
+        return proc > 0 && r->nr == SYS_accept4 && read_file(w.err_path, text, sizeof text) > 0
+                   ? NULL
+                   : "created, but it does not start";
+    if (!speaks(w.verb))
+        return false_change();
     if (!wait_output(text, sizeof text))
         return "success, but the program did not run";
     return strcmp(text, w.baseline) == 0 ? NULL : "success, but the container is another";
@@ -246,7 +305,7 @@ static void judge(const struct tr_result *r, int proc, unsigned call)
     } else if (WIFSIGNALED(r->status)) {
         bad("crashed", r, proc, call);
     } else if (own_end) {
-        const char *wrong = false_success(r, killed_child);
+        const char *wrong = false_success(r, proc);
 
         if (wrong)
             bad(wrong, r, proc, call);
@@ -257,10 +316,14 @@ static void judge(const struct tr_result *r, int proc, unsigned call)
             printf("--- expected\n%s--- got\n%s---\n", w.baseline, text);
         }
     } else {
-        if (read_file(w.err_path, err, sizeof err) == 0 && !killed_child)
+        if (read_file(w.err_path, err, sizeof err) == 0 && !killed_child &&
+            !(is(w.verb, "checkpoint") && r->nr == SYS_write)) /* the words themselves */
             bad("failed without a word", r, proc, call);
-        if (makes_container() && !may_leave(r) && host_check(&w.host) > 0)
+        if (makes(w.verb) && !may_leave(r) && host_check(&w.host) > 0)
             bad("failed and left something", r, proc, call);
+        if ((is(w.verb, "checkpoint") || is(w.verb, "gc-live") || is(w.verb, "pause")) &&
+            !has_status("running"))
+            bad("failed, and the container does not run on", r, proc, call);
     }
     remove_container(r, proc, call);
 }
@@ -274,7 +337,7 @@ static bool step(int proc, unsigned call, struct tr_result *r)
     char *argv[ARGS_MAX];
 
     set_up();
-    if (strcmp(w.verb, "start") == 0 && proc > 0)
+    if (is(w.verb, "start") && proc > 0)
         plan.also = container_pid();
     command(argv, w.verb);
     tr_run(argv, &plan, r);
@@ -290,19 +353,18 @@ static void record(struct tr_result *r)
     char *argv[ARGS_MAX];
 
     set_up();
-    if (strcmp(w.verb, "start") == 0)
+    if (is(w.verb, "start"))
         plan.also = container_pid();
     command(argv, w.verb);
     tr_run(argv, &plan, r);
-    if (!WIFEXITED(r->status) ||
-        (WEXITSTATUS(r->status) != 0 && WEXITSTATUS(r->status) != PROBE_EXIT)) {
+    if (!WIFEXITED(r->status) || (WEXITSTATUS(r->status) != (is(w.verb, "checkpoint") ? 1 : 0) &&
+                                  WEXITSTATUS(r->status) != PROBE_EXIT)) {
         bad("does not work even undisturbed", r, 0, 0);
         exit(1);
     }
-    if (strcmp(w.verb, "create") == 0 && simply("start") != 0)
+    if (is(w.verb, "create") && simply("start") != 0)
         exit(2);
-    if (strcmp(w.verb, "kill") != 0 && strcmp(w.verb, "delete") != 0 &&
-        !wait_output(w.baseline, sizeof w.baseline)) {
+    if (speaks(w.verb) && !wait_output(w.baseline, sizeof w.baseline)) {
         fprintf(stderr, "walk: the probe does not say anything\n");
         exit(2);
     }
@@ -340,8 +402,8 @@ static void walk(void)
     int proc, end;
 
     /* Twice: the first makes mount points in the rootfs, which stay. */
-    if (strcmp(w.verb, "run") == 0 ? WEXITSTATUS(simply("run")) != PROBE_EXIT
-                                   : simply("run-detached") != 0) {
+    if (is(w.verb, "run") ? WEXITSTATUS(simply("run")) != PROBE_EXIT
+                          : simply("run-detached") != 0) {
         char err[400];
 
         read_file(w.err_path, err, sizeof err);
