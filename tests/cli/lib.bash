@@ -36,6 +36,7 @@ file_setup() {
 
 file_teardown() {
     local dir
+    [ -n "${cgroup_parent-}" ] || return 0 # setup failed: without a name it would be everybody's groups
     for dir in $(cgroup_mounts); do
         [ ! -d "$dir/$cgroup_parent" ] || find "$dir/$cgroup_parent" -depth -type d -exec rmdir {} \; 2>/dev/null
     done
@@ -164,8 +165,9 @@ container_pid() { container_state pid; }
 is_status() { [ "$(container_state status 2>/dev/null)" = "$1" ]; }
 
 until_true() { # until_true COMMAND...: polls up to ten seconds
-    local i
-    for ((i = 0; i < ${JOBLET_TEST_PATIENCE:-500} * slow; i++)); do
+    local i tries=$((${JOBLET_TEST_PATIENCE:-500} * slow)) end
+    end=$((SECONDS + 1 + tries / 50)) # a try can take long itself
+    for ((i = 0; i < tries && SECONDS < end; i++)); do
         "$@" && return 0
         sleep 0.02
     done

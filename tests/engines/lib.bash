@@ -38,6 +38,7 @@ machine_down() {
     [ -n "${unshare_pid-}" ] || return 0
     kill -KILL "$machine_pid" "$unshare_pid" 2>/dev/null
     until_true gone "$machine_pid"
+    [ -n "${group-}" ] || return 0
     for mount in $(awk '{ for (i = 7; $i != "-"; i++); if ($(i + 1) ~ /^cgroup2?$/) print $5 }' /proc/self/mountinfo); do
         [ ! -d "$mount/$group" ] || until_true remove_groups "$mount/$group"
     done

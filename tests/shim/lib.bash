@@ -29,6 +29,7 @@ file_setup() {
 
 file_teardown() {
     local dir
+    [ -n "${cgroup_parent-}" ] || return 0
     for dir in /sys/fs/cgroup/*/"$cgroup_parent" "/sys/fs/cgroup/$cgroup_parent"; do
         [ -d "$dir" ] && find "$dir" -depth -type d -exec rmdir {} \; 2>/dev/null
     done
