@@ -18,7 +18,7 @@
 struct checkpoint {
     struct rt_criu_opts criu;
     const char *parent_path;
-    bool leave_running, pre_dump, auto_dedup;
+    bool leave_running, pre_dump, auto_dedup, link_remap, skip_in_flight;
 };
 
 /* It freezes the whole group, so that no process is born while it looks. One that is paused stays
@@ -81,6 +81,10 @@ static int add_dump_args(struct rt_criu *c, const struct checkpoint *cp, const s
         return 0;
     if (r == 0)
         r = rt_criu_add(c, "--manage-cgroups=ignore", NULL, e);
+    if (r == 0 && cp->link_remap)
+        r = rt_criu_add(c, "--link-remap", NULL, e);
+    if (r == 0 && cp->skip_in_flight)
+        r = rt_criu_add(c, "--skip-in-flight", NULL, e);
     if (r == 0 && cp->leave_running)
         r = rt_criu_add(c, "--leave-running", NULL, e);
     return r;
@@ -102,8 +106,10 @@ static int dump(const struct checkpoint *cp, const struct rt_state *s, struct jl
     _close_ int pidfd = rt_state_pidfd(s);
     int r;
 
-    if (pidfd < 0)
+    if (pidfd == -ESRCH)
         return jl_refuse(e, ESRCH, "container not running: '%s'", s->id);
+    if (pidfd < 0)
+        return jl_fail(e, -pidfd, "pidfd_open: look at the first process of '%s'", s->id);
     r = rt_spec_from_text(s->bundle, s->config, s->config_len, &spec, e);
     if (r == 0)
         r = rt_criu_check_spec(spec, "checkpoint", e);
@@ -131,6 +137,10 @@ int rt_cmd_checkpoint(const struct rt_ctx *ctx, int argc, char **argv, struct jl
           "images of an earlier one, as seen from --image-path" },
         { "auto-dedup", 0, RT_OPT_FLAG, &cp.auto_dedup, NULL,
           "remove from the earlier images what is in these" },
+        { "link-remap", 0, RT_OPT_FLAG, &cp.link_remap, NULL,
+          "give removed files that are open a name again, if that can be" },
+        { "tcp-skip-in-flight", 0, RT_OPT_FLAG, &cp.skip_in_flight, NULL,
+          "leave out connections that are not established yet" },
     };
     _close_ int root = -1;
     struct rt_args args;

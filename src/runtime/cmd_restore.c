@@ -16,11 +16,11 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/io.h"
-#include "base/parse.h"
 #include "base/strv.h"
 #include "os/pidfd.h"
 #include "runtime/cmd.h"
 #include "runtime/criu.h"
+#include "runtime/criu_text.h"
 #include "runtime/hooks.h"
 #include "runtime/launch.h"
 #include "runtime/step.h"
@@ -30,25 +30,36 @@
 
 struct restore {
     struct rt_criu_opts criu;
-    const char *bundle, *console_socket, *pid_file;
-    bool detach, no_pivot, no_subreaper;
+    const char *bundle, *console_socket, *pid_file, *lsm_profile, *lsm_mount_context;
+    bool detach, no_pivot, no_subreaper, tcp_close, auto_dedup;
 };
 
-/* Hooks that have to run in the middle of what CRIU does; its command line has no place for them. */
+/* They would have to run between the mounts and the change of root, where CRIU runs nothing. */
 static int check_hooks(const struct oci_hooks *h, struct jl_err *e)
 {
-    const struct {
-        size_t n;
-        const char *name;
-    } kinds[] = { { h ? h->n_prestart : 0, "prestart" },
-                  { h ? h->n_create_runtime : 0, "createRuntime" },
-                  { h ? h->n_create_container : 0, "createContainer" } };
+    if (!h || h->n_create_container == 0)
+        return 0;
+    jl_refuse(e, ENOTSUP,
+              "restore: hooks.createContainer: CRIU makes the mounts and changes the "
+              "root at once, without a moment for them");
+    return jl_hint(e, "createRuntime and prestart hooks are run");
+}
 
-    for (size_t i = 0; i < JL_COUNT(kinds); i++)
-        if (kinds[i].n > 0)
-            return jl_refuse(e, ENOTSUP, "restore: hooks.%s: can't be run while CRIU restores",
-                             kinds[i].name);
-    return 0;
+/* The namespaces are there, nothing is mounted yet. The process counts as the container's only when
+ * CRIU is done: until then its control group tells who is to be killed. */
+static int run_hooks(void *data, pid_t pid, struct jl_err *e)
+{
+    struct rt_launch *l = data;
+    const struct oci_hooks *h = l->spec->oci->hooks;
+    int r;
+
+    l->state->pid = pid;
+    r = rt_hooks_run(h->prestart, h->n_prestart, "prestart", l->state, RT_CREATING, e);
+    if (r == 0)
+        r = rt_hooks_run(h->create_runtime, h->n_create_runtime, "createRuntime", l->state,
+                         RT_CREATING, e);
+    l->state->pid = 0;
+    return r;
 }
 
 static int make_group(struct rt_launch *l, struct jl_err *e)
@@ -68,29 +79,43 @@ static int make_group(struct rt_launch *l, struct jl_err *e)
 static int read_pid(const struct rt_state *s, pid_t *ret, struct jl_err *e)
 {
     _buf_ struct jl_buf text = JL_BUF_INIT(64);
-    uint64_t pid;
     int r = jl_read_file_at(s->dirfd, PID_FILE, &text, e);
 
     if (r == 0)
         r = jl_buf_putc(&text, '\0');
     if (r < 0)
         return jl_wrap(e, "read the pid that CRIU tells");
-    text.data[strcspn(text.data, "\n")] = '\0';
     unlinkat(s->dirfd, PID_FILE, 0);
-    if (jl_parse_u64(text.data, INT32_MAX, &pid) < 0 || pid == 0)
-        return jl_refuse(e, EPROTO, "CRIU tells a pid that is none");
-    *ret = (pid_t) pid;
-    return 0;
+    *ret = rt_criu_pid(text.data);
+    return *ret > 0 ? 0 : jl_refuse(e, EPROTO, "CRIU tells a pid that is none");
+}
+
+static int add_own_options(struct rt_criu *c, const struct restore *re, struct jl_err *e)
+{
+    int r = 0;
+
+    if (re->tcp_close)
+        r = rt_criu_add(c, "--tcp-close", NULL, e);
+    if (r == 0 && re->auto_dedup)
+        r = rt_criu_add(c, "--auto-dedup", NULL, e);
+    if (r == 0 && re->lsm_profile)
+        r = rt_criu_add(c, "--lsm-profile", re->lsm_profile, e);
+    if (r == 0 && re->lsm_mount_context)
+        r = rt_criu_add(c, "--lsm-mount-context", re->lsm_mount_context, e);
+    return r;
 }
 
 /* Calls CRIU; the restored first process is our child then. */
 static int call_criu(struct rt_launch *l, const struct restore *re, struct jl_err *e)
 {
+    const struct oci_hooks *h = l->spec->oci->hooks;
     _rt_criu_ struct rt_criu c = { 0 };
     _free_ char *group = NULL;
     char path[64];
     int r = rt_criu_begin(&c, "restore", &re->criu, e);
 
+    if (r == 0)
+        r = add_own_options(&c, re, e);
     snprintf(path, sizeof path, "/proc/%d/fd/%d/" PID_FILE, (int) getpid(), l->state->dirfd);
     if (r == 0)
         r = rt_criu_add(&c, "--restore-detached", "--restore-sibling", e);
@@ -100,6 +125,8 @@ static int call_criu(struct rt_launch *l, const struct restore *re, struct jl_er
         r = rt_criu_add(&c, "--pidfile", path, e);
     if (r == 0)
         r = rt_criu_add(&c, "--manage-cgroups=ignore", NULL, e);
+    if (r == 0 && h && h->n_prestart + h->n_create_runtime > 0)
+        r = rt_criu_action_add(&c, l->state->dirfd, run_hooks, l, e);
     if (r == 0 && l->host.mode == OS_CGROUP_V2 &&
         asprintf(&group, "%s/%s", l->host.unified, l->state->cgroup) < 0) {
         group = NULL;
@@ -270,6 +297,13 @@ int rt_cmd_restore(const struct rt_ctx *ctx, int argc, char **argv, struct jl_er
         { "no-pivot", 0, RT_OPT_FLAG, &re.no_pivot, NULL, "taken for runc's sake" },
         { "no-subreaper", 0, RT_OPT_FLAG, &re.no_subreaper, NULL,
           "leave orphans of the container to others" },
+        { "tcp-close", 0, RT_OPT_FLAG, &re.tcp_close, NULL, "close TCP connections" },
+        { "auto-dedup", 0, RT_OPT_FLAG, &re.auto_dedup, NULL,
+          "remove from the images what has been restored" },
+        { "lsm-profile", 0, RT_OPT_TEXT, &re.lsm_profile, "TYPE:NAME",
+          "another AppArmor profile or SELinux label (apparmor:, selinux:)" },
+        { "lsm-mount-context", 0, RT_OPT_TEXT, &re.lsm_mount_context, "LABEL",
+          "another SELinux label of the mounts" },
         RT_CRIU_OPTIONS(re.criu),
     };
     struct rt_args args;

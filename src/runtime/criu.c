@@ -17,7 +17,9 @@
 #include "base/io.h"
 #include "base/spawn.h"
 #include "os/cgroup.h"
+#include "os/ns.h"
 #include "runtime/child.h"
+#include "runtime/criu_text.h"
 #include "runtime/launch.h"
 #include "runtime/spec.h"
 
@@ -191,14 +193,12 @@ static _Noreturn void become_criu(struct rt_criu *c)
     _exit(127);
 }
 
-/* The first error near the end of the log, without its time: "Error (criu/x.c:12): ...". Those that
- * follow it are its consequences. */
+/* Of the end of the log alone: at -v4 it is long. */
 static bool find_error(const char *path, char line[LOG_LINE])
 {
     _close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     _free_ char *text = malloc(LOG_END + 1);
     off_t size = fd < 0 ? -1 : lseek(fd, 0, SEEK_END);
-    const char *found;
     ssize_t n;
 
     if (!text || size < 0)
@@ -207,14 +207,7 @@ static bool find_error(const char *path, char line[LOG_LINE])
     if (n <= 0)
         return false;
     text[n] = '\0';
-    found = strstr(text, "Error (");
-    if (!found)
-        return false;
-    snprintf(line, LOG_LINE, "%.*s", (int) strcspn(found, "\n"), found);
-    for (char *p = line; *p; p++)
-        if ((unsigned char) *p < ' ' || *p == 0x7f) /* names in it are the container's */
-            *p = '?';
-    return true;
+    return rt_criu_first_error(text, line, LOG_LINE);
 }
 
 static int tell_failure(const struct rt_criu *c, int status, struct jl_err *e)
@@ -232,16 +225,21 @@ static int tell_failure(const struct rt_criu *c, int status, struct jl_err *e)
 
 int rt_criu_run(struct rt_criu *c, struct jl_err *e)
 {
+    _close_ int pidfd = -1;
     pid_t pid;
     int status;
 
     unlink(c->log); /* not to be told of an earlier run's */
-    pid = fork();
-    if (pid < 0)
-        return jl_fail_sys(e, "fork", NULL, "run CRIU");
+    pid = os_clone3(0, -1, &pidfd);
     if (pid == 0)
         become_criu(c);
-    status = jl_wait_status(pid);
+    if (pid < 0)
+        return jl_fail(e, -pid, "clone3: run CRIU");
+    status = c->action.then ? rt_criu_action_serve(&c->action, pid, pidfd) : jl_wait_status(pid);
+    if (c->action.err.code != 0) { /* CRIU's failure is what came of that */
+        *e = c->action.err;
+        return -e->code;
+    }
     if (status < 0)
         return jl_fail(e, -status, "wait for CRIU");
     return status == 0 ? 0 : tell_failure(c, status, e);
@@ -254,6 +252,7 @@ void rt_criu_clear(struct rt_criu *c)
     jl_strv_clear(&c->args);
     for (size_t i = 0; i < c->n_fds; i++)
         jl_close(c->fds[i]);
+    rt_criu_action_clear(&c->action);
     *c = (struct rt_criu){ 0 };
 }
 

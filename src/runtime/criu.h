@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "base/strv.h"
+#include "runtime/criu_action.h"
 
 struct jl_err;
 struct rt_spec;
@@ -55,6 +56,7 @@ struct rt_criu {
     const int *join_fds;      /* restore: of the control group that it works in; borrowed */
     size_t n_join;
     bool new_cgroup_ns; /* restore: in a cgroup namespace of its own */
+    struct rt_criu_action action;
 };
 
 /* Which program it is (--criu): a path, or a name that is looked for where programs of the system

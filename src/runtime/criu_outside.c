@@ -18,11 +18,11 @@
 #include "base/parse.h"
 #include "os/openat2.h"
 #include "runtime/criu.h"
+#include "runtime/criu_text.h"
 #include "runtime/spec.h"
 
 #define STDIO_FILE "joblet-stdio"
 #define STDIO_MAX 4096 /* bytes */
-#define NAME_SIZE 160  /* of one of them */
 #define NET_KEY "extRootNetNS"
 #define MOUNTINFO_MAX ((size_t) 16 << 20)
 
@@ -39,7 +39,7 @@ static int add_external(struct rt_criu *c, const char *at, const char *what, str
 
 static int add_inherited(struct rt_criu *c, int fd, const char *what, struct jl_err *e)
 {
-    char value[NAME_SIZE + 32];
+    char value[RT_CRIU_NAME_SIZE + 32];
 
     snprintf(value, sizeof value, "fd[%d]:%s", fd, what);
     return rt_criu_add(c, "--inherit-fd", value, e);
@@ -79,28 +79,6 @@ static int read_mountinfo(const char *path, struct jl_buf *ret, struct jl_err *e
     return r < 0 ? jl_fail(e, -r, "read %s", path) : 0;
 }
 
-/* The fifth field of a line, "\040" and its like decoded (proc(5)). Returns the next line. */
-static const char *next_place(const char *line, char *ret, size_t size)
-{
-    const char *end = strchr(line, '\n');
-    size_t n = 0;
-
-    for (int field = 0; field < 4; field++) {
-        line += strcspn(line, " \n");
-        line += *line == ' ';
-    }
-    while (*line && *line != ' ' && *line != '\n' && n + 1 < size) {
-        if (line[0] == '\\' && line[1] && line[2] && line[3]) {
-            ret[n++] = (char) ((line[1] - '0') << 6 | (line[2] - '0') << 3 | (line[3] - '0'));
-            line += 4;
-        } else {
-            ret[n++] = *line++;
-        }
-    }
-    ret[n] = '\0';
-    return end ? end + 1 : NULL;
-}
-
 /* What follows `dir` in `path` when that is below it, with its slash; or NULL. */
 static const char *below(const char *path, const char *dir)
 {
@@ -132,7 +110,7 @@ static int add_tree(struct rt_criu *c, const char *mounts, const char *dir, cons
     for (const char *line = mounts; line && *line && r == 0;) {
         const char *rest;
 
-        line = next_place(line, path, sizeof path);
+        line = rt_mounts_next(line, path, sizeof path);
         rest = below(path, dir);
         if (!rest || (dump && has_nearer(places, n_places, path, dir)))
             continue;
@@ -223,20 +201,6 @@ static int add_mounts_of(struct rt_criu *c, const struct rt_spec *s, pid_t pid, 
     return r;
 }
 
-/* Whether the mount with this id is one of those in mountinfo. */
-static bool has_mount(const char *mounts, unsigned id)
-{
-    char text[16];
-    size_t n = (size_t) snprintf(text, sizeof text, "%u ", id);
-
-    for (const char *line = mounts; line; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        if (strncmp(line, text, n) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* mnt_id of /proc/PID/fdinfo/N. 0 or -errno. */
 static int read_mount_id(pid_t pid, int fd, unsigned *ret)
 {
@@ -260,15 +224,15 @@ static int read_mount_id(pid_t pid, int fd, unsigned *ret)
  * CRIU's name for what the descriptor leads to outside; "-" when that is the container's own or
  * closed. A file is outside when its mount is none of the container's.
  */
-static int name_stdio(pid_t pid, int fd, const char *mounts, char ret[NAME_SIZE],
+static int name_stdio(pid_t pid, int fd, const char *mounts, char ret[RT_CRIU_NAME_SIZE],
                       bool *ret_external)
 {
-    char path[64], link[NAME_SIZE];
+    char path[64], link[RT_CRIU_NAME_SIZE];
     struct stat st;
     unsigned mount;
     ssize_t n;
 
-    snprintf(ret, NAME_SIZE, "-");
+    snprintf(ret, RT_CRIU_NAME_SIZE, "-");
     *ret_external = false;
     snprintf(path, sizeof path, "/proc/%d/fd/%d", (int) pid, fd);
     n = readlink(path, link, sizeof link - 1);
@@ -276,19 +240,19 @@ static int name_stdio(pid_t pid, int fd, const char *mounts, char ret[NAME_SIZE]
         return errno == ENOENT ? 0 : -errno;
     link[n] = '\0';
     if (strncmp(link, "pipe:[", 6) == 0 || strncmp(link, "socket:[", 8) == 0) {
-        snprintf(ret, NAME_SIZE, "%s", link);
+        snprintf(ret, RT_CRIU_NAME_SIZE, "%s", link);
         return 0;
     }
     if (stat(path, &st) < 0 || read_mount_id(pid, fd, &mount) < 0)
         return -EIO;
-    if (has_mount(mounts, mount))
+    if (rt_mounts_have(mounts, mount))
         return 0;
     *ret_external = true;
     if (S_ISCHR(st.st_mode) && major(st.st_rdev) >= 136 && major(st.st_rdev) <= 143)
-        snprintf(ret, NAME_SIZE, "tty[%llx:%llx]", (unsigned long long) st.st_rdev,
+        snprintf(ret, RT_CRIU_NAME_SIZE, "tty[%llx:%llx]", (unsigned long long) st.st_rdev,
                  (unsigned long long) st.st_dev);
     else
-        snprintf(ret, NAME_SIZE, "file[%x:%llx]", mount, (unsigned long long) st.st_ino);
+        snprintf(ret, RT_CRIU_NAME_SIZE, "file[%x:%llx]", mount, (unsigned long long) st.st_ino);
     return 0;
 }
 
@@ -296,7 +260,7 @@ static int add_stdio_of(struct rt_criu *c, pid_t pid, const char *images, struct
 {
     _buf_ struct jl_buf mounts = JL_BUF_INIT(MOUNTINFO_MAX);
     _buf_ struct jl_buf text = JL_BUF_INIT(STDIO_MAX);
-    char path[64], name[NAME_SIZE];
+    char path[64], name[RT_CRIU_NAME_SIZE];
     _close_ int dir = -1;
     bool external;
     int r;
@@ -379,7 +343,7 @@ static int add_stdio_from(struct rt_criu *c, const char *images, struct jl_err *
     _buf_ struct jl_buf text = JL_BUF_INIT(STDIO_MAX);
     struct jl_err ignored = JL_ERR_INIT;
     _close_ int dir = open(images, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    char *line, *next;
+    const char *names[3];
     int r = dir < 0 ? -errno : jl_read_file_at(dir, STDIO_FILE, &text, &ignored);
 
     if (r == -ENOENT)
@@ -388,16 +352,12 @@ static int add_stdio_from(struct rt_criu *c, const char *images, struct jl_err *
         r = jl_buf_putc(&text, '\0');
     if (r < 0)
         return jl_fail(e, -r, "read %s/" STDIO_FILE, images);
-    line = text.data;
-    for (int fd = 0; fd < 3 && line && r == 0; fd++, line = next) {
-        next = strchr(line, '\n');
-        if (next)
-            *next++ = '\0';
-        if (strlen(line) >= NAME_SIZE)
-            return jl_refuse(e, EBADMSG, "%s/" STDIO_FILE ": line %d is too long", images, fd + 1);
-        if (*line && strcmp(line, "-") != 0)
-            r = add_inherited(c, fd, line, e);
-    }
+    r = rt_criu_stdio_names(text.data, names);
+    if (r < 0)
+        return jl_refuse(e, EBADMSG, "%s/" STDIO_FILE ": a line is too long", images);
+    for (int fd = 0; fd < 3 && r == 0; fd++)
+        if (names[fd])
+            r = add_inherited(c, fd, names[fd], e);
     return r;
 }
 

@@ -126,7 +126,7 @@ static void copy_word(char *to, size_t size, const struct jl_json *v)
     snprintf(to, size, "%s", jl_json_str(v) ? jl_json_str(v) : "");
 }
 
-static int take_answer(const struct jl_buf *line, char **ret_cgroup, struct jl_err *e)
+int rt_unit_answer(const struct jl_buf *line, char **ret_cgroup, struct jl_err *e)
 {
     _json_ struct jl_json *doc = NULL;
     struct jl_err bad = JL_ERR_INIT;
@@ -168,7 +168,7 @@ static int ask(struct rt_helper *h, const struct jl_buf *request, char **ret_cgr
         at += n > 0 ? (size_t) n : 0;
     }
     r = read_answer(h, &line, e);
-    return r < 0 ? r : take_answer(&line, ret_cgroup, e);
+    return r < 0 ? r : rt_unit_answer(&line, ret_cgroup, e);
 }
 
 int rt_unit_start(const struct rt_unit *u, const struct rt_spec *s, struct rt_helper *h,

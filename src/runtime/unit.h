@@ -62,6 +62,10 @@ struct rt_helper {
 #define RT_HELPER_INIT { .sock = -1 }
 /* clang-format on */
 
+/* Reads an answer (docs/formats/systemd-helper.md): 0, with the group in *ret_cgroup (own; may be
+ * NULL) where one is expected; or -errno with e filled, by what it says went wrong. */
+int rt_unit_answer(const struct jl_buf *line, char **ret_cgroup, struct jl_err *e);
+
 /* Which program it is; NULL: the one that was installed with us. */
 void rt_helper_program(const char *path);
 bool rt_helper_is_there(void);

@@ -145,6 +145,59 @@ in_place_of_criu() {
     nothing_left
 }
 
+# bats test_tags=smoke
+@test "restore runs prestart and createRuntime hooks in between, and poststart hooks at its end" {
+    needs_criu
+    local hooks='.hooks = (["prestart", "createRuntime", "poststart"]
+        | map({key: ., value: [{path: "/bin/sh", args: ["sh", "-c", "cat >>\($tmp)/states"]}]}) | from_entries)'
+    counting .
+    checkpoint
+    local before
+    before=$(count)
+    rt delete "$id"
+    jq --arg tmp "$BATS_TEST_TMPDIR" "$hooks" "$bundle/config.json" >"$bundle/new"
+    mv "$bundle/new" "$bundle/config.json"
+    restore
+    went_on_from "$before"
+    equals "$(jq -rs 'map(.status) | join(" ")' "$BATS_TEST_TMPDIR/states")" "creating creating running"
+    equals "$(jq -s 'map(.pid) | unique | .[]' "$BATS_TEST_TMPDIR/states")" "$(container_pid)"
+    [ ! -e "$root/$id/criu-action" ]
+    rt delete --force "$id"
+    nothing_left
+}
+
+# script_in_criu: a CRIU that runs the action script as for the shell as first process, and fails.
+script_in_criu() {
+    in_place_of_criu 'while [ $# -gt 0 ] && [ "$1" != --action-script ]; do shift; done
+        CRTOOLS_SCRIPT_ACTION=pre-restore "$2" || exit 3
+        CRTOOLS_SCRIPT_ACTION=setup-namespaces CRTOOLS_INIT_PID=$$ "$2" || exit 4
+        echo $$ >'"$BATS_TEST_TMPDIR"'/went-on; exit 5'
+    mkdir -p "$images"
+    touch "$images/inventory.img"
+}
+
+@test "a restore's hooks get the state with the pid that CRIU tells; CRIU waits for their end" {
+    script_in_criu
+    bundle '.hooks.createRuntime = [{path: "/bin/sh", args: ["sh", "-c", "sleep 0.1; cat >\($tmp)/state"]}]' true
+    run rt --criu "$criu" restore --bundle "$bundle" --image-path "$images" "$id"
+    equals "$status" 1
+    contains "$output" "status 5"
+    equals "$(jq '.pid' "$BATS_TEST_TMPDIR/state")" "$(cat "$BATS_TEST_TMPDIR/went-on")"
+    equals "$(jq -r '.status' "$BATS_TEST_TMPDIR/state")" creating
+    nothing_left
+}
+
+@test "a restore's hook that fails ends the restore, and is what is told" {
+    script_in_criu
+    bundle '.hooks.prestart = [{path: "/bin/sh", args: ["sh", "-c", "echo no good >&2; exit 3"]}]' true
+    run rt --criu "$criu" restore --bundle "$bundle" --image-path "$images" "$id"
+    equals "$status" 1
+    contains "$output" prestart
+    contains "$output" "no good"
+    [ ! -e "$BATS_TEST_TMPDIR/went-on" ]
+    nothing_left
+}
+
 @test "where CRIU fails, its first error is told, and where its log is; the container goes on" {
     in_place_of_criu 'while [ "$1" != --work-dir ]; do shift; done
         printf "(0.1) Error (criu/x.c:12): not on this \033kernel\n(0.2) Error (criu/y.c:7): so\n(0.3) Error (criu/cr-dump.c:2053): Dumping FAILED.\n" >"$2/dump.log"
@@ -178,11 +231,11 @@ in_place_of_criu() {
         ls /proc/$$/fd >"'"$BATS_TEST_TMPDIR"'/fds"; exit 1'
     counting .
     run rt --criu "$criu" checkpoint --image-path "$images" --leave-running --tcp-established \
-        --ext-unix-sk --shell-job --file-locks --empty-ns network --auto-dedup --parent-path ../p "$id"
+        --ext-unix-sk --shell-job --file-locks --empty-ns network --auto-dedup --link-remap --tcp-skip-in-flight --parent-path ../p "$id"
     contains "$output" "no error in its log"
     local want
     for want in "dump --images-dir $images" "--tree $(container_pid)" "--root $bundle/rootfs" --leave-running \
-        --tcp-established --ext-unix-sk --shell-job --file-locks "--empty-ns net" --auto-dedup \
+        --tcp-established --ext-unix-sk --shell-job --file-locks "--empty-ns net" --auto-dedup --link-remap --skip-in-flight \
         "--prev-images-dir ../p" "mnt[/work]:/work" "mnt[/proc/version]:/proc/version"; do
         contains "$(cat "$BATS_TEST_TMPDIR/args")" "$want"
     done
@@ -222,6 +275,11 @@ in_place_of_criu() {
     equals "$status" 1
     contains "$output" "criu restore failed"
     nothing_left
+    in_place_of_criu 'echo "$@" >"'"$BATS_TEST_TMPDIR"'/args"; exit 3'
+    run rt --criu "$criu" restore --bundle "$bundle" --image-path "$images" --tcp-close --auto-dedup \
+        --lsm-profile apparmor:other --lsm-mount-context c "$id"
+    contains "$(cat "$BATS_TEST_TMPDIR/args")" "--tcp-close --auto-dedup --lsm-profile apparmor:other --lsm-mount-context c"
+    nothing_left
 }
 
 @test "refused by name: what CRIU can't do, and what is not there" {
@@ -255,9 +313,9 @@ in_place_of_criu() {
     bundle '.linux.namespaces |= map(if .type == "ipc" then .path = "/proc/1/ns/ipc" else . end)' true
     run rt restore --bundle "$bundle" --image-path "$images" "$id"
     contains "$output" "ipc by path"
-    bundle '.hooks.createRuntime = [{path: "/bin/true"}]' true
+    bundle '.hooks.createContainer = [{path: "/bin/true"}]' true
     run rt restore --bundle "$bundle" --image-path "$images" "$id"
-    contains "$output" "hooks.createRuntime"
+    contains "$output" "hooks.createContainer"
     nothing_left
 }
 
