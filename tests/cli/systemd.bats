@@ -134,6 +134,32 @@ user_bundle() {
 }
 
 # bats test_tags=smoke
+@test "a container in a scope is checkpointed, and restored into a new scope with its limits" {
+    systemd_only
+    local images=$BATS_TEST_TMPDIR/images
+    scoped '.linux.resources += {memory: {limit: 134217728}} | .mounts += [mount("/work"; "bind"; $tmp; ["rbind"])]' \
+        sh -c 'i=0; while :; do i=$((i + 1)); echo $i >/work/count; sleep 0.05; done'
+    detached sd run --detach --bundle "$bundle" "$id"
+    until_true test -s "$BATS_TEST_TMPDIR/count"
+    sd checkpoint --image-path "$images" "$id" || { tail -n 20 "$images/dump.log" >&2; false; }
+    until_true is_status stopped
+    sd delete "$id"
+    until_true is_gone "$unit"
+    local before
+    before=$(cat "$BATS_TEST_TMPDIR/count")
+    detached sd restore --detach --bundle "$bundle" --image-path "$images" "$id" ||
+        { cat "$BATS_TEST_TMPDIR/err" >&2; tail -n 20 "$images/restore.log" >&2; false; }
+    equals "$(systemctl is-active "$unit")" active
+    equals "$(shown MemoryMax)" 134217728
+    equals "$(cat /sys/fs/cgroup/"$cgroup"/cgroup.procs | head -n 1)" "$(container_pid)"
+    until_true has_counted_on "$before"
+    sd delete --force "$id"
+    until_true is_gone "$unit"
+    nothing_left
+}
+has_counted_on() { [ "$(cat "$BATS_TEST_TMPDIR/count" || echo 0)" -gt "$1" ]; }
+
+# bats test_tags=smoke
 @test "annotations are properties of the scope" {
     systemd_only
     scoped '.annotations = {"org.systemd.property.TimeoutStopUSec": "uint64 7000000",
