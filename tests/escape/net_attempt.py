@@ -54,10 +54,10 @@ def ioctl(number, address="10.9.9.9", flags=None):
     return attempt
 
 
-# A request of rtnetlink; what the kernel answers.
-def route(kind, body, flags=0x5):
+# A request of rtnetlink, or of another netlink protocol; what the kernel answers.
+def route(kind, body, flags=0x5, protocol=0):
     def attempt():
-        with socket.socket(AF_NETLINK, socket.SOCK_RAW, 0) as s:
+        with socket.socket(AF_NETLINK, socket.SOCK_RAW, protocol) as s:
             s.settimeout(1)
             s.send(struct.pack("IHHII", 16 + len(body), kind, flags, 1, 0) + body)
             answer = s.recv(4096)
@@ -95,7 +95,7 @@ say("raw", opened(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP))
 say("raw_header", opened(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW))
 say("raw_six", opened(socket.AF_INET6, socket.SOCK_RAW, 58))
 say("packet", opened(17, socket.SOCK_RAW, socket.htons(ETH_P_ALL)))
-say("netfilter", lambda: (socket.socket(AF_NETLINK, socket.SOCK_RAW, 12).send(struct.pack("IHHII", 20, 0xA00, 5, 1, 0) + b"\0\0\0\0"), "sent")[1])
+say("netfilter", route(0xA01, bytes(4), protocol=12))
 say("add_address", route(20, address, 0x605))
 say("remove_rate", route(37, qdisc))
 say("change_link", route(19, link))
