@@ -14,7 +14,7 @@ bundle_of() { find "$I/jobs/$1" -maxdepth 2 -name config.json -printf '%h\n' | h
 
 run_bundle() { # RUNTIME: the bundle of a job that ended, once more
     local id bundle out=$BATS_TEST_TMPDIR/out status=0
-    id=$(job --max-memory=64 --max-cpu=50 --env=WORD=hello sh -c 'echo $WORD from $(pwd); id -u; exit 3')
+    id=$(job --network=none --max-memory=64 --max-cpu=50 --env=WORD=hello sh -c 'echo $WORD from $(pwd); id -u; exit 3')
     [ "$(ended "$id")" = "FAILED 3" ]
     bundle=$(bundle_of "$id")
     [ -n "$bundle" ] || { find "$I/jobs" | head -50; return 1; }

@@ -67,7 +67,7 @@ ok
 }
 
 @test "a job without a network has the loopback alone" {
-    [ "$(output sh -c 'tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d " "')" = lo ]
+    [ "$(output --network=none sh -c 'tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d " "')" = lo ]
     run rnx job run --network=nowhere true
     [ "$status" -ne 0 ]
     [[ $output == *"network not found: nowhere"* ]]
