@@ -81,7 +81,7 @@ writable mount: /work" ]
 # libseccomp makes of the same list what joblet-run makes of it.
 as_tight_under() { # RUNTIME USERNS
     keep=$I
-    instance_new --set "isolation.userns=$2" && instance_start --keep-bundles
+    instance_new --default-network none --set "isolation.userns=$2" && instance_start --keep-bundles
     id=$(job --upload="$attempt" true)
     ended "$id"
     bundle=$(find "$I/jobs/$id" -maxdepth 2 -name config.json -printf '%h\n')

@@ -132,6 +132,14 @@ static bool is_ours(const struct setup *s, int index)
     return false;
 }
 
+/* What to change when a network's addresses are somebody's already. */
+static const char *setting_of(const struct jd_net_def *net)
+{
+    return strcmp(net->name, "isolated") == 0 ? "set network.isolated_pool"
+           : strcmp(net->name, "bridge") == 0 ? "set network.networks.bridge.cidr"
+                                              : "choose another CIDR";
+}
+
 static void check_route(const struct os_rtnl_route *r, void *arg)
 {
     struct setup *s = arg;
@@ -143,9 +151,9 @@ static void check_route(const struct os_rtnl_route *r, void *arg)
     for (size_t i = 0; i < s->head->n_nets; i++)
         if (jd_cidr_overlap(&s->nets[i].cidr, &theirs))
             snprintf(s->told[i].why, JD_NET_WHY,
-                     "%s of network '%s' overlaps the host's route to %s; choose another CIDR",
+                     "%s of network '%s' overlaps the host's route to %s; %s",
                      jd_cidr_text(&s->nets[i].cidr, mine), s->nets[i].name,
-                     jd_cidr_text(&theirs, text));
+                     jd_cidr_text(&theirs, text), setting_of(&s->nets[i]));
 }
 
 static int write_rules(const struct setup *s, struct jl_err *e)
