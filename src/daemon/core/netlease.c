@@ -128,18 +128,34 @@ void jd_nets_fail_waiting(struct jd_network *net, const char *why)
     }
 }
 
-static void serve_waiting(struct jd_network *net)
+static void serve_one(struct jd_network *net)
 {
-    struct jd_job *j;
+    struct jd_job *j = net->n_ready > 0 ? next_waiting(net) : NULL;
 
-    while (net->n_ready > 0 && (j = next_waiting(net))) {
-        j->net_waits = false;
-        net->n_waiting--;
-        if (finish_lease(j, &net->ready[--net->n_ready]) < 0)
-            start_failed(j, "out of memory");
-        else
-            jd_job_start(j);
+    if (!j)
+        return;
+    j->net_waits = false;
+    net->n_waiting--;
+    if (finish_lease(j, &net->ready[--net->n_ready]) < 0)
+        start_failed(j, "out of memory");
+    else
+        jd_job_start(j);
+    jd_nets_kick(net);
+}
+
+/* One job a network and turn of the loop: a start takes its time, and others want to be heard. */
+static int on_serve(struct jl_timer *t)
+{
+    struct jd_core *c = JL_CONTAINER(t, struct jd_core, nets.serve);
+    bool more = false;
+
+    for (struct jd_network *n = c->nets.first; n; n = n->next) {
+        serve_one(n);
+        more = more || (n->n_ready > 0 && n->n_waiting > 0);
     }
+    if (more)
+        jl_loop_arm(c->loop, &c->nets.serve, jl_now_ns(), on_serve);
+    return 0;
 }
 
 /* ---- the pool */
@@ -171,21 +187,28 @@ static void on_prepared(void *user, int r, const void *out, size_t len, int fd,
     }
     memcpy(net->ready + net->n_ready, b->leases, b->n * sizeof *b->leases);
     net->n_ready += b->n;
-    serve_waiting(net);
-    jd_nets_kick(net);
+    jd_nets_kick(net); /* the next ones are made while these jobs start */
+    if (net->n_waiting > 0)
+        jl_loop_arm(net->core->loop, &net->core->nets.serve, jl_now_ns(), on_serve);
+}
+
+static size_t pool_of(const struct jd_network *net)
+{
+    if (strcmp(net->def.name, net->core->conf.network_default) == 0)
+        return JD_NET_POOL_DEFAULT;
+    return net->used ? JD_NET_POOL_OTHER : 0;
 }
 
 static size_t wanted(const struct jd_network *net)
 {
-    size_t pool = strcmp(net->def.name, net->core->conf.network_default) == 0 ? JD_NET_POOL_DEFAULT
-                  : net->used                                                 ? JD_NET_POOL_OTHER
-                                                                              : 0;
-    size_t n = net->n_waiting + pool;
+    size_t n = net->n_waiting + pool_of(net);
 
     if (net->core->ending || net->doomed)
         return 0;
     n = n > net->n_ready ? n - net->n_ready : 0;
-    return n > JD_NET_BATCH - net->n_ready ? JD_NET_BATCH - net->n_ready : n;
+    if (n > JD_NET_BATCH)
+        n = JD_NET_BATCH;
+    return n > JD_NET_READY_MAX - net->n_ready ? JD_NET_READY_MAX - net->n_ready : n;
 }
 
 /* One more lease on its way. -ENOSPC: no address or no host ids. */
@@ -236,7 +259,7 @@ void jd_nets_kick(struct jd_network *net)
     while (r == 0 && net->n_coming < n)
         r = add_coming(net, &e);
     if (net->n_coming == 0) {
-        if (net->n_going == 0) /* else one comes free in a moment */
+        if (net->n_going == 0 && net->n_ready == 0) /* else one comes free in a moment */
             jd_nets_fail_waiting(net, e.text);
         return;
     }
@@ -334,6 +357,12 @@ static int on_tidy(struct jl_timer *t)
 
 /* ---- jobs */
 
+/* One has been taken: in the quiet after its job's start, or at once when there are many jobs. */
+static void fill_later(const struct jd_network *net)
+{
+    tidy_later(net->core, net->n_ready * 2 >= pool_of(net) ? TIDY_NS : 0);
+}
+
 bool jd_nets_take_ready(struct jd_core *c, struct jd_record *rec)
 {
     struct jd_network *net = net_of(c, rec->network);
@@ -348,7 +377,7 @@ bool jd_nets_take_ready(struct jd_core *c, struct jd_record *rec)
     rec->host_id_base = l->host_id_base;
     net->n_ready--;
     net->used = true;
-    tidy_later(c, TIDY_NS);
+    fill_later(net);
     return true;
 }
 
@@ -363,10 +392,10 @@ int jd_nets_take(struct jd_job *j, struct jl_err *e)
     if (!net)
         return jl_refuse(e, ENOENT, "network not found: %s", j->rec.network);
     if (net->n_ready > 0 && net->n_waiting == 0) {
-        tidy_later(c, TIDY_NS);
-        return finish_lease(j, &net->ready[--net->n_ready]) < 0
-                   ? jl_fail(e, ENOMEM, "take an address")
-                   : 1;
+        int r = finish_lease(j, &net->ready[--net->n_ready]);
+
+        fill_later(net);
+        return r < 0 ? jl_fail(e, ENOMEM, "take an address") : 1;
     }
     net->used = true;
     j->net_waits = true;

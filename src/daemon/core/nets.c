@@ -362,6 +362,7 @@ void jd_nets_done(struct jd_core *c)
 
     jl_loop_disarm(c->loop, &c->nets.tidy);
     jl_loop_disarm(c->loop, &c->nets.names);
+    jl_loop_disarm(c->loop, &c->nets.serve);
     jd_worker_free(c->nets.worker);
     c->nets.worker = NULL;
     if (made && build_setup(c, &b, true) == 0 &&

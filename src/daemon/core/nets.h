@@ -25,6 +25,7 @@ struct jl_err;
 
 #define JD_NET_POOL_DEFAULT 6 /* leases kept ready of the default network */
 #define JD_NET_POOL_OTHER 2   /* ... of another one that has been used */
+#define JD_NET_READY_MAX 16
 #define JD_NETS_MAX 128 /* whose jd_net_told fit into one answer of the worker */
 
 struct jd_network {
@@ -36,7 +37,7 @@ struct jd_network {
     bool known;   /* the worker has set it up, or said why not */
     struct jd_net_told told;
     struct jd_places places;
-    struct jd_net_lease ready[JD_NET_BATCH], coming[JD_NET_BATCH];
+    struct jd_net_lease ready[JD_NET_READY_MAX], coming[JD_NET_BATCH];
     size_t n_ready, n_coming, n_going;
     unsigned n_waiting; /* jobs with net_waits */
     size_t at;          /* in the setup under way, from 1; 0: not in it */
@@ -60,7 +61,7 @@ struct jd_nets {
     uint32_t begun[64]; /* addresses whose jobs run: names not needed any more */
     size_t n_begun;
     bool releasing;
-    struct jl_timer tidy, names;
+    struct jl_timer tidy, names, serve;
     uint64_t tidy_due_ns;          /* 0: not armed */
     struct jd_net_waiter *waiters; /* for the next setup's end */
 };

@@ -236,17 +236,6 @@ static const struct jd_net_lease *leases_of(const void *in, size_t len, size_t *
     return in;
 }
 
-static void remove_device(int host, const struct jd_net_lease *l)
-{
-    char device[JD_NETDEV_MAX];
-    struct os_rtnl_link link;
-    struct jl_err ignored = JL_ERR_INIT;
-
-    jd_net_device(jd_net_place.instance, l, device);
-    if (os_rtnl_find(host, device, &link, NULL) == 0)
-        os_rtnl_del_link(host, link.index, &ignored); /* went with its namespace meanwhile */
-}
-
 static int run_rules(bool add, const struct jd_net_lease *leases, size_t n, struct jl_err *e)
 {
     _buf_ struct jl_buf rules = JL_BUF_INIT(1u << 20);
@@ -257,20 +246,17 @@ static int run_rules(bool add, const struct jd_net_lease *leases, size_t n, stru
     return r < 0 ? jl_fail(e, -r, "write the network's rules") : os_nft_run(rules.data, e);
 }
 
+/* The pair goes with the namespace, which nobody holds any more, when the kernel finds time for it:
+ * to remove it here would wait for that. Without its rule it passes nothing. */
 static int release(const void *in, size_t len, const int *fds, size_t n_fds, struct jl_buf *out,
                    int *ret_fd, struct jl_err *e)
 {
     size_t n;
     const struct jd_net_lease *leases = leases_of(in, len, &n);
-    _close_ int host = os_netlink_open(-1, e);
 
     (void) fds, (void) n_fds, (void) out, (void) ret_fd;
-    if (host < 0)
-        return host;
-    for (size_t i = 0; i < n; i++) {
-        remove_device(host, &leases[i]);
+    for (size_t i = 0; i < n; i++)
         jd_net_drop_names(leases[i].addr);
-    }
     return n > 0 ? run_rules(false, leases, n, e) : 0;
 }
 
