@@ -43,7 +43,7 @@ serve() {
     [ "$1" = host ] || ns=$WORLDNS
     nsenter --net="/run/netns/$ns" $py -c '
 import socket, sys, threading
-s = socket.create_server((sys.argv[1], int(sys.argv[2])))
+s = socket.create_server((sys.argv[1], int(sys.argv[2])), family=socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET)
 while True:
     c, who = s.accept()
     c.sendall((sys.argv[3] + " " + who[0] + "\n").encode()); c.close()
