@@ -16,6 +16,7 @@
 
 #define IPC_EXITREC_MAX 4096 /* bytes of the written form */
 #define IPC_EXITREC_NAME "exit"
+#define IPC_EXITREC_NEW_NAME "exit.new" /* from the shim's first step to its last but one */
 
 enum ipc_exit_kind {
     IPC_EXIT_CODE,        /* ended by itself; value is its code */

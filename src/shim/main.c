@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -15,19 +16,24 @@
 #include "base/log.h"
 #include "shim/shim.h"
 
-/* Closes what the caller left open by mistake, and keeps the rest from the job. */
-static void keep_only(int a, int b)
+static int by_number(const void *a, const void *b)
 {
-    unsigned low = (unsigned) (a < b ? a : b), high = (unsigned) (a < b ? b : a), from = 3;
-    const unsigned keep[] = { low, high };
+    return *(const int *) a - *(const int *) b;
+}
 
-    for (size_t i = 0; i < 2; i++) {
-        if ((int) keep[i] < 3)
+/* Closes what the caller left open by mistake, and keeps the rest from the job. */
+static void keep_only(int keep[], size_t n)
+{
+    unsigned from = 3;
+
+    qsort(keep, n, sizeof *keep, by_number);
+    for (size_t i = 0; i < n; i++) {
+        if (keep[i] < (int) from) /* none, or named twice */
             continue;
-        fcntl((int) keep[i], F_SETFD, FD_CLOEXEC);
-        if (keep[i] > from)
-            syscall(SYS_close_range, from, keep[i] - 1, 0u);
-        from = keep[i] + 1;
+        fcntl(keep[i], F_SETFD, FD_CLOEXEC);
+        if (keep[i] > (int) from)
+            syscall(SYS_close_range, from, (unsigned) keep[i] - 1, 0u);
+        from = (unsigned) keep[i] + 1;
     }
     syscall(SYS_close_range, from, ~0u, 0u);
 }
@@ -64,7 +70,7 @@ int main(int argc, char **argv)
         return complain(&e);
     if (r == 1)
         return dprintf(STDOUT_FILENO, "%s", text) < 0;
-    keep_only(opt.sync_fd, opt.runtime_fd);
+    keep_only((int[]){ opt.sync_fd, opt.runtime_fd, opt.lock_fd }, 3);
     if (sh_shim_init(&sh, &opt, &e) < 0) {
         complain(&e);
         return sh_end_early(&sh, &e);

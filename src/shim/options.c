@@ -24,6 +24,7 @@ const char sh_options_help[] =
     "  --runtime-fd N        the runtime as an open file\n"
     "  --cgroup PATH         the job's cgroup below each hierarchy (linux.cgroupsPath)\n"
     "  --sync-fd N           one STATE message is written there when the job runs or cannot\n"
+    "  --lock-fd N           kept open as long as the shim lives\n"
     "  --stop-grace-ms N     between SIGTERM and SIGKILL (10000)\n"
     "  --time-limit-ms N     stop the job after this time (0: never)\n"
     "  --terminal            the bundle asks for a terminal\n"
@@ -40,6 +41,7 @@ enum word {
     W_RUNTIME_FD,
     W_CGROUP,
     W_SYNC_FD,
+    W_LOCK_FD,
     W_STOP_GRACE,
     W_TIME_LIMIT,
     W_TERMINAL,
@@ -59,6 +61,7 @@ static const struct option words[] = {
     { "runtime-fd", required_argument, NULL, W_RUNTIME_FD },
     { "cgroup", required_argument, NULL, W_CGROUP },
     { "sync-fd", required_argument, NULL, W_SYNC_FD },
+    { "lock-fd", required_argument, NULL, W_LOCK_FD },
     { "stop-grace-ms", required_argument, NULL, W_STOP_GRACE },
     { "time-limit-ms", required_argument, NULL, W_TIME_LIMIT },
     { "terminal", no_argument, NULL, W_TERMINAL },
@@ -150,6 +153,8 @@ static int take(enum word w, const char *name, const char *v, struct sh_options 
         return take_cgroup(v, &o->cgroup, e);
     case W_SYNC_FD:
         return take_fd(name, v, &o->sync_fd, e);
+    case W_LOCK_FD:
+        return take_fd(name, v, &o->lock_fd, e);
     case W_STOP_GRACE:
         return take_ms(name, v, &o->stop_grace_ms, e);
     case W_TIME_LIMIT:
@@ -197,7 +202,9 @@ static int check(const struct sh_options *o, struct jl_err *e)
 int sh_options_parse(int argc, char **argv, struct sh_options *ret, const char **ret_text,
                      struct jl_err *e)
 {
-    struct sh_options o = { .runtime_fd = -1, .sync_fd = -1, .stop_grace_ms = SH_GRACE_DEFAULT_MS };
+    struct sh_options o = {
+        .runtime_fd = -1, .sync_fd = -1, .lock_fd = -1, .stop_grace_ms = SH_GRACE_DEFAULT_MS
+    };
     int w, index = 0, r;
 
     optind = 0; /* tests parse more than once */

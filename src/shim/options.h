@@ -20,6 +20,7 @@ struct sh_options { /* strings are borrowed from argv */
     int runtime_fd;      /* -1: none */
     const char *cgroup;  /* below each hierarchy's root, no '/' in front; NULL: none */
     int sync_fd;         /* -1: none */
+    int lock_fd;         /* kept open to the end; -1: none */
     uint64_t stop_grace_ms;
     uint64_t time_limit_ms; /* 0: none */
     bool terminal;

@@ -9,7 +9,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 
-#define NEW_NAME IPC_EXITREC_NAME ".new"
+#define NEW_NAME IPC_EXITREC_NEW_NAME
 
 int sh_record_prepare(struct sh_record *r, int state_dirfd, struct jl_err *e)
 {

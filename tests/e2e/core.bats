@@ -105,6 +105,18 @@ setup_file() {
     verdict a_job_whose_shim_is_killed_is_lost_and_nothing_stays
 }
 
+@test "core: a start that a kill broke off is made again" {
+    verdict a_start_that_a_kill_broke_off_is_made_again
+}
+
+@test "core: a shim that joblet did not live to see is waited for" {
+    verdict a_shim_that_joblet_did_not_live_to_see_is_waited_for
+}
+
+@test "core: a start that a reboot broke off is lost" {
+    verdict a_start_that_a_reboot_broke_off_is_lost
+}
+
 @test "core: a job of another boot is lost" {
     verdict a_job_of_another_boot_is_lost
 }

@@ -210,6 +210,23 @@ class Core:
         self.process.kill()
         self.process.wait()
 
+    def kill_at(self, call):
+        """kill -9 when it makes the next system call of that name, before the call is made."""
+        pid = self.process.pid
+        tracer = subprocess.Popen(["strace", "-qq", "-o", "/dev/null", "-p", str(pid), "-e", f"trace={call}",
+                                   "-e", f"inject={call}:signal=SIGKILL:when=1"])
+
+        def traced():
+            with open(f"/proc/{pid}/status", encoding="ascii") as f:
+                return f"TracerPid:\t{tracer.pid}\n" in f.read()
+
+        wait_for(traced, "strace is there")
+        return tracer
+
+    def killed(self, tracer):
+        equal(self.process.wait(20), -signal.SIGKILL, "joblet's end")
+        tracer.wait(20)
+
     def term(self):
         self.process.terminate()
         self.link.close()
@@ -742,6 +759,58 @@ def a_job_whose_shim_is_killed_is_lost_and_nothing_stays():
         log = c.output(u)
         equal(text_of(log), b"hello\n")
         equal(text_of(log, 3), b"lost: supervisor died\n")
+
+
+@case
+def a_start_that_a_kill_broke_off_is_made_again():
+    with Core() as c:
+        # before its state directory is locked; before it has a shim; before the shim runs
+        for call in ("flock", "pipe2", "clone"):
+            tracer = c.kill_at(call)
+            u = c.run("sh", "-c", "echo once; exit 6")
+            c.killed(tracer)
+            equal(os.listdir(f"{c.prefix}/run/jobs/{u}"), [], f"killed at {call}")
+            check(not c.shim_pid(u), "no shim")
+            c.start()
+            s = c.wait(u, seconds=8)
+            equal((s.status, s.exit_code), ("FAILED", 6), s.reason)
+            equal(text_of(c.output(u)), b"once\n")
+            equal(c.left(u), [])
+
+
+@case
+def a_shim_that_joblet_did_not_live_to_see_is_waited_for():
+    with Core() as c:
+        shim, slow = c.bin + "/joblet-shim", c.dir + "/slow"
+        os.rename(shim, c.bin + "/real-shim")
+        with open(shim, "w", encoding="ascii") as f:
+            f.write(f"#!/bin/sh\nmkfifo {slow} && read x <{slow}\nexec {c.bin}/real-shim \"$@\"\n")
+        os.chmod(shim, 0o755)
+        u = c.run("sh", "-c", "echo once; exit 6")
+        wait_for(lambda: os.path.exists(slow), "the shim")
+        equal(os.listdir(f"{c.prefix}/run/jobs/{u}"), [], "it has not begun")
+        c.restart()
+        equal(c.status(u).status, "INITIALIZING")
+        with open(slow, "w", encoding="ascii") as f:
+            f.write("go\n")
+        s = c.wait(u)
+        equal((s.status, s.exit_code), ("FAILED", 6), s.reason)
+        equal(text_of(c.output(u)), b"once\n")
+
+
+@case
+def a_start_that_a_reboot_broke_off_is_lost():
+    with Core() as c:
+        tracer = c.kill_at("pipe2")
+        u = c.run("true")
+        c.killed(tracer)
+        with sqlite3.connect(c.prefix + "/state/joblet.db") as db:
+            db.execute("UPDATE jobs SET boot_id='00000000-0000-0000-0000-000000000000'")
+        os.rmdir(f"{c.prefix}/run/jobs/{u}")  # /run is a tmpfs: nobody knows whether it has run
+        c.start()
+        s = c.wait(u)
+        equal((s.status, s.exit_code, s.reason), ("FAILED", -1, "lost: host restarted"))
+        wait_for(lambda: not c.left(u), f"cleaned: {c.left(u)}")
 
 
 @case

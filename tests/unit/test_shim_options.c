@@ -29,6 +29,8 @@ static void all_of_it(void **state)
                      "/a/b",
                      "--sync-fd",
                      "8",
+                     "--lock-fd",
+                     "9",
                      "--stop-grace-ms",
                      "0",
                      "--time-limit-ms",
@@ -48,6 +50,7 @@ static void all_of_it(void **state)
     assert_null(o.runtime);
     assert_int_equal(o.runtime_fd, 7);
     assert_int_equal(o.sync_fd, 8);
+    assert_int_equal(o.lock_fd, 9);
     assert_string_equal(o.cgroup, "a/b");
     assert_int_equal(o.stop_grace_ms, 0);
     assert_int_equal(o.time_limit_ms, 5);
@@ -66,6 +69,7 @@ static void what_is_left_out(void **state)
     assert_string_equal(o.runtime, "/bin/runc");
     assert_int_equal(o.runtime_fd, -1);
     assert_int_equal(o.sync_fd, -1);
+    assert_int_equal(o.lock_fd, -1);
     assert_null(o.cgroup);
     assert_int_equal(o.stop_grace_ms, SH_GRACE_DEFAULT_MS);
     assert_int_equal(o.time_limit_ms, 0);
@@ -99,6 +103,7 @@ static void nonsense_is_refused(void **state)
     refused("--runtime-fd", "3"); /* both ways at once */
     refused("--sync-fd", "2");
     refused("--sync-fd", "x");
+    refused("--lock-fd", "1");
     refused("--stop-grace-ms", "-1");
     refused("--time-limit-ms", "99999999999999999999");
     refused("--log-max-bytes", "1000000");

@@ -23,37 +23,14 @@
 #include "base/spawn.h"
 #include "daemon/core/bundle.h"
 #include "daemon/core/core.h"
+#include "daemon/core/shim_internal.h"
 #include "daemon/core/space_work.h"
 #include "ipc/exitrec.h"
 #include "ipc/shimctl.h"
 
-#ifndef SO_PEERPIDFD
-#define SO_PEERPIDFD 77
-#endif
-
-#define START_LIMIT_NS (10 * JL_NS_PER_S)
-#define ADOPT_LIMIT_NS START_LIMIT_NS /* a busy machine may be slow to bring a shim up */
-#define ADOPT_AGAIN_NS (50 * JL_NS_PER_MS)
 #define RUNTIME_FD 8 /* in the shim */
 #define SYNC_FD 9
-
-struct jd_shim {
-    struct jd_job *job;
-    pid_t pid; /* our child; 0: adopted */
-    int pidfd;
-    int sync;                /* read end; one STATE message comes */
-    int control;             /* -1: not connected */
-    bool up;                 /* the job runs, or ended by itself */
-    bool start_late;         /* it was ended since it did not begin */
-    uint64_t adopt_until_ns; /* a shim that was just started is waited for */
-    struct jl_source pid_src, sync_src, control_src;
-    struct jl_timer limit;
-};
-
-static struct jd_core *core_of(const struct jd_shim *s)
-{
-    return s->job->core;
-}
+#define LOCK_FD 10
 
 void jd_shim_release(struct jd_job *j)
 {
@@ -112,13 +89,13 @@ static void on_state(struct jd_shim *s, const struct ipc_shim_msg *m)
     case IPC_SHIM_DONE:
     case IPC_SHIM_FAILED:
         s->up = true;
-        jl_loop_disarm(core_of(s)->loop, &s->limit);
+        jl_loop_disarm(jd_shim_core(s)->loop, &s->limit);
         return;
     }
     if (s->up)
         return;
     s->up = true;
-    jl_loop_disarm(core_of(s)->loop, &s->limit);
+    jl_loop_disarm(jd_shim_core(s)->loop, &s->limit);
     if (j->rec.started_wall_ns == 0)
         j->rec.started_wall_ns = m->started_wall_ns;
     jl_log_info("job.running", "job=%s pid=%d", j->rec.id, (int) m->pid);
@@ -126,9 +103,9 @@ static void on_state(struct jd_shim *s, const struct ipc_shim_msg *m)
     event(j, JD_EV_UP, JD_RUNNING, NULL);
 }
 
-static void close_control(struct jd_shim *s)
+void jd_shim_close_control(struct jd_shim *s)
 {
-    jl_loop_del(core_of(s)->loop, &s->control_src);
+    jl_loop_del(jd_shim_core(s)->loop, &s->control_src);
     s->control = jl_close(s->control);
 }
 
@@ -144,12 +121,12 @@ static int on_control(struct jl_source *src, uint32_t ready)
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return 0;
     if (n <= 0) {
-        close_control(s); /* it is about to end; its pidfd tells when */
+        jd_shim_close_control(s); /* it is about to end; its pidfd tells when */
         return 0;
     }
     if (ipc_shim_msg_parse(packet, (size_t) n, &m, &e) < 0) {
         jl_log_fail(&e, "shim.control", "job=%s", s->job->rec.id);
-        close_control(s);
+        jd_shim_close_control(s);
         return 0;
     }
     if (m.type == IPC_SHIM_STATE)
@@ -176,18 +153,17 @@ int jd_shim_connect(const struct jd_core *c, const char *id)
     return jl_take_fd(&fd);
 }
 
-/* 0, or -errno: nobody listens there (yet). */
-static int connect_control(struct jd_shim *s)
+int jd_shim_connect_control(struct jd_shim *s)
 {
     _close_ int fd = -1;
     int r;
 
     if (s->control >= 0)
         return 0;
-    fd = jd_shim_connect(core_of(s), s->job->rec.id);
+    fd = jd_shim_connect(jd_shim_core(s), s->job->rec.id);
     if (fd < 0)
         return fd;
-    r = jl_loop_add(core_of(s)->loop, &s->control_src, fd, EPOLLIN, on_control);
+    r = jl_loop_add(jd_shim_core(s)->loop, &s->control_src, fd, EPOLLIN, on_control);
     if (r < 0)
         return r;
     s->control = jl_take_fd(&fd);
@@ -210,7 +186,7 @@ void jd_shim_stop(struct jd_job *j)
         send_control(s, IPC_SHIM_STOP, grace_ms(j));
         return;
     }
-    r = connect_control(s); /* says it, as the job is STOPPING */
+    r = jd_shim_connect_control(s); /* says it, as the job is STOPPING */
     if (r < 0 && s->up)
         jl_log_warn("shim.control", "job=%s: not reached: %s", j->rec.id, strerror(-r));
 }
@@ -224,9 +200,9 @@ static int on_sync(struct jl_source *src, uint32_t ready)
     ssize_t n = read(src->fd, packet, sizeof packet);
 
     (void) ready;
-    jl_loop_del(core_of(s)->loop, src);
+    jl_loop_del(jd_shim_core(s)->loop, src);
     s->sync = jl_close(s->sync);
-    connect_control(s);
+    jd_shim_connect_control(s);
     if (n > 0 && ipc_shim_msg_parse(packet, (size_t) n, &m, &e) == 0)
         on_state(s, &m);
     return 0;
@@ -257,8 +233,7 @@ static void take_result(struct jd_job *j, const struct ipc_exitrec *r)
     j->rec.ended_wall_ns = r->ended_wall_ns;
 }
 
-/* 1 the record was there and has been told, 0 there is none, -errno with e filled. */
-static int read_record(struct jd_job *j, bool start_late, struct jl_err *e)
+int jd_shim_read_record(struct jd_job *j, bool start_late, struct jl_err *e)
 {
     _buf_ struct jl_buf text = JL_BUF_INIT(IPC_EXITREC_MAX);
     struct ipc_exitrec rec;
@@ -279,14 +254,14 @@ static int read_record(struct jd_job *j, bool start_late, struct jl_err *e)
     if (start_late && v.outcome == JD_STOPPED && j->state != JD_STOPPING) {
         v.outcome = JD_FAILED;
         snprintf(v.reason, sizeof v.reason, "the job did not start within %d s",
-                 (int) (START_LIMIT_NS / JL_NS_PER_S));
+                 (int) (JD_SHIM_START_NS / JL_NS_PER_S));
     }
     j->rec.exit_code = v.exit_code;
     event(j, JD_EV_DONE, v.outcome, v.reason);
     return 1;
 }
 
-static void lost(struct jd_job *j, const char *reason)
+void jd_shim_lost(struct jd_job *j, const char *reason)
 {
     j->rec.exit_code = -1;
     event(j, JD_EV_LOST, JD_FAILED, reason);
@@ -304,11 +279,11 @@ static int on_end(struct jl_source *src, uint32_t ready)
     if (s->pid > 0)
         waitpid(s->pid, NULL, WNOHANG);
     jd_shim_release(j);
-    r = read_record(j, late, &e);
+    r = jd_shim_read_record(j, late, &e);
     if (r < 0)
         jl_log_fail(&e, "job.record", "job=%s", j->rec.id);
     if (r <= 0)
-        lost(j, "lost: supervisor died");
+        jd_shim_lost(j, "lost: supervisor died");
     return 0;
 }
 
@@ -317,18 +292,18 @@ static int on_limit(struct jl_timer *t)
     struct jd_shim *s = JL_CONTAINER(t, struct jd_shim, limit);
 
     jl_log_warn("job.start", "job=%s has not begun after %d s: ended", s->job->rec.id,
-                (int) (START_LIMIT_NS / JL_NS_PER_S));
+                (int) (JD_SHIM_START_NS / JL_NS_PER_S));
     s->start_late = true;
-    if (connect_control(s) == 0)
+    if (jd_shim_connect_control(s) == 0)
         send_control(s, IPC_SHIM_STOP, 0);
     else
         syscall(SYS_pidfd_send_signal, s->pidfd, SIGKILL, NULL, 0);
     return 0;
 }
 
-static int watch(struct jd_shim *s, struct jl_err *e)
+int jd_shim_watch(struct jd_shim *s, struct jl_err *e)
 {
-    struct jl_loop *loop = core_of(s)->loop;
+    struct jl_loop *loop = jd_shim_core(s)->loop;
     int r = jl_loop_add(loop, &s->pid_src, s->pidfd, EPOLLIN, on_end);
 
     if (r == 0 && s->sync >= 0)
@@ -336,7 +311,7 @@ static int watch(struct jd_shim *s, struct jl_err *e)
     return r < 0 ? jl_fail(e, -r, "watch the shim") : 0;
 }
 
-static struct jd_shim *new_shim(struct jd_job *j, struct jl_err *e)
+struct jd_shim *jd_shim_new(struct jd_job *j, struct jl_err *e)
 {
     struct jd_shim *s = calloc(1, sizeof *s);
 
@@ -361,14 +336,16 @@ static int fresh_dir(int dirfd, const char *name, struct jl_err *e)
     return 0;
 }
 
-static int spawn(struct jd_shim *s, int sync, struct jl_err *e)
+static int spawn(struct jd_shim *s, int sync, int lock, struct jl_err *e)
 {
-    struct jd_core *c = core_of(s);
+    struct jd_core *c = jd_shim_core(s);
     const char *id = s->job->rec.id;
     _strv_ struct jl_strv argv = JL_STRV_INIT;
     char *envp[] = { (char *) "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                      NULL };
-    struct jl_spawn_fd fds[3] = { { jl_log.fd, STDERR_FILENO }, { sync, SYNC_FD } };
+    struct jl_spawn_fd fds[4] = { { jl_log.fd, STDERR_FILENO },
+                                  { sync, SYNC_FD },
+                                  { lock, LOCK_FD } };
     struct jl_spawn sp = JL_SPAWN_INIT;
     int bad = 0;
 
@@ -384,18 +361,19 @@ static int spawn(struct jd_shim *s, int sync, struct jl_err *e)
         bad |= jl_strv_addf(&argv, "--runtime-fd=%d", RUNTIME_FD);
     bad |= jl_strv_addf(&argv, "--cgroup=%s/job-%s", c->conf.cgroup_path, id);
     bad |= jl_strv_addf(&argv, "--sync-fd=%d", SYNC_FD);
+    bad |= jl_strv_addf(&argv, "--lock-fd=%d", LOCK_FD);
     bad |= jl_strv_addf(&argv, "--stop-grace-ms=%" PRIu64, grace_ms(s->job));
     if (s->job->req->timeout_seconds > 0)
         bad |= jl_strv_addf(&argv, "--time-limit-ms=%" PRId64, s->job->req->timeout_seconds * 1000);
     if (bad)
         return jl_fail(e, ENOMEM, "start the shim");
     if (!c->runtime_path)
-        fds[2] = (struct jl_spawn_fd){ c->runtime_fd, RUNTIME_FD };
+        fds[3] = (struct jl_spawn_fd){ c->runtime_fd, RUNTIME_FD };
     sp.path = c->shim_path;
     sp.argv = argv.items;
     sp.envp = envp;
     sp.fds = fds;
-    sp.n_fds = c->runtime_path ? 2 : 3;
+    sp.n_fds = c->runtime_path ? 3 : 4;
     sp.new_session = true;
     return jl_spawn(&sp, &s->pid, &s->pidfd, e);
 }
@@ -475,7 +453,7 @@ static int write_bundle(struct jd_job *j, struct jl_err *e)
 int jd_shim_start(struct jd_job *j, struct jl_err *e)
 {
     struct jd_core *c = j->core;
-    _close_ int theirs = -1;
+    _close_ int theirs = -1, lock = -1;
     struct jd_shim *s;
     uint64_t work_bytes;
     int pipe_fds[2], r = 0;
@@ -502,16 +480,19 @@ int jd_shim_start(struct jd_job *j, struct jl_err *e)
         r = fresh_dir(c->state_dirfd, j->rec.id, e);
     if (r < 0)
         return r;
-    s = new_shim(j, e);
+    lock = jd_shim_lock(c, j->rec.id);
+    if (lock < 0)
+        return jl_fail(e, -lock, "lock the job's directory");
+    s = jd_shim_new(j, e);
     if (!s)
         return -e->code;
     if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) < 0)
         return jl_fail_sys(e, "pipe2", NULL, "start the shim");
     s->sync = pipe_fds[0];
     theirs = pipe_fds[1];
-    r = spawn(s, theirs, e);
+    r = spawn(s, theirs, lock, e);
     if (r == 0) {
-        r = watch(s, e);
+        r = jd_shim_watch(s, e);
         if (r < 0) { /* nobody would hear of it; its job's control group is cleared with the job */
             kill(s->pid, SIGKILL);
             waitpid(s->pid, NULL, 0);
@@ -521,113 +502,7 @@ int jd_shim_start(struct jd_job *j, struct jl_err *e)
         jd_shim_release(j);
         return r;
     }
-    jl_loop_arm(c->loop, &s->limit, jl_now_ns() + START_LIMIT_NS, on_limit);
+    jl_loop_arm(c->loop, &s->limit, jl_now_ns() + JD_SHIM_START_NS, on_limit);
     jd_space_begun(j);
     return 0;
-}
-
-/* The process at the other end, as it was when it began to listen. */
-static int peer_pidfd(int sock)
-{
-    struct ucred cred;
-    socklen_t len = sizeof(int);
-    int fd;
-
-    if (getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &fd, &len) == 0)
-        return fd;
-    len = sizeof cred;
-    if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) < 0)
-        return -errno;
-    fd = (int) syscall(SYS_pidfd_open, cred.pid, 0);
-    return fd < 0 ? -errno : fd;
-}
-
-/* 1 the job's record was there and told; the shim is released then. 0 there is none that can be
- * read. */
-static int read_record_again(struct jd_shim *s, struct jl_err *e)
-{
-    struct jd_job *j = s->job;
-    char path[128];
-    struct stat st;
-    int r;
-
-    snprintf(path, sizeof path, "%s/%s", j->rec.id, IPC_EXITREC_NAME);
-    if (fstatat(j->core->state_dirfd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return 0;
-    jd_shim_release(j);
-    r = read_record(j, false, e);
-    if (r > 0)
-        return 1;
-    if (r < 0)
-        jl_log_fail(e, "job.record", "job=%s", j->rec.id);
-    lost(j, "lost: its exit record can't be read");
-    return 1;
-}
-
-static int settle(struct jd_shim *s);
-
-static int on_adopt_again(struct jl_timer *t)
-{
-    settle(JL_CONTAINER(t, struct jd_shim, limit));
-    return 0;
-}
-
-/* One try to find the shim of a job of an earlier run, or what it left. */
-static int settle(struct jd_shim *s)
-{
-    struct jd_job *j = s->job;
-    struct jl_loop *loop = core_of(s)->loop;
-    struct jl_err e = JL_ERR_INIT;
-    int connected = connect_control(s), r;
-
-    if (connected == 0) {
-        s->pidfd = peer_pidfd(s->control);
-        if (s->pidfd >= 0 && watch(s, &e) == 0) {
-            jl_log_info("job.adopt", "job=%s status=%s", j->rec.id, j->rec.status);
-            return 0;
-        }
-        close_control(s); /* it ended while we looked */
-    }
-    r = read_record_again(s, &e);
-    if (r != 0)
-        return r;
-    /* Started in the moment we died: its socket may still come. A socket without a listener says
-     * that it is gone. */
-    if (connected == -ENOENT && jl_now_ns() < s->adopt_until_ns) {
-        jl_loop_arm(loop, &s->limit, jl_now_ns() + ADOPT_AGAIN_NS, on_adopt_again);
-        return 0;
-    }
-    jd_shim_release(j);
-    lost(j, "lost: supervisor died");
-    return 0;
-}
-
-void jd_shim_adopt(struct jd_job *j)
-{
-    struct jl_err e = JL_ERR_INIT;
-    struct stat st;
-    struct jd_shim *s;
-
-    if (fstatat(j->core->state_dirfd, j->rec.id, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-        if (j->state == JD_INITIALIZING)
-            jd_job_start(j); /* accepted, and never got as far as a shim */
-        else
-            lost(j, strcmp(j->rec.boot_id, j->core->boot_id) != 0 ? "lost: host restarted"
-                                                                  : "lost: supervisor died");
-        return;
-    }
-    s = new_shim(j, &e);
-    if (!s) {
-        jl_log_fail(&e, "job.adopt", "job=%s", j->rec.id);
-        return;
-    }
-    s->adopt_until_ns = jl_now_ns() + ADOPT_LIMIT_NS;
-    if (strcmp(j->rec.boot_id, j->core->boot_id) == 0) {
-        settle(s);
-        return;
-    }
-    if (read_record_again(s, &e) == 0) { /* the machine stopped; the shim with it */
-        jd_shim_release(j);
-        lost(j, "lost: host restarted");
-    }
 }

@@ -1,0 +1,58 @@
+/*
+ * shim_internal.h - what the files behind shimlink.h share: shimlink.c watches a shim and talks to
+ * it, shim_adopt.c finds one of an earlier run.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/loop.h"
+#include "daemon/core/core.h"
+#include "daemon/core/shimlink.h"
+
+#define JD_SHIM_START_NS (10 * JL_NS_PER_S) /* until a job has begun */
+
+struct jd_shim {
+    struct jd_job *job;
+    pid_t pid; /* our child; 0: adopted */
+    int pidfd;
+    int sync;                /* read end; one STATE message comes */
+    int control;             /* -1: not connected */
+    bool up;                 /* the job runs, or ended by itself */
+    bool start_late;         /* it was ended since it did not begin */
+    uint64_t adopt_until_ns; /* a shim that was just started is waited for */
+    struct jl_source pid_src, sync_src, control_src;
+    struct jl_timer limit;
+};
+
+static inline struct jd_core *jd_shim_core(const struct jd_shim *s)
+{
+    return s->job->core;
+}
+
+/* A job's shim, not watched yet; the job's own until jd_shim_release. NULL with e filled. */
+struct jd_shim *jd_shim_new(struct jd_job *j, struct jl_err *e);
+
+/* Has the loop tell of its end (pidfd) and of its message (sync). 0, or -errno with e filled. */
+int jd_shim_watch(struct jd_shim *s, struct jl_err *e);
+
+/* Connects to its control socket and asks for its state; it is told to stop when its job is. 0,
+ * -ENOENT nobody has listened there (yet), -ECONNREFUSED who did is gone, or -errno. */
+int jd_shim_connect_control(struct jd_shim *s);
+void jd_shim_close_control(struct jd_shim *s);
+
+/* Tells the job's end from its exit record. 1 done, 0 there is none, -errno with e filled. */
+int jd_shim_read_record(struct jd_job *j, bool start_late, struct jl_err *e);
+
+/* The job has ended and nobody knows how. */
+void jd_shim_lost(struct jd_job *j, const char *reason);
+
+/*
+ * Takes the lock of a job's state directory, which its shim is started with and holds as long as it
+ * lives: from before its first step, so that a directory without lock is one whose shim is gone, or
+ * was never started. A descriptor that holds it, -EWOULDBLOCK somebody has it, or -errno.
+ */
+int jd_shim_lock(const struct jd_core *c, const char *id);
