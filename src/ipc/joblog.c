@@ -6,9 +6,10 @@
 #include "ipc/joblog.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "base/parse.h"
 #include "ipc/wire.h"
 
 #define AT_SEQUENCE 0
@@ -54,6 +55,7 @@ static bool length_fits(uint32_t stream, uint64_t length)
     case IPC_LOG_NOTE:
         return length > 0 && length <= IPC_LOG_CHUNK_MAX;
     case IPC_LOG_GAP:
+    case IPC_LOG_CUT:
         return length > 0;
     case IPC_LOG_NEXT:
     case IPC_LOG_END:
@@ -94,4 +96,22 @@ char *ipc_log_index_name(unsigned segment, char *buf, size_t size)
 {
     snprintf(buf, size, "output.%u.idx", segment);
     return buf;
+}
+
+bool ipc_log_is_index(const char *name, unsigned *ret_segment)
+{
+    const char *digits = strncmp(name, "output.", 7) == 0 ? name + 7 : "";
+    size_t n = strspn(digits, "0123456789");
+    uint64_t segment;
+    char text[16], again[32];
+
+    if (n == 0 || n >= sizeof text)
+        return false;
+    memcpy(text, digits, n);
+    text[n] = '\0';
+    if (jl_parse_u64(text, INT32_MAX, &segment) < 0 ||
+        strcmp(ipc_log_index_name((unsigned) segment, again, sizeof again), name) != 0)
+        return false;
+    *ret_segment = (unsigned) segment;
+    return true;
 }

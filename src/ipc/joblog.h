@@ -6,10 +6,12 @@
  *
  * The writer appends the bytes first, the record after; a reader believes a record only if its
  * bytes are there. The last record of a log is IPC_LOG_END; after it nothing follows. N counts
- * from 0 and grows when a segment is full. docs/formats/job-log.md is the reference.
+ * from 0 and grows when a segment is full; a log with a ceiling loses its oldest segments, and what
+ * is left of the last of those is an index of CUT and NEXT. docs/formats/job-log.md is the reference.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +19,7 @@
 
 #define IPC_LOG_RECORD_BYTES 40
 #define IPC_LOG_CHUNK_MAX 65536 /* bytes of output in one record at most */
+#define IPC_LOG_MAX_LOW (UINT64_C(1) << 20) /* the least ceiling of a log */
 
 enum ipc_log_stream {
     IPC_LOG_STDOUT = 1,
@@ -25,6 +28,7 @@ enum ipc_log_stream {
     IPC_LOG_GAP = 4,  /* `length` bytes of output were dropped here (disk full); no bytes stored */
     IPC_LOG_NEXT = 5, /* this segment is full; the log goes on in N + 1 */
     IPC_LOG_END = 6,  /* the job's output is complete */
+    IPC_LOG_CUT = 7,  /* the first `length` bytes of the output are no longer kept (a ceiling) */
 };
 
 struct ipc_log_record {
@@ -43,3 +47,5 @@ int ipc_log_record_parse(const uint8_t in[IPC_LOG_RECORD_BYTES], struct ipc_log_
 /* "output.<segment>.log" and ".idx" into buf (>= 32 bytes). Returns buf. */
 char *ipc_log_data_name(unsigned segment, char *buf, size_t size);
 char *ipc_log_index_name(unsigned segment, char *buf, size_t size);
+/* Is this the name of an index, spelled as above? Its segment. */
+bool ipc_log_is_index(const char *name, unsigned *ret_segment);

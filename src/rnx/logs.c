@@ -59,6 +59,8 @@ static int print_json(const Joblet__DataChunk *c, struct jl_err *e)
     jl_json_put_str(&w, "timestamp", jl_rfc3339((uint64_t) c->timestamp, 9, when));
     jl_json_put_str(&w, "stream", stream_name(c->stream));
     jl_json_put_u64(&w, "sequence", c->sequence);
+    if (c->dropped_bytes > 0)
+        jl_json_put_u64(&w, "dropped_bytes", c->dropped_bytes);
     if (jl_utf8_valid((const char *) c->payload.data, c->payload.len, NULL))
         jl_json_put_strn(&w, "data", (const char *) c->payload.data, c->payload.len);
     else

@@ -71,7 +71,7 @@ static int conclude(struct sh_shim *sh)
 
     if (sh_log_finish(&sh->log, &e) < 0)
         sh_shim_warn(sh, &e, "log.finish");
-    sh->rec.log_bytes = sh->log.data_bytes;
+    sh->rec.log_bytes = sh_log_bytes(&sh->log);
     sh->rec.log_dropped_bytes = sh->log.dropped_bytes;
     sh_log_close(&sh->log);
     if (publish(sh, &e) < 0) {

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <string.h>
 
 #include "base/err.h"
 #include "base/parse.h"
+#include "ipc/joblog.h"
 
 const char sh_options_help[] =
     "Usage: joblet-shim --id ID --bundle DIR --state-dir DIR --log-dir DIR\n"
@@ -28,7 +30,7 @@ const char sh_options_help[] =
     "  --stop-grace-ms N     between SIGTERM and SIGKILL (10000)\n"
     "  --time-limit-ms N     stop the job after this time (0: never)\n"
     "  --terminal            the bundle asks for a terminal\n"
-    "  --log-max-bytes N     0; segments are not built yet\n"
+    "  --log-max-bytes N     ceiling of the log: its oldest part goes (0: none; at least 1048576)\n"
     "  --help, --version\n";
 
 enum word {
@@ -128,11 +130,17 @@ static int take_ms(const char *word, const char *value, uint64_t *ret, struct jl
     return 0;
 }
 
+static int take_log_max(const char *value, uint64_t *ret, struct jl_err *e)
+{
+    if (jl_parse_u64(value, INT64_MAX, ret) < 0 || (*ret > 0 && *ret < IPC_LOG_MAX_LOW))
+        return jl_refuse(e, EINVAL, "--log-max-bytes '%s': 0, or a number of at least %" PRIu64,
+                         value, IPC_LOG_MAX_LOW);
+    return 0;
+}
+
 static int take(enum word w, const char *name, const char *v, struct sh_options *o,
                 const char **ret_text, struct jl_err *e)
 {
-    uint64_t bytes;
-
     switch (w) {
     case W_ID:
         o->id = v;
@@ -163,12 +171,7 @@ static int take(enum word w, const char *name, const char *v, struct sh_options 
         o->terminal = true;
         return 0;
     case W_LOG_MAX:
-        if (jl_parse_u64(v, UINT64_MAX, &bytes) < 0 || bytes != 0)
-            return jl_refuse(e, EINVAL,
-                             "--log-max-bytes '%s': a bounded log is not built yet; "
-                             "leave it out, or give 0",
-                             v);
-        return 0;
+        return take_log_max(v, &o->log_max_bytes, e);
     case W_HELP:
         *ret_text = sh_options_help;
         return 1;

@@ -23,6 +23,7 @@ struct sh_options { /* strings are borrowed from argv */
     int lock_fd;         /* kept open to the end; -1: none */
     uint64_t stop_grace_ms;
     uint64_t time_limit_ms; /* 0: none */
+    uint64_t log_max_bytes; /* 0: none */
     bool terminal;
 };
 

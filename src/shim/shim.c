@@ -285,7 +285,7 @@ static int open_log(struct sh_shim *sh, struct jl_err *e)
 
     if (dirfd < 0)
         return jl_fail_sys(e, "open", sh->opt->log_dir, "log directory");
-    return sh_log_open(&sh->log, dirfd, e);
+    return sh_log_open(&sh->log, dirfd, sh->opt->log_max_bytes, e);
 }
 
 static int open_parts(struct sh_shim *sh, struct jl_err *e)

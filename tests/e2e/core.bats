@@ -117,6 +117,14 @@ setup_file() {
     verdict a_start_that_a_reboot_broke_off_is_lost
 }
 
+@test "core: a log with a ceiling keeps its end" {
+    verdict a_log_with_a_ceiling_keeps_its_end
+}
+
+@test "core: a shim that is killed at a new segment leaves a whole log" {
+    verdict a_shim_that_is_killed_at_a_new_segment_leaves_a_whole_log
+}
+
 @test "core: a job of another boot is lost" {
     verdict a_job_of_another_boot_is_lost
 }

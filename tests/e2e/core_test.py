@@ -25,7 +25,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, HERE)
 sys.dont_write_bytecode = True
+sys.path.insert(1, os.path.join(TOP, "tests", "shim"))
 import fakecore  # noqa: E402
+import shimctl  # noqa: E402
 from fakecore import EVENT, HEAD, INLINE_MAX, MAGIC, OPS, REPLY, REQUEST, Frame  # noqa: E402
 
 BUILD = os.environ.get("JOBLET_BUILD", TOP)
@@ -76,9 +78,9 @@ s.recv(1)
 class Reply:
     def __init__(self, data, fds):
         self.fds = fds
-        magic, self.kind, op, self.id, self.status, _seg, length, flags, _n = HEAD.unpack_from(data)
+        magic, self.kind, op, self.id, self.status, segment, length, flags, _n = HEAD.unpack_from(data)
         assert magic == MAGIC
-        self.op = OPS[op]
+        self.op, self.segment = OPS[op], segment
         at, strings = HEAD.size, []
         for _ in range(5):
             (n,) = struct.unpack_from("<H", data, at)
@@ -210,13 +212,16 @@ class Core:
         self.process.kill()
         self.process.wait()
 
-    def kill_at(self, call):
-        """kill -9 when it makes the next system call of that name, before the call is made."""
-        pid = self.process.pid
+    def kill_at(self, call, when=1, pid=0):
+        """kill -9 when core, or pid, makes the when-th system call of that name from now, before
+        the call is made."""
+        pid = pid or self.process.pid
         tracer = subprocess.Popen(["strace", "-qq", "-o", "/dev/null", "-p", str(pid), "-e", f"trace={call}",
-                                   "-e", f"inject={call}:signal=SIGKILL:when=1"])
+                                   "-e", f"inject={call}:signal=SIGKILL:when={when}"])
 
         def traced():
+            if tracer.poll() is not None:  # it has done it already
+                return True
             with open(f"/proc/{pid}/status", encoding="ascii") as f:
                 return f"TracerPid:\t{tracer.pid}\n" in f.read()
 
@@ -323,6 +328,11 @@ class Core:
             pieces.append((stream, data[off:off + length]))
         equal(pieces[-1][0], 6, "last record")
         return pieces[:-1]
+
+    def log_dir(self, uuid):
+        """The log's directory and its records: sequence, stream, offset, length, bytes."""
+        path = f"{self.prefix}/logs/{uuid}"
+        return path, shimctl.read_log(path)
 
     def stage(self, who=ADMIN):
         r = self.link.ask("STAGE", who=who)
@@ -781,11 +791,13 @@ def a_start_that_a_kill_broke_off_is_made_again():
 @case
 def a_shim_that_joblet_did_not_live_to_see_is_waited_for():
     with Core() as c:
+        c.kill()
         shim, slow = c.bin + "/joblet-shim", c.dir + "/slow"
         os.rename(shim, c.bin + "/real-shim")
         with open(shim, "w", encoding="ascii") as f:
             f.write(f"#!/bin/sh\nmkfifo {slow} && read x <{slow}\nexec {c.bin}/real-shim \"$@\"\n")
         os.chmod(shim, 0o755)
+        c.start()
         u = c.run("sh", "-c", "echo once; exit 6")
         wait_for(lambda: os.path.exists(slow), "the shim")
         equal(os.listdir(f"{c.prefix}/run/jobs/{u}"), [], "it has not begun")
@@ -811,6 +823,59 @@ def a_start_that_a_reboot_broke_off_is_lost():
         s = c.wait(u)
         equal((s.status, s.exit_code, s.reason), ("FAILED", -1, "lost: host restarted"))
         wait_for(lambda: not c.left(u), f"cleaned: {c.left(u)}")
+
+
+LINES = b"".join(b"line %07d\n" % (i + 1) for i in range(400000))
+
+
+@case
+def a_log_with_a_ceiling_keeps_its_end():
+    with Core(logs__max_size="1MB") as c:
+        u = c.run("seq", "-f", "line %07g", "400000")
+        c.wait(u)
+        path, records = c.log_dir(u)
+        kept = b"".join(r[4] for r in records)
+        check(sum(os.path.getsize(f"{path}/{n}") for n in os.listdir(path)) <= 1 << 20, "its size")
+        check(len(kept) > 700000 and LINES.endswith(kept), "the end of the output")
+        equal((records[0][1], records[0][3]), ("cut", len(LINES) - len(kept)))
+        lowest = min(int(n.split(".")[1]) for n in os.listdir(path))
+        check(lowest > 5, f"segment {lowest}")
+        for asked in (0, 1, lowest, lowest + 1):
+            r = c.link.ask("GET_JOB_LOGS", pb.GetJobLogsRequest(uuid=u).SerializeToString(), segment=asked)
+            equal((r.status, r.segment, len(r.fds)), (OK, max(asked, lowest), 2))
+            for fd in r.fds:
+                os.close(fd)
+        text = c.call("GET_JOB_LOGS", pb.GetJobLogsRequest(uuid=u), want=NOT_FOUND, segment=lowest + 99)
+        check("no longer kept" in text, text)
+
+
+def numbered(at, n):
+    """n bytes of `seq -f 'line %09.0f'` from place `at` on."""
+    text = b"".join(b"line %09d\n" % i for i in range(at // 15 + 1, (at + n) // 15 + 2))
+    return text[at % 15:at % 15 + n]
+
+
+@case
+def a_shim_that_is_killed_at_a_new_segment_leaves_a_whole_log():
+    with Core(logs__max_size="1MB") as c:
+        # before the next one's data; its index; behind NEXT; before a cut; before its data goes;
+        # before the cut before it goes
+        for call, when in (("openat", 1), ("openat", 2), ("ftruncate", 1), ("/^rename", 1), ("unlinkat", 1),
+                           ("unlinkat", 2)):
+            u = c.run("seq", "-f", "line %09.0f", "99999999")
+            c.wait(u, ("RUNNING",))
+            wait_for(lambda: os.path.exists(f"{c.prefix}/logs/{u}/output.9.idx"), "some segments")
+            c.kill_at(call, when, c.shim_pid(u)).wait(20)
+            s = c.wait(u)
+            equal((s.status, s.exit_code, s.reason), ("FAILED", -1, "lost: supervisor died"))
+            path, records = c.log_dir(u)
+            equal([r[4] for r in records if r[1] == "note"], [b"lost: supervisor died\n"])
+            kept = b"".join(r[4] for r in records if r[1] == "stdout")
+            gone = [r[3] for r in records if r[1] == "cut"]
+            check(1 <= len(gone) <= 2, f"{call} {when}: {len(gone)} cuts")
+            check(kept == numbered(gone[-1], len(kept)), f"{call} {when}: what is kept")
+            check(len(kept) > 700000, f"{call} {when}: {len(kept)} bytes are kept")
+            wait_for(lambda: not c.left(u), f"cleaned: {c.left(u)}")
 
 
 @case

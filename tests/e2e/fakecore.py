@@ -105,6 +105,8 @@ class Log:
         self.ended = False
         self.unwatched = False  # as when the kernel has no more inotify descriptors
         self.sequence = 0
+        self.oldest, self.first_kept = 0, []  # bytes up to the end of each segment, and its NEXT
+        self.bytes = 0
         self.began = time.time_ns()
         self.segment = -1
         self.next_segment(first=True)
@@ -116,12 +118,28 @@ class Log:
                 with open(f"{self.dir}/output.{number}.{ext}", "wb"):
                     pass
             self._record(5, 0)
+            self.first_kept.append((self.bytes, self.sequence))
             self.idx.close()
             self.data.close()
         self.segment += 1
         self.data = open(f"{self.dir}/output.{self.segment}.log", "ab", buffering=0)
         self.idx = open(f"{self.dir}/output.{self.segment}.idx", "ab", buffering=0)
         self.offset = 0
+
+    def drop_oldest(self):
+        """As the shim does it for logs.max_size."""
+        at, last = self.first_kept[self.oldest]
+        name = f"{self.dir}/output.{self.oldest}"
+        with open(f"{self.dir}/output.idx.new", "wb") as f:
+            for sequence, length, stream in ((last - 1, at, 7), (last, 0, 5)):
+                raw = struct.pack("<QQQQI", sequence, self.began, 0, length, stream)
+                f.write(raw + struct.pack("<I", zlib.crc32(raw)))
+        os.rename(f"{self.dir}/output.idx.new", name + ".idx")
+        os.truncate(name + ".log", 0)
+        os.unlink(name + ".log")
+        if self.oldest > 0:
+            os.unlink(f"{self.dir}/output.{self.oldest - 1}.idx")
+        self.oldest += 1
 
     def _pack(self, stream, length):
         self.sequence += 1
@@ -135,6 +153,7 @@ class Log:
         self.data.write(data)
         self._record(stream, len(data))
         self.offset += len(data)
+        self.bytes += len(data)
 
     def add_many(self, pieces, stream=1):
         """The same as add for each, in two writes."""
@@ -142,6 +161,7 @@ class Log:
         for p in pieces:
             records.append(self._pack(stream, len(p)))
             self.offset += len(p)
+            self.bytes += len(p)
         self.data.write(b"".join(pieces))
         self.idx.write(b"".join(records))
 
@@ -159,9 +179,23 @@ class Log:
             fds = [inotify]
             if _libc.inotify_add_watch(inotify, self.dir.encode(), 0x2 | 0x100 | 0x80) < 0:
                 raise OSError(ctypes.get_errno(), "inotify_add_watch")
-        for ext in ("idx", "log"):
-            fds.append(os.open(f"{self.dir}/output.{segment}.{ext}", os.O_RDONLY | os.O_CLOEXEC))
-        return fds
+        while True:  # a segment may go while we look
+            segment = min(n for n in self.segments() if n >= segment)
+            try:
+                idx = os.open(f"{self.dir}/output.{segment}.idx", os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            try:
+                data = os.open(f"{self.dir}/output.{segment}.log", os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                data = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+            if os.fstat(idx).st_nlink > 0:
+                return segment, fds + [idx, data]
+            os.close(idx)
+            os.close(data)
+
+    def segments(self):
+        return [int(n.split(".")[1]) for n in os.listdir(self.dir) if n.endswith(".idx")]
 
 
 class Core:
@@ -246,7 +280,8 @@ class Core:
             return self.error(f, 5, f"job not found: {job}")
         if log == "wait":
             return self.error(f, WAIT, "")
-        return self.ok(f, text=job, fds=log.open(f.segment), segment=f.segment)
+        segment, fds = log.open(f.segment)
+        return self.ok(f, text=job, fds=fds, segment=segment)
 
     def on_GET_JOB(self, f):
         job = _uuid_of(f.body)

@@ -141,6 +141,14 @@ setup_file() {
     verdict the_last_lines_over_segments
 }
 
+@test "front: what a ceiling took is told, and the rest comes" {
+    verdict what_a_ceiling_took_is_told_and_the_rest_comes
+}
+
+@test "front: followers meet a ceiling where they are" {
+    verdict followers_meet_a_ceiling_where_they_are
+}
+
 @test "front: no follow ends at what is stored" {
     verdict no_follow_ends_at_what_is_stored
 }

@@ -6,6 +6,7 @@ Needs root (it starts joblet-front as nobody) and $JOBLET_BUILD, where joblet-fr
 """
 import os
 import random
+import re
 import shutil
 import socket
 import ssl
@@ -756,6 +757,76 @@ def the_last_lines_over_segments():
         equal(c.log_text(tail_lines=1, no_follow=True), b"partial", "an empty last segment")
         log.end()
         equal(c.log_text(tail_lines=1), b"partial", "followed to the end")
+
+
+def cut(n):
+    return b"[joblet: the first %d bytes of output are no longer kept: logs.max_size]\n" % n
+
+
+@case
+def what_a_ceiling_took_is_told_and_the_rest_comes():
+    with Running() as front, Client(front.core.address) as c:
+        log = front.new_log(JOB)
+        for first in (0, 10, 20, 30):
+            log.add_many(lines(10, first))
+            log.next_segment()
+        log.drop_oldest()
+        log.drop_oldest()
+        rest = b"".join(lines(20, 20))
+        equal(c.log_text(no_follow=True), cut(240) + rest)
+        marks = [(k.dropped_bytes, k.sequence, k.stream) for k in c.log(no_follow=True) if k.dropped_bytes]
+        equal(marks, [(240, 21, 2)])
+        # sequences: 1-10, NEXT 11, 12-21, NEXT 22, 23-32, ...
+        for from_sequence, text in ((1, cut(240) + rest), (21, cut(240) + rest), (22, rest), (23, rest),
+                                    (24, b"".join(lines(19, 21))), (33, b"".join(lines(10, 30)))):
+            equal(c.log_text(from_sequence=from_sequence, no_follow=True), text, f"from {from_sequence}")
+        for n in (1, 10, 19):
+            equal(c.log_text(tail_lines=n, no_follow=True), b"".join(lines(40)[-n:]), f"{n} lines")
+        for n in (21, 1000):
+            equal(c.log_text(tail_lines=n, no_follow=True), cut(240) + rest, f"{n} lines")
+        log.end()
+        equal(c.log_text(), cut(240) + rest)
+
+
+@case
+def followers_meet_a_ceiling_where_they_are():
+    with Running() as front, Client(front.core.address) as c:
+        log = front.new_log(JOB)
+        log.add(b"first\n")
+        quick = c.log()
+        equal(next(quick).payload, b"first\n")
+        log.next_segment()
+        log.add(b"second\n")
+        equal(next(quick).payload, b"second\n")
+        log.drop_oldest()  # behind it: nothing that it has not seen
+        log.next_segment()
+        log.add(b"third\n")
+        equal(next(quick).payload, b"third\n")
+        # one that is slow holds a segment open that goes under its hands
+        piece = b"x" * 65535 + b"\n"
+        for _ in range(400):
+            log.add(piece)
+        slow = c.log()
+        seen = [next(slow)]
+        log.next_segment()
+        log.add(b"fourth\n")
+        log.drop_oldest()
+        log.drop_oldest()
+        log.end()
+        seen += list(slow)
+        whole = b"first\nsecond\nthird\n" + piece * 400 + b"fourth\n"
+        # what comes between two marks stands where the mark before it says
+        parts = re.split(cut(0).replace(b"[", b"\\[").replace(b"0", b"(\\d+)"), b"".join(k.payload for k in seen))
+        equal(parts[:2], [b"", b"6"], "it began when the first segment was gone already")
+        at = 0
+        for where, text in zip(parts[1::2], parts[2::2]):
+            check(int(where) >= at, f"{where} after {at}")
+            at = int(where)
+            check(whole.startswith(text, at), f"at {at}: {text[:80]}")
+            at += len(text)
+        equal((at, parts[-1]), (len(whole), b"fourth\n"))
+        equal(int(parts[-2]), log.first_kept[2][0])
+        equal([k.sequence for k in seen], sorted({k.sequence for k in seen}), "sequences")
 
 
 @case

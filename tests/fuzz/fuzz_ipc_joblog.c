@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         memcpy(&r.wall_ns, data + 8, 8);
         memcpy(&r.offset, data + 16, 8);
         memcpy(&r.length, data + 24, 8);
-        r.stream = (enum ipc_log_stream)(data[32] % 8);
+        r.stream = (enum ipc_log_stream)(data[32] % 9);
         ipc_log_record_write(&r, sealed);
         check(sealed);
     }

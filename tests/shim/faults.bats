@@ -156,6 +156,35 @@ field() { awk -v name="$1:" '$1 == name { print $2 }' "$2"; }
         "$(record log_dropped_bytes)" ]
 }
 
+# Bytes of all files of the log.
+log_size() { cat "$dir"/log/output.* | wc -c; }
+
+# bats test_tags=smoke
+@test "a log with a ceiling: its oldest part goes, and is counted" {
+    bundle sh -c 'seq -w 400000; echo the end >&2; exit 5'
+    run_job --log-max-bytes 1048576
+    [ "$(record kind) $(record value)" = "code 5" ]
+    [ "$(log_size)" -le 1048576 ] && [ "$(log_size)" -gt 800000 ]
+    seq -w 400000 >"$dir/all"
+    job_log stdout >"$dir/kept"
+    cmp "$dir/kept" <(tail -c "$(wc -c <"$dir/kept")" "$dir/all")
+    local gone
+    gone=$(($(wc -c <"$dir/all") - $(wc -c <"$dir/kept")))
+    [ "$(ctl records "$dir/log" | awk 'NR == 1 { print $2, $4 }')" = "cut $gone" ]
+    [ "$(record log_dropped_bytes)" = "$gone" ]
+    [ "$(record log_bytes)" = $(($(wc -c <"$dir/kept") + 8)) ]
+    [ "$(ls "$dir"/log/*.log | wc -l)" = $(($(ls "$dir"/log/*.idx | wc -l) - 1)) ]
+    nothing_left
+}
+
+@test "below its ceiling a log loses nothing" {
+    bundle sh -c 'head -c 1000000 /dev/zero | tr "\0" x'
+    run_job --log-max-bytes 1048576
+    [ "$(job_log stdout | wc -c)" = 1000000 ]
+    [ "$(record log_dropped_bytes)" = 0 ]
+    [ -s "$dir/log/output.6.idx" ]
+}
+
 @test "a state directory that fills up does not take the exit code" {
     bundle sh -c 'trap "exit 11" USR1; while :; do sleep 0.05; done'
     mount -t tmpfs -o size=64k none "$dir/state"
@@ -321,7 +350,7 @@ field() { awk -v name="$1:" '$1 == name { print $2 }' "$2"; }
     local args
     bundle true
     for args in "" "--id -x" "--id a/b" "--bogus" "--id" "--bundle relative" "--stop-grace-ms 1s" \
-        "--log-max-bytes 5" "--sync-fd 1" "--cgroup ../x" "extra"; do
+        "--log-max-bytes 5" "--lock-fd 2" "--sync-fd 1" "--cgroup ../x" "extra"; do
         # shellcheck disable=SC2086 # words on purpose
         run "$shim" --id "$id" --bundle "$dir/bundle" --state-dir "$dir/state" \
             --log-dir "$dir/log" --runtime-root "$dir/root" $args

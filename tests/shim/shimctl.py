@@ -21,7 +21,7 @@ import zlib
 PACKET = struct.Struct("<3sBIQIiQQI")
 RECORD = struct.Struct("<QQQQII")
 PHASES = ["starting", "running", "ending", "done", "failed"]
-STREAMS = {1: "stdout", 2: "stderr", 3: "note", 4: "gap", 5: "next", 6: "end"}
+STREAMS = {1: "stdout", 2: "stderr", 3: "note", 4: "gap", 5: "next", 6: "end", 7: "cut"}
 
 
 def request(kind, arg=0):
@@ -88,18 +88,22 @@ def raw(path, packet):
         print("dropped")
 
 
-def read_log(directory):
-    data = open(os.path.join(directory, "output.0.log"), "rb").read()
-    index = open(os.path.join(directory, "output.0.idx"), "rb").read()
+def read_segment(directory, number, after):
+    """The records of one segment; `after` is the sequence of the last one before it."""
+    index = open(os.path.join(directory, "output.%d.idx" % number), "rb").read()
+    path = os.path.join(directory, "output.%d.log" % number)
     assert len(index) % RECORD.size == 0, "index ends in a torn record"
+    cut = index and STREAMS[RECORD.unpack_from(index)[4]] == "cut"
+    data = b"" if cut else open(path, "rb").read()
     at = 0
     records = []
     for i in range(0, len(index), RECORD.size):
         seq, wall, offset, length, stream, crc = RECORD.unpack_from(index, i)
         assert crc == zlib.crc32(index[i:i + 36]), "check sum"
-        assert seq == i // RECORD.size + 1, "sequence"
-        assert offset == at, "offset"
         name = STREAMS[stream]
+        assert seq == after + 1 or (name == "cut" and seq > after), "sequence"
+        assert offset == at, "offset"
+        after = seq
         chunk = b""
         if name in ("stdout", "stderr", "note"):
             assert 0 < length <= 65536
@@ -108,6 +112,18 @@ def read_log(directory):
             at += length
         records.append((seq, name, offset, length, chunk))
     assert at == len(data), "bytes without a record"
+    assert not cut or [r[1] for r in records] == ["cut", "next"], "more than a cut"
+    return records
+
+
+def read_log(directory):
+    numbers = sorted(int(n.split(".")[1]) for n in os.listdir(directory)
+                     if n.startswith("output.") and n.endswith(".idx"))
+    assert numbers == list(range(numbers[0], numbers[-1] + 1)), "a segment is missing"
+    records = []
+    for number in numbers:
+        records += read_segment(directory, number, records[-1][0] if records else 0)
+        assert number == numbers[-1] or records[-1][1] == "next", "no next"
     assert records and records[-1][1] == "end", "no end"
     assert [r[1] for r in records].count("end") == 1
     return records
@@ -141,4 +157,5 @@ def main(argv):
     return 0
 
 
-sys.exit(main(sys.argv))
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

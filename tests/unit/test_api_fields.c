@@ -148,6 +148,7 @@ static const char *const fields[] = {
     "DataChunk 100 stream int32",
     "DataChunk 101 timestamp int64",
     "DataChunk 102 sequence uint64",
+    "DataChunk 103 dropped_bytes uint64",
     "StreamJobMetricsRequest 1 job_uuid string",
     "GetJobMetricsRequest 1 job_uuid string",
     "GetJobMetricsRequest 2 start_time int64",

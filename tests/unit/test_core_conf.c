@@ -100,6 +100,7 @@ static void what_is_wrong_is_named_with_its_line(void **state)
     refused("oci: {runtime: runc}\n", "absolute");
     refused("prefix: here\n", "absolute");
     refused("joblet: {defaultMemoryLimit: 2}\n", "4 MiB");
+    refused("logs: {max_size: 1023KB}\n", "logs.max_size");
     refused("a: [\n", "f.yml");
 }
 
@@ -111,7 +112,6 @@ static void what_is_not_built_is_refused_unless_it_is_the_default(void **state)
     (void) state;
     refused("gpu: {enabled: true}\n", "gpu.enabled");
     refused("http: {enabled: true}\n", "http.enabled");
-    refused("logs: {max_size: 1MB}\n", "logs.max_size");
     refused("filesystem: {blockDevices: true}\n", "blockDevices");
     refused("network: {isolated_pool: 10.1.2.3/16}\n", "10.1.0.0/16");
     refused("network: {dns: [127.0.0.53]}\n", "network.dns");

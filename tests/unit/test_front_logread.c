@@ -2,7 +2,9 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -13,14 +15,24 @@
 struct log {
     int idx, data;
     uint64_t sequence, offset, later_ns;
+    char idx_path[32]; /* an index without a name is one that was taken away */
 };
 
 static struct log log_new(void)
 {
-    struct log l = { memfd_create("idx", MFD_CLOEXEC), memfd_create("data", MFD_CLOEXEC), 0, 0, 0 };
+    struct log l = { .data = memfd_create("data", MFD_CLOEXEC),
+                     .idx_path = "/tmp/joblet-test-idx-XXXXXX" };
 
+    l.idx = mkostemp(l.idx_path, O_CLOEXEC);
     assert_true(l.idx >= 0 && l.data >= 0);
     return l;
+}
+
+static void log_close(struct log *l)
+{
+    unlink(l->idx_path);
+    close(l->idx);
+    close(l->data);
 }
 
 static void add_record(struct log *l, enum ipc_log_stream stream, uint64_t length)
@@ -54,8 +66,7 @@ static struct jd_logread open_log(const struct log *l)
 static void log_done(struct log *l, struct jd_logread *r)
 {
     jd_logread_close(r);
-    close(l->idx);
-    close(l->data);
+    log_close(l);
 }
 
 static uint8_t space[1 << 20];
@@ -191,8 +202,7 @@ static void reading_goes_on_at_any_sequence(void **state)
         assert_int_equal(gap, from <= 10 ? 77 : 0);
         jd_logread_close(&r);
     }
-    close(l.idx);
-    close(l.data);
+    log_close(&l);
 }
 
 static void damage_is_told_after_what_is_whole(void **state)
@@ -302,6 +312,72 @@ static void the_search_for_lines_goes_on_where_it_stopped(void **state)
     log_done(&l, &r);
 }
 
+static void a_cut_may_skip_sequences_forwards(void **state)
+{
+    struct jd_log_chunk c;
+    struct jl_err e = JL_ERR_INIT;
+
+    (void) state;
+    for (int back = 0; back < 2; back++) {
+        struct log l = log_new();
+        struct jd_logread r;
+
+        add(&l, IPC_LOG_STDOUT, "a\n");
+        r = open_log(&l);
+        expect_text(&r, IPC_LOG_STDOUT, "a\n", 1);
+        l.sequence = back ? 0 : 6;
+        add_record(&l, IPC_LOG_CUT, 1234);
+        add_record(&l, IPC_LOG_NEXT, 0);
+        if (back) {
+            assert_int_equal(jd_logread_next(&r, space, sizeof space, &c, &e), -EPROTO);
+        } else {
+            c = next(&r);
+            assert_int_equal(c.what, JD_LOG_CUT);
+            assert_int_equal(c.len, 1234);
+            assert_int_equal(c.sequence, 7);
+            assert_int_equal(next(&r).what, JD_LOG_NEXT);
+        }
+        log_done(&l, &r);
+    }
+}
+
+static void who_has_read_further_hears_of_no_cut(void **state)
+{
+    struct log l = log_new();
+    struct jd_logread r;
+
+    (void) state;
+    l.sequence = 20;
+    add_record(&l, IPC_LOG_CUT, 9);
+    add_record(&l, IPC_LOG_NEXT, 0);
+    r = open_log(&l);
+    r.from = 22;
+    assert_int_equal(next(&r).what, JD_LOG_NEXT);
+    log_done(&l, &r);
+}
+
+static void a_segment_that_is_taken_away_is_opened_anew(void **state)
+{
+    struct log l = log_new();
+    struct jd_logread r;
+    struct jl_err e = JL_ERR_INIT;
+    uint64_t end = 0, n = 5;
+
+    (void) state;
+    add(&l, IPC_LOG_STDOUT, "a\n");
+    add(&l, IPC_LOG_STDERR, "b\n");
+    r = open_log(&l);
+    expect_text(&r, IPC_LOG_STDOUT, "a\n", 1);
+    assert_int_equal(ftruncate(l.data, 0), 0);
+    assert_int_equal(next(&r).what, JD_LOG_WAIT); /* only not there yet, as far as one can see */
+    unlink(l.idx_path);
+    assert_int_equal(next(&r).what, JD_LOG_GONE);
+    assert_true(jd_logread_data_end(&r, &end, &e) >= 0);
+    assert_int_equal(jd_logread_tail(&r, UINT64_MAX, &end, &n, &e), 0);
+    assert_int_equal(end, 0);
+    log_done(&l, &r);
+}
+
 UNIT_MAIN(cmocka_unit_test(neighbours_of_one_stream_become_one_chunk),
           cmocka_unit_test(lines_far_apart_keep_their_times),
           cmocka_unit_test(a_hundred_thousand_records_come_once_and_in_order),
@@ -309,5 +385,8 @@ UNIT_MAIN(cmocka_unit_test(neighbours_of_one_stream_become_one_chunk),
           cmocka_unit_test(reading_goes_on_at_any_sequence),
           cmocka_unit_test(damage_is_told_after_what_is_whole),
           cmocka_unit_test(a_sequence_that_does_not_follow_is_damage),
+          cmocka_unit_test(a_cut_may_skip_sequences_forwards),
+          cmocka_unit_test(who_has_read_further_hears_of_no_cut),
+          cmocka_unit_test(a_segment_that_is_taken_away_is_opened_anew),
           cmocka_unit_test(the_last_lines_are_found_wherever_records_begin),
           cmocka_unit_test(the_search_for_lines_goes_on_where_it_stopped))

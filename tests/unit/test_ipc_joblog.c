@@ -68,8 +68,9 @@ static void impossible_records_are_refused(void **state)
         { .sequence = 1, .length = 0, .stream = IPC_LOG_STDOUT },
         { .sequence = 1, .length = IPC_LOG_CHUNK_MAX + 1, .stream = IPC_LOG_STDOUT },
         { .sequence = 1, .length = 0, .stream = IPC_LOG_GAP },
+        { .sequence = 1, .length = 0, .stream = IPC_LOG_CUT },
         { .sequence = 1, .length = 1, .stream = IPC_LOG_END },
-        { .sequence = 1, .length = 1, .stream = (enum ipc_log_stream) 7 },
+        { .sequence = 1, .length = 1, .stream = (enum ipc_log_stream) 8 },
         { .sequence = 1, .length = 1, .stream = (enum ipc_log_stream) 0 },
         { .sequence = 1, .offset = INT64_MAX, .length = 1, .stream = IPC_LOG_STDOUT },
     };
@@ -92,7 +93,31 @@ static void names_carry_the_segment(void **state)
     assert_string_equal(ipc_log_index_name(4294967295u, buf, sizeof buf), "output.4294967295.idx");
 }
 
-UNIT_MAIN(cmocka_unit_test(a_record_comes_back_as_it_was),
+static void only_names_of_indexes_are_taken(void **state)
+{
+    static const char *const others[] = { "",
+                                          "output.0.log",
+                                          "output..idx",
+                                          "output.00.idx",
+                                          "output.-1.idx",
+                                          "output.1.idx.new",
+                                          "output.idx.new",
+                                          "output.4294967296.idx",
+                                          "output.99999999999999999999.idx" };
+    unsigned n = 7;
+
+    (void) state;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        assert_false(ipc_log_is_index(others[i], &n));
+    assert_int_equal(n, 7);
+    assert_true(ipc_log_is_index("output.0.idx", &n));
+    assert_int_equal(n, 0);
+    assert_true(ipc_log_is_index("output.120.idx", &n));
+    assert_int_equal(n, 120);
+}
+
+UNIT_MAIN(cmocka_unit_test(only_names_of_indexes_are_taken),
+          cmocka_unit_test(a_record_comes_back_as_it_was),
           cmocka_unit_test(the_bytes_are_those_of_the_format_document),
           cmocka_unit_test(any_flipped_bit_is_noticed),
           cmocka_unit_test(impossible_records_are_refused),

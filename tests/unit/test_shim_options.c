@@ -37,7 +37,7 @@ static void all_of_it(void **state)
                      "5",
                      "--terminal",
                      "--log-max-bytes",
-                     "0",
+                     "1048576",
                      NULL };
     struct sh_options o;
     const char *text;
@@ -55,6 +55,7 @@ static void all_of_it(void **state)
     assert_int_equal(o.stop_grace_ms, 0);
     assert_int_equal(o.time_limit_ms, 5);
     assert_true(o.terminal);
+    assert_int_equal(o.log_max_bytes, 1048576);
 }
 
 static void what_is_left_out(void **state)
@@ -106,7 +107,8 @@ static void nonsense_is_refused(void **state)
     refused("--lock-fd", "1");
     refused("--stop-grace-ms", "-1");
     refused("--time-limit-ms", "99999999999999999999");
-    refused("--log-max-bytes", "1000000");
+    refused("--log-max-bytes", "1048575");
+    refused("--log-max-bytes", "1MB");
     refused("--unknown", NULL);
     refused("--terminal=yes", NULL);
     refused("word", NULL);

@@ -11,6 +11,7 @@
 #include "daemon/core/cidr.h"
 #include "daemon/core/conf.h"
 #include "daemon/core/conf_internal.h"
+#include "ipc/joblog.h"
 #include "os/netlink.h"
 
 static int replace(char **p, char *own_value, struct jl_err *e)
@@ -127,6 +128,10 @@ static int check_words(const struct jd_conf *c, struct jl_err *e)
         return jl_refuse(e, ERANGE,
                          "joblet.defaultMemoryLimit %" PRId64 ": under 4 MiB no process starts",
                          c->default_memory);
+    if (c->logs_max_size > 0 && (uint64_t) c->logs_max_size < IPC_LOG_MAX_LOW)
+        return jl_refuse(e, ERANGE,
+                         "logs.max_size %" PRId64 ": the least is 1MB, and 0 is no limit",
+                         c->logs_max_size);
     return 0;
 }
 

@@ -2,6 +2,7 @@
  * logs.c - a job's log and metrics from core's side: opened for joblet-front, which streams them; the
  * log closed when the shim could not do so itself. src/ipc/joblog.h has the form.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,6 +20,8 @@
 #include "daemon/core/request.h"
 #include "daemon/core/shimlink.h"
 #include "ipc/joblog.h"
+
+#define SEGMENT_TRIES 8 /* while the shim takes segments away under our hands */
 
 static int open_dir(const struct jd_core *c, const char *id)
 {
@@ -43,27 +46,77 @@ static int watch_dir(int dirfd)
     return jl_take_fd(&watch);
 }
 
-/* inotify (-1: none), index, data of one segment. 0, -ENOENT not there (yet), or -errno. */
-static int open_segment(const struct jd_core *c, const char *id, unsigned segment, bool grows,
-                        int fds[3])
+/* Of the segments that have an index: the lowest from `from` on, or the highest of all. -1: none. */
+static int64_t find_segment(int dirfd, unsigned from, bool highest)
+{
+    int copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _closedir_ DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+    int64_t found = -1;
+    struct dirent *d;
+    unsigned n;
+
+    while (dir && (d = readdir(dir))) {
+        if (!ipc_log_is_index(d->d_name, &n) || n < from)
+            continue;
+        if (found < 0 || (highest ? n > found : n < found))
+            found = n;
+    }
+    return found;
+}
+
+/* Index and data of a segment. What is left of a segment that went for the ceiling has no data. 0,
+ * -ESTALE it went while we looked, -ENOENT not there, or -errno. */
+static int open_files(int dirfd, unsigned segment, int *ret_idx, int *ret_data)
 {
     char name[32];
-    _close_ int dirfd = open_dir(c, id), watch = -1, idx = -1, data = -1;
+    _close_ int idx = -1, data = -1;
+    struct stat st;
+
+    idx = open_file(dirfd, ipc_log_index_name(segment, name, sizeof name), O_RDONLY);
+    if (idx < 0)
+        return -errno;
+    data = open_file(dirfd, ipc_log_data_name(segment, name, sizeof name), O_RDONLY);
+    if (data < 0 && errno != ENOENT)
+        return -errno;
+    if (fstat(idx, &st) < 0)
+        return -errno;
+    if (st.st_nlink == 0)
+        return -ESTALE;
+    if (data < 0)
+        data = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (data < 0)
+        return -errno;
+    *ret_idx = jl_take_fd(&idx);
+    *ret_data = jl_take_fd(&data);
+    return 0;
+}
+
+/* inotify (-1: none), index, data of a segment, or of the first behind it that is still kept. 0,
+ * -ENOENT not there (yet), or -errno. */
+static int open_segment(const struct jd_core *c, const char *id, unsigned *segment, bool grows,
+                        int fds[3])
+{
+    _close_ int dirfd = open_dir(c, id), watch = -1;
+    int r = -ESTALE;
 
     if (dirfd < 0)
         return -errno;
     if (grows) /* before the files are opened: what is written from here on is told */
         watch = watch_dir(dirfd);
-    idx = open_file(dirfd, ipc_log_index_name(segment, name, sizeof name), O_RDONLY);
-    if (idx < 0)
-        return -errno;
-    data = open_file(dirfd, ipc_log_data_name(segment, name, sizeof name), O_RDONLY);
-    if (data < 0)
-        return -errno;
-    fds[0] = jl_take_fd(&watch);
-    fds[1] = jl_take_fd(&idx);
-    fds[2] = jl_take_fd(&data);
-    return 0;
+    for (unsigned tries = 0; r == -ESTALE && tries < SEGMENT_TRIES; tries++) {
+        r = open_files(dirfd, *segment, &fds[1], &fds[2]);
+        if (r == -ENOENT) {
+            int64_t found = find_segment(dirfd, *segment, false);
+
+            if (found < 0)
+                return -ENOENT;
+            *segment = (unsigned) found;
+            r = -ESTALE;
+        }
+    }
+    if (r == 0)
+        fds[0] = jl_take_fd(&watch);
+    return r == -ESTALE ? -EAGAIN : r;
 }
 
 void jd_op_logs(struct jd_call *call, const struct ipc_frame *f)
@@ -71,6 +124,7 @@ void jd_op_logs(struct jd_call *call, const struct ipc_frame *f)
     _message_ ProtobufCMessage *in = NULL;
     struct jl_err e = JL_ERR_INIT;
     struct jd_job *j = NULL;
+    unsigned segment = f->segment;
     int fds[3], r;
     size_t first;
 
@@ -81,8 +135,8 @@ void jd_op_logs(struct jd_call *call, const struct ipc_frame *f)
         jd_reply_error(call, &e);
         return;
     }
-    r = open_segment(call->core, j->rec.id, f->segment, !jd_state_is_ended(j->state), fds);
-    if (r == -ENOENT && !jd_state_is_ended(j->state)) {
+    r = open_segment(call->core, j->rec.id, &segment, !jd_state_is_ended(j->state), fds);
+    if ((r == -ENOENT || r == -EAGAIN) && !jd_state_is_ended(j->state)) {
         jd_reply_status(call, IPC_LINK_WAIT, j->rec.id);
         return;
     }
@@ -96,7 +150,7 @@ void jd_op_logs(struct jd_call *call, const struct ipc_frame *f)
         return;
     }
     first = fds[0] < 0;
-    jd_reply_fds(call, j->rec.id, fds + first, JL_COUNT(fds) - first);
+    jd_reply_segment(call, j->rec.id, segment, fds + first, JL_COUNT(fds) - first);
     for (size_t i = 0; i < JL_COUNT(fds); i++)
         jl_close(fds[i]);
 }
@@ -157,17 +211,18 @@ static int append(int idx, const struct ipc_log_record *rec)
     return lseek(idx, 0, SEEK_END) < 0 ? -errno : jl_write_all(idx, raw, sizeof raw);
 }
 
-/* A note with its line break, then the end. */
-static int seal(int idx, int data, uint64_t sequence, const char *note)
+/* A note with its line break, then the end. `offset` is where the records end; what is behind it was
+ * never told of. */
+static int seal(int idx, int data, uint64_t sequence, uint64_t offset, const char *note)
 {
-    struct ipc_log_record rec = { .sequence = sequence, .wall_ns = jl_wall_ns() };
-    off_t end = lseek(data, 0, SEEK_END);
+    struct ipc_log_record rec = { .sequence = sequence,
+                                  .wall_ns = jl_wall_ns(),
+                                  .offset = offset };
     char line[1024];
     int n = snprintf(line, sizeof line, "%.1000s\n", note), r = 0;
 
-    if (end < 0)
+    if (ftruncate(data, (off_t) offset) < 0 || lseek(data, (off_t) offset, SEEK_SET) < 0)
         return -errno;
-    rec.offset = (uint64_t) end;
     if (note[0]) {
         rec.stream = IPC_LOG_NOTE;
         rec.length = (uint64_t) n;
@@ -184,12 +239,71 @@ static int seal(int idx, int data, uint64_t sequence, const char *note)
     return r == 0 && fsync(idx) < 0 ? -errno : r;
 }
 
+/*
+ * Where a log goes on whose last segment has no record: behind the NEXT of the one before it. A shim
+ * that was killed between making a segment and saying so leaves one that nothing leads to; it goes, and
+ * the one before is the last. The record that the end is to follow is put into *last.
+ */
+static int before_empty(int dirfd, unsigned *segment, struct ipc_log_record *last)
+{
+    char name[32];
+    _close_ int idx = -1;
+    int r;
+
+    if (*segment == 0)
+        return 0;
+    idx = openat(dirfd, ipc_log_index_name(*segment - 1, name, sizeof name),
+                 O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    if (idx < 0)
+        return errno == ENOENT ? 0 : -errno;
+    r = last_record(idx, last);
+    if (r <= 0 || last->stream == IPC_LOG_NEXT)
+        return r;
+    unlinkat(dirfd, ipc_log_data_name(*segment, name, sizeof name), 0);
+    if (unlinkat(dirfd, ipc_log_index_name(*segment, name, sizeof name), 0) < 0)
+        return -errno;
+    --*segment;
+    return 0;
+}
+
+static int open_last(int dirfd, unsigned segment, int *ret_idx, int *ret_data)
+{
+    int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
+    char name[32];
+
+    jl_close(*ret_idx);
+    *ret_idx = openat(dirfd, ipc_log_index_name(segment, name, sizeof name), flags, 0640);
+    if (*ret_idx < 0)
+        return -errno;
+    jl_close(*ret_data);
+    *ret_data = openat(dirfd, ipc_log_data_name(segment, name, sizeof name), flags, 0640);
+    return *ret_data < 0 ? -errno : 0;
+}
+
+/* Where the bytes of the segment end that the next record goes to. */
+static uint64_t end_of(const struct ipc_log_record *last)
+{
+    switch (last->stream) {
+    case IPC_LOG_STDOUT:
+    case IPC_LOG_STDERR:
+    case IPC_LOG_NOTE:
+        return last->offset + last->length;
+    case IPC_LOG_GAP:
+        return last->offset;
+    case IPC_LOG_CUT:
+    case IPC_LOG_NEXT: /* the next segment begins */
+    case IPC_LOG_END:
+        break;
+    }
+    return 0;
+}
+
 static int seal_log(struct jd_core *c, const char *id, const char *note)
 {
     _close_ int dirfd = -1, idx = -1, data = -1;
     struct ipc_log_record last = { 0 };
-    unsigned segment = 0;
-    char name[32];
+    unsigned segment, empty;
+    int64_t found;
     int r;
 
     if (mkdirat(c->logs_dirfd, id, 0700) < 0 && errno != EEXIST)
@@ -197,21 +311,20 @@ static int seal_log(struct jd_core *c, const char *id, const char *note)
     dirfd = open_dir(c, id);
     if (dirfd < 0)
         return -errno;
-    while (faccessat(dirfd, ipc_log_index_name(segment + 1, name, sizeof name), F_OK,
-                     AT_SYMLINK_NOFOLLOW) == 0)
-        segment++;
-    data = openat(dirfd, ipc_log_data_name(segment, name, sizeof name),
-                  O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (data < 0)
-        return -errno;
-    idx = openat(dirfd, ipc_log_index_name(segment, name, sizeof name),
-                 O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (idx < 0)
-        return -errno;
-    r = last_record(idx, &last);
+    found = find_segment(dirfd, 0, true);
+    segment = empty = found < 0 ? 0 : (unsigned) found;
+    r = open_last(dirfd, segment, &idx, &data);
+    if (r == 0)
+        r = last_record(idx, &last);
+    if (r == 0)
+        r = before_empty(dirfd, &segment, &last);
+    if (r >= 0 && segment != empty)
+        r = open_last(dirfd, segment, &idx, &data);
     if (r < 0)
         return r;
-    return r > 0 && last.stream == IPC_LOG_END ? 0 : seal(idx, data, last.sequence + 1, note);
+    if (last.stream == IPC_LOG_END)
+        return 0;
+    return seal(idx, data, last.sequence + 1, end_of(&last), note);
 }
 
 void jd_log_seal(struct jd_core *c, const char *id, const char *note)

@@ -129,15 +129,22 @@ void jd_reply(const struct jd_call *call, const ProtobufCMessage *m)
     jd_reply_bytes(call, body, len);
 }
 
-void jd_reply_fds(const struct jd_call *call, const char *text, const int *fds, size_t n)
+void jd_reply_segment(const struct jd_call *call, const char *text, unsigned segment,
+                      const int *fds, size_t n)
 {
     struct ipc_frame f = reply_frame(call);
 
+    f.segment = segment;
     snprintf(f.text, sizeof f.text, "%s", text);
     for (size_t i = 0; i < n; i++)
         f.fds[i] = fds[i];
     f.n_fds = n;
     send_reply(call, &f);
+}
+
+void jd_reply_fds(const struct jd_call *call, const char *text, const int *fds, size_t n)
+{
+    jd_reply_segment(call, text, 0, fds, n);
 }
 
 struct jd_call *jd_call_keep(const struct jd_call *call)

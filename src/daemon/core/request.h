@@ -33,6 +33,8 @@ void jd_request(struct jd_core *c, unsigned generation, struct ipc_received *got
 void jd_reply(const struct jd_call *call, const ProtobufCMessage *m);
 void jd_reply_bytes(const struct jd_call *call, const uint8_t *body, size_t len); /* a packed one */
 void jd_reply_fds(const struct jd_call *call, const char *text, const int *fds, size_t n);
+void jd_reply_segment(const struct jd_call *call, const char *text, unsigned segment,
+                      const int *fds, size_t n); /* of a log */
 /* The status of e's code; what is INTERNAL is logged and answered without its details. */
 void jd_reply_error(const struct jd_call *call, const struct jl_err *e);
 void jd_reply_status(const struct jd_call *call, uint32_t status, const char *text);

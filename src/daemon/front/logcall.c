@@ -5,8 +5,8 @@
  * lie side by side and came within 100 ms go out together, up to buffers.chunk_size bytes;
  * `sequence` is that of the last record in the chunk and `timestamp` (ns since 1970) that of the
  * first, so a client that lost the connection asks again with from_sequence = sequence + 1 and
- * misses nothing. A line of joblet's own (NOTE) and the marker of a gap go to stream 2, standard
- * error.
+ * misses nothing. A line of joblet's own (NOTE) and the marker of a gap or of a cut (logs.max_size)
+ * go to stream 2, standard error; the markers have dropped_bytes.
  *
  * The end: everything is sent and core says that the job has ended. To know that, core is asked at
  * the end of what is stored, and again at each event about the job. The log's END record alone is
@@ -202,6 +202,11 @@ static void arrived(struct logcall *lc)
     lc->in_flight = 0;
 }
 
+static bool is_marker(const struct jd_log_chunk *c)
+{
+    return c->what == JD_LOG_GAP || c->what == JD_LOG_CUT;
+}
+
 static void send_chunk(struct logcall *lc, const struct jd_log_chunk *c, uint8_t *data, size_t len)
 {
     Joblet__DataChunk msg = JOBLET__DATA_CHUNK__INIT;
@@ -214,19 +219,28 @@ static void send_chunk(struct logcall *lc, const struct jd_log_chunk *c, uint8_t
         c->what == JD_LOG_CHUNK && c->stream == IPC_LOG_STDOUT ? IPC_LOG_STDOUT : IPC_LOG_STDERR;
     msg.timestamp = (int64_t) c->wall_ns;
     msg.sequence = c->sequence;
+    msg.dropped_bytes = is_marker(c) ? c->len : 0;
     n = joblet__data_chunk__pack(&msg, packed);
     lc->mid_line = len > 0 && data[len - 1] != '\n';
     if (rpc_call_send(lc->call.rpc, packed, n) == 0)
         sent(lc, n);
 }
 
-static void send_gap(struct logcall *lc, const struct jd_log_chunk *c)
+static void send_marker(struct logcall *lc, const struct jd_log_chunk *c)
 {
+    const char *newline = lc->mid_line ? "\n" : "";
     char text[128];
-    int n = snprintf(text, sizeof text,
-                     "%s[joblet: %" PRIu64 " bytes of output were dropped here: disk full]\n",
-                     lc->mid_line ? "\n" : "", c->len);
+    int n;
 
+    if (c->what == JD_LOG_GAP)
+        n = snprintf(text, sizeof text,
+                     "%s[joblet: %" PRIu64 " bytes of output were dropped here: disk full]\n",
+                     newline, c->len);
+    else
+        n = snprintf(text, sizeof text,
+                     "%s[joblet: the first %" PRIu64 " bytes of output are no longer kept: "
+                     "logs.max_size]\n",
+                     newline, c->len);
     send_chunk(lc, c, (uint8_t *) text, (size_t) n);
 }
 
@@ -334,11 +348,13 @@ static void pump(struct logcall *lc)
         send_chunk(lc, &chunk, chunk_space(front, false), chunk.len);
         break;
     case JD_LOG_GAP:
-        send_gap(lc, &chunk);
+    case JD_LOG_CUT:
+        send_marker(lc, &chunk);
         break;
+    case JD_LOG_GONE:
     case JD_LOG_NEXT:
         jd_link_forget(&front->link, &lc->req); /* a question about the state can wait */
-        ask_segment(lc, lc->reader.segment + 1);
+        ask_segment(lc, lc->reader.segment + (chunk.what == JD_LOG_NEXT));
         break;
     case JD_LOG_END:
     case JD_LOG_WAIT:
@@ -468,7 +484,9 @@ static void segment_reply(struct jd_link_req *req, struct ipc_received *r)
         finish(lc); /* it never had any output */
     } else {
         take_segment(lc, f);
-        if (lc->tailing) {
+        if (lc->tailing && !lc->tail_forward && lc->reader.segment > lc->asked_segment) {
+            begin_reading(lc, 0); /* what is before it is no longer kept: the lines begin here */
+        } else if (lc->tailing) {
             tail_segment(lc);
         } else {
             lc->phase = PHASE_READ;

@@ -110,6 +110,7 @@ static uint64_t data_end_of(const struct ipc_log_record *rec)
     case IPC_LOG_NOTE:
         return rec->offset + rec->length;
     case IPC_LOG_GAP:
+    case IPC_LOG_CUT:
     case IPC_LOG_NEXT:
     case IPC_LOG_END:
         break;
@@ -159,7 +160,9 @@ enum step { STEP_TAKEN, STEP_FULL };
 static int check_record(const struct jd_logread *r, const struct ipc_log_record *rec,
                         struct jl_err *e)
 {
-    if (r->expect != 0 && rec->sequence != r->expect)
+    /* a cut stands for all that was before it */
+    if (r->expect != 0 && rec->sequence != r->expect &&
+        (rec->stream != IPC_LOG_CUT || rec->sequence < r->expect))
         return damaged(r, r->next, "its sequence does not follow", e);
     switch (rec->stream) {
     case IPC_LOG_STDOUT:
@@ -169,6 +172,7 @@ static int check_record(const struct jd_logread *r, const struct ipc_log_record 
             return damaged(r, r->next, "it is too long", e);
         return 0;
     case IPC_LOG_GAP:
+    case IPC_LOG_CUT:
     case IPC_LOG_NEXT:
     case IPC_LOG_END:
         return 0;
@@ -181,6 +185,8 @@ static enum jd_log_what mark_of(enum ipc_log_stream stream)
     switch (stream) {
     case IPC_LOG_GAP:
         return JD_LOG_GAP;
+    case IPC_LOG_CUT:
+        return JD_LOG_CUT;
     case IPC_LOG_NEXT:
         return JD_LOG_NEXT;
     case IPC_LOG_END:
@@ -205,7 +211,7 @@ static enum step take_mark(struct jd_logread *r, const struct ipc_log_record *re
 
     if (c->what != JD_LOG_WAIT)
         return STEP_FULL; /* first what is gathered */
-    if (rec->stream == IPC_LOG_GAP && rec->sequence < r->from) {
+    if ((rec->stream == IPC_LOG_GAP || rec->stream == IPC_LOG_CUT) && rec->sequence < r->from) {
         passed(r, rec);
         return STEP_TAKEN;
     }
@@ -213,7 +219,7 @@ static enum step take_mark(struct jd_logread *r, const struct ipc_log_record *re
     c->len = rec->length;
     c->wall_ns = rec->wall_ns;
     c->sequence = rec->sequence;
-    if (c->what == JD_LOG_GAP)
+    if (c->what == JD_LOG_GAP || c->what == JD_LOG_CUT)
         passed(r, rec); /* NEXT and END are met again, however often one asks */
     else if (c->what == JD_LOG_NEXT)
         r->expect = rec->sequence + 1;
@@ -249,6 +255,24 @@ static enum step take_record(struct jd_logread *r, const struct ipc_log_record *
     c->sequence = rec->sequence;
     passed(r, rec);
     return STEP_TAKEN;
+}
+
+/* The writer takes an old segment away by putting another index in its place, then truncating the
+ * data: bytes that are missing then do not come. */
+static bool is_gone(const struct jd_logread *r)
+{
+    struct stat st;
+
+    return fstat(r->idx_fd, &st) == 0 && st.st_nlink == 0;
+}
+
+/* There is no whole record, or its bytes are not there. */
+static bool is_cut_short(const struct jd_logread *r, uint64_t data_size)
+{
+    struct ipc_log_record rec;
+    struct jl_err ignored = JL_ERR_INIT;
+
+    return record_at(r, r->next, &rec, &ignored) > 0 && data_end_of(&rec) > data_size && is_gone(r);
 }
 
 static int gather_records(struct jd_logread *r, struct gather *g, struct jl_err *e)
@@ -295,6 +319,8 @@ int jd_logread_next(struct jd_logread *r, uint8_t *buf, size_t size, struct jd_l
         return jl_fail_sys(e, "fstat", NULL, "read the log");
     g.data_size = (uint64_t) st.st_size;
     rc = gather_records(r, &g, e);
+    if (rc == 0 && ret->what == JD_LOG_WAIT && is_cut_short(r, g.data_size))
+        ret->what = JD_LOG_GONE;
     if (rc < 0 || ret->what != JD_LOG_CHUNK)
         return rc;
     for (uint64_t have = 0; have < ret->len;) {
@@ -302,6 +328,10 @@ int jd_logread_next(struct jd_logread *r, uint8_t *buf, size_t size, struct jd_l
 
         if (n < 0)
             return jl_fail_sys(e, "pread", NULL, "read the log");
+        if (n == 0 && is_gone(r)) { /* while we read it */
+            *ret = (struct jd_log_chunk){ .what = JD_LOG_GONE };
+            return 0;
+        }
         if (n == 0)
             return damaged(r, r->next - 1, "its output is gone", e);
         have += (uint64_t) n;
@@ -336,6 +366,10 @@ int jd_logread_tail(const struct jd_logread *r, uint64_t budget, uint64_t *end, 
 
         if (n < 0)
             return jl_fail_sys(e, "pread", NULL, "read the log");
+        if ((size_t) n < want && is_gone(r)) { /* nothing before it is kept either */
+            *end = 0;
+            return 0;
+        }
         if ((size_t) n < want)
             return damaged(r, 0, "its output is gone", e);
         for (size_t i = want; i-- > 0;) {

@@ -37,6 +37,8 @@ enum jd_log_what {
     JD_LOG_WAIT,  /* no complete record there (yet) */
     JD_LOG_CHUNK, /* a stretch of one stream */
     JD_LOG_GAP,   /* output was dropped; `len` tells how many bytes, no data */
+    JD_LOG_CUT,   /* the first `len` bytes of the whole output are no longer kept; no data */
+    JD_LOG_GONE,  /* the segment was taken away while it was read: open it anew */
     JD_LOG_NEXT,  /* open the next segment */
     JD_LOG_END,   /* the output is complete */
 };
