@@ -105,6 +105,10 @@ setup_file() {
     verdict a_job_whose_shim_is_killed_is_lost_and_nothing_stays
 }
 
+@test "core: every operation by every role straight at core" {
+    verdict every_operation_by_every_role_straight_at_core
+}
+
 @test "core: a start that a kill broke off is made again" {
     verdict a_start_that_a_kill_broke_off_is_made_again
 }

@@ -8,6 +8,7 @@ Needs root and $JOBLET_BUILD, where the programs were built. Makes cgroups below
 import glob
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -34,6 +35,7 @@ BUILD = os.environ.get("JOBLET_BUILD", TOP)
 CGROUP = "/joblet-test-core"
 WAIT = 64
 OK, INVALID, NOT_FOUND, DENIED, EXHAUSTED, PRECONDITION, UNIMPLEMENTED = 0, 3, 5, 7, 8, 9, 12
+INTERNAL, UNAUTHENTICATED = 13, 16
 ADMIN = ("admin-client", "admin", "01", "test:1")
 ENDED = ("COMPLETED", "FAILED", "STOPPED", "CANCELED", "TIMEOUT")
 pb = None
@@ -359,6 +361,35 @@ class Core:
 
 def text_of(pieces, stream=1):
     return b"".join(data for s, data in pieces if s == stream)
+
+
+@case
+def every_operation_by_every_role_straight_at_core():
+    import roles_table
+    least = {operation: role for rows in roles_table.TABLE.values() for operation, role in rows.values()}
+    with open(TOP + "/src/ipc/ops.def", encoding="ascii") as f:
+        rows = re.findall(r'^JD_OP\(JD_OP_(\w+),\s*"(\w+)",', f.read(), re.M)
+    equal([name for name, _ in rows], OPS[1:], "operations")
+    refused = 0
+    with Core() as c:
+        for name, operation in rows:
+            for unit, role in (("", "none"), ("ceo", "none"), ("adminx", "none"), ("reader", "reader"),
+                               ("VIEWER", "reader"), ("Developer", "developer"), ("maintainer", "maintainer"),
+                               ("admin", "admin"), ("admin,viewer", "reader"), ("maintainer,admin", "maintainer")):
+                r = c.link.ask(name, who=("somebody", unit, "0A", "test:1"))
+                for fd in r.fds:
+                    os.close(fd)
+                if roles_table.RANK.index(role) < roles_table.RANK.index(least[operation]):
+                    equal((r.status, r.text), (DENIED, f"role {role} is not allowed to perform operation {operation}"),
+                          f"{name} as {unit!r}")
+                    refused += 1
+                else:  # it may be WAIT, or refused for its empty body
+                    check(r.status not in (DENIED, UNIMPLEMENTED, INTERNAL, UNAUTHENTICATED),
+                          f"{name} as {unit!r}: {r.status} {r.text}")
+        with open(c.prefix + "/logs/audit.log", encoding="utf-8") as f:
+            lines = [json.loads(line) for line in f]
+        equal(sum(x["status"] == "PERMISSION_DENIED" for x in lines), refused, "lines in the audit file")
+        check(refused > 5 * len(rows) // 2, f"{refused} refusals")
 
 
 @case
