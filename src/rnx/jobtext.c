@@ -103,6 +103,9 @@ static void result_json(struct jl_json_out *w, const Joblet__JobResult *r)
     jl_json_put_u64(w, "io_read_bytes", r->io_read_bytes);
     jl_json_put_u64(w, "io_write_bytes", r->io_write_bytes);
     jl_json_put_u64(w, "pids_peak", r->pids_peak);
+    jl_json_put_u64(w, "psi_cpu_some_usec", r->psi_cpu_some_usec);
+    jl_json_put_u64(w, "psi_memory_some_usec", r->psi_memory_some_usec);
+    jl_json_put_u64(w, "psi_io_some_usec", r->psi_io_some_usec);
     rnx_json_str(w, "start_error", r->start_error);
     jl_json_end(w);
 }
@@ -259,21 +262,39 @@ static void environment(const Joblet__GetJobStatusResponse *s)
     list_section("Environment Variables", lines.items, lines.len);
 }
 
+static double seconds(uint64_t us)
+{
+    return (double) us / 1e6;
+}
+
+static void used(const Joblet__JobResult *r)
+{
+    char text[64], text2[64];
+
+    if (r->memory_peak)
+        printf("  Memory Peak: %s\n", rnx_size_text(r->memory_peak, text, sizeof text));
+    if (r->cpu_user_usec || r->cpu_system_usec)
+        printf("  CPU Time: %.3fs user, %.3fs system\n", seconds(r->cpu_user_usec),
+               seconds(r->cpu_system_usec));
+    if (r->io_read_bytes || r->io_write_bytes)
+        printf("  I/O: %s read, %s written\n", rnx_size_text(r->io_read_bytes, text, sizeof text),
+               rnx_size_text(r->io_write_bytes, text2, sizeof text2));
+    if (r->psi_cpu_some_usec || r->psi_memory_some_usec || r->psi_io_some_usec)
+        printf("  Waited: %.3fs for CPU, %.3fs for memory, %.3fs for I/O\n",
+               seconds(r->psi_cpu_some_usec), seconds(r->psi_memory_some_usec),
+               seconds(r->psi_io_some_usec));
+}
+
 static void result(const Joblet__GetJobStatusResponse *s)
 {
-    const Joblet__JobResult *r = s->result;
-    char text[64];
 
     if (!rnx_job_has_ended(s->status))
         return;
     printf("\nResult:\n  Exit Code: %d\n", s->exit_code);
     if (s->reason[0])
         field("  Reason", s->reason);
-    if (r && r->memory_peak)
-        printf("  Memory Peak: %s\n", rnx_size_text(r->memory_peak, text, sizeof text));
-    if (r && (r->cpu_user_usec || r->cpu_system_usec))
-        printf("  CPU Time: %.3fs user, %.3fs system\n", (double) r->cpu_user_usec / 1e6,
-               (double) r->cpu_system_usec / 1e6);
+    if (s->result)
+        used(s->result);
 }
 
 /* What makes sense in this state. */

@@ -36,12 +36,32 @@ while time.process_time() - start < 3: pass')
     us=$(($(last "$id" cpuUserUsec) + $(last "$id" cpuSystemUsec)))
     echo "$us us"
     [ $us -gt 2900000 ] && [ $us -lt 6000000 ]
-    [ "$us" -eq "$(rnx job status --json "$id" | jq '.result.cpu_user_usec + .result.cpu_system_usec')" ] || true
+    [ "$us" -eq "$(rnx job status --json "$id" | jq '.result.cpu_user_usec + .result.cpu_system_usec')" ]
+    [ "$(last "$id" memoryPeak)" -eq "$(field "$id" result.memory_peak)" ]
     [ "$(last "$id" memoryPeak)" -gt $((64 << 20)) ]
     metrics "$id" | jq -se 'map(.memoryBytes) | max | . > 64 * 1024 * 1024 and . < 200 * 1024 * 1024'
     metrics "$id" | jq -se 'map(.memoryLimit) | max == 256 * 1024 * 1024'
     metrics "$id" | jq -se 'map(.cpuPercent) | max > 20'
     metrics "$id" | jq -se '[.[].timestamp] | . == sort and length == (unique | length) and length > 4'
+}
+
+# bats test_tags=smoke
+@test "the result holds CPU, peak memory, I/O and pressure, as JSON and as text" {
+    id=$(job --max-memory=64 python3 -c '
+import time
+b = bytearray(20 << 20)
+for i in range(0, len(b), 4096): b[i] = 1
+start = time.process_time()
+while time.process_time() - start < 0.2: pass')
+    [ "$(ended "$id")" = "COMPLETED 0" ]
+    rnx job status --json "$id" | jq -e '.result |
+        (.cpu_user_usec + .cpu_system_usec > 200000) and .memory_peak > 20 * 1024 * 1024 and .memory_peak < 64 * 1024 * 1024
+        and .pids_peak >= 1
+        and ([.io_read_bytes, .io_write_bytes, .psi_cpu_some_usec, .psi_memory_some_usec, .psi_io_some_usec]
+            | all(type == "number" and . >= 0))'
+    rnx job status "$id" >"$BATS_TEST_TMPDIR/text"
+    grep -qE '^  CPU Time: [0-9.]+s user, [0-9.]+s system$' "$BATS_TEST_TMPDIR/text"
+    grep -qE '^  Memory Peak: [0-9.]+ ?M' "$BATS_TEST_TMPDIR/text"
 }
 
 @test "history, then live, without gap or duplicate, for two readers" {
