@@ -66,7 +66,7 @@ sys.exit(os.waitstatus_to_exitcode(status))' "$@"
     echo end >>"$BATS_TEST_TMPDIR/big"
     front=$(awk '/VmHWM/ {print $2}' "/proc/$(front_pid)/status")
     core=$(awk '/VmHWM/ {print $2}' "/proc/$(joblet_pid)/status")
-    rnx=$(peak_of rnx run --wait --upload="$BATS_TEST_TMPDIR/big" sh -c 'tail -n 1 big; stat -c %s big' 2>"$BATS_TEST_TMPDIR/err")
+    rnx=$(peak_of rnx run --wait --upload="$BATS_TEST_TMPDIR/big" sh -c 'tail -c 4 big; stat -c %s big' 2>"$BATS_TEST_TMPDIR/err")
     front=$(($(awk '/VmHWM/ {print $2}' "/proc/$(front_pid)/status") - front))
     core=$(($(awk '/VmHWM/ {print $2}' "/proc/$(joblet_pid)/status") - core))
     cat "$BATS_TEST_TMPDIR/err"
