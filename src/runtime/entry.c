@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h> /* ST_RDONLY, which only musl has in sys/vfs.h */
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 
