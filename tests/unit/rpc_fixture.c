@@ -183,6 +183,34 @@ static void on_head(struct rpc_call *c, void *ctx)
         rpc_call_finish(c, API_PERMISSION_DENIED, "not for you", NULL, 0);
 }
 
+/* A message of a Collect call, or its end. */
+static void collect(struct rpc_call *c, struct fx_server *s)
+{
+    size_t len;
+    const char *data = rpc_call_request(c, &len);
+    size_t *sum = rpc_call_user(c);
+    char text[32];
+
+    if (!data) {
+        snprintf(text, sizeof text, "%zu", *sum);
+        rpc_call_finish(c, API_OK, NULL, text, strlen(text));
+        return;
+    }
+    s->n_collected++;
+    if (len == 6 && memcmp(data, "enough", 6) == 0) {
+        rpc_call_finish(c, API_NOT_FOUND, "that is enough", NULL, 0);
+        return;
+    }
+    *sum += len;
+    if (len != 4 || memcmp(data, "wait", 4) != 0)
+        rpc_call_read(c);
+}
+
+static void on_message(struct rpc_call *c, void *ctx)
+{
+    collect(c, ctx);
+}
+
 static void on_call(struct rpc_call *c, void *ctx)
 {
     struct fx_server *s = ctx;
@@ -193,6 +221,11 @@ static void on_call(struct rpc_call *c, void *ctx)
     s->n_calls++;
     if (strcmp(rpc_call_method(c), "/t.T/Echo") == 0) {
         rpc_call_finish(c, API_OK, NULL, data, len);
+        return;
+    }
+    if (strcmp(rpc_call_method(c), "/t.T/Collect") == 0) {
+        rpc_call_set_user(c, calloc(1, sizeof(size_t)));
+        collect(c, s);
         return;
     }
     text = strndup(data, len);
@@ -214,7 +247,7 @@ static void on_gone(struct rpc_call *c, void *ctx)
     struct fx_server *s = ctx;
     struct flow *f = rpc_call_user(c);
 
-    if (f)
+    if (f && strcmp(rpc_call_method(c), "/t.T/Collect") != 0)
         free(f->data);
     free(f);
     s->n_gone++;
@@ -251,6 +284,7 @@ int fx_start(struct fx_server *s, struct rpc_server_opts opts, struct jl_err *e)
     static const struct rpc_handlers handlers = {
         .on_head = on_head,
         .on_call = on_call,
+        .on_message = on_message,
         .on_writable = on_writable,
         .on_gone = on_gone,
     };

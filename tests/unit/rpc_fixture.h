@@ -6,6 +6,8 @@
  *   /t.T/Fail     NOT_FOUND "no such thing: <req>"    /t.T/Hang     never an answer
  *   /t.T/Stream   "<n> <size>": n messages of size    /t.T/Forever  one message, then nothing
  *   /t.T/Deadline milliseconds until the deadline     /t.T/Secret   PERMISSION_DENIED in on_head
+ *   /t.T/Collect  reads on to the end, then how many bytes; a message "enough": NOT_FOUND at once,
+ *                 "wait": reads no more
  *   others        UNIMPLEMENTED
  */
 #pragma once
@@ -37,7 +39,7 @@ struct fx_server {
     pthread_t thread;
     atomic_bool stop;
     atomic_uint grace_ms; /* set before stop: shut down with it; UINT32_MAX: free at once */
-    atomic_int n_calls, n_gone, n_sent;
+    atomic_int n_calls, n_gone, n_sent, n_collected;
     atomic_int ended_ms; /* how long the shutdown took; -1 until then */
     uint16_t port;
     char address[64]; /* "127.0.0.1:<port>" */

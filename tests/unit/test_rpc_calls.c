@@ -454,6 +454,85 @@ static void a_signal_handler_ends_a_waiting_stream(void **state)
     rpc_client_free(c);
 }
 
+static struct rpc_stream *open_sending(struct rpc_client *c)
+{
+    struct rpc_stream *s = NULL;
+    struct jl_err e = JL_ERR_INIT;
+
+    if (rpc_stream_open_sending(c, "/t.T/Collect", 0, &s, &e) < 0)
+        fail_msg("rpc_stream_open_sending: %s", e.text);
+    return s;
+}
+
+static void a_client_streams_and_gets_one_reply(void **state)
+{
+    struct rpc_client *c = client_as(&admin, &ca, fx.address);
+    struct rpc_stream *s = open_sending(c);
+    _buf_ struct jl_buf resp = JL_BUF_INIT(1 << 20);
+    static char piece[100000];
+    struct rpc_status st;
+    struct jl_err e = JL_ERR_INIT;
+
+    (void) state;
+    for (unsigned i = 0; i < 200; i++)
+        assert_int_equal(rpc_stream_send(s, piece, sizeof piece, &e), 1);
+    assert_int_equal(rpc_stream_reply(s, &resp, &st, &e), 0);
+    assert_int_equal(st.code, API_OK);
+    assert_string_equal(resp.data, "20000000");
+    rpc_stream_close(s);
+    s = open_sending(c); /* nothing at all is no request */
+    jl_buf_clear(&resp);
+    assert_int_equal(rpc_stream_reply(s, &resp, &st, &e), 0);
+    assert_int_equal(st.code, API_INVALID_ARGUMENT);
+    rpc_stream_close(s);
+    rpc_client_free(c);
+}
+
+static void a_server_that_has_enough_ends_the_sending(void **state)
+{
+    struct rpc_client *c = client_as(&admin, &ca, fx.address);
+    struct rpc_stream *s = open_sending(c);
+    _buf_ struct jl_buf resp = JL_BUF_INIT(1 << 20);
+    static char piece[1 << 20];
+    uint64_t until = jl_now_ns() + 20 * JL_NS_PER_S;
+    struct rpc_status st;
+    struct jl_err e = JL_ERR_INIT;
+
+    (void) state;
+    assert_int_equal(rpc_stream_send(s, "enough", 6, &e), 1);
+    while (rpc_stream_send(s, piece, sizeof piece, &e) == 1)
+        assert_true(jl_now_ns() < until);
+    assert_int_equal(rpc_stream_reply(s, &resp, &st, &e), 0);
+    assert_int_equal(st.code, API_NOT_FOUND);
+    assert_string_equal(st.message, "that is enough");
+    rpc_stream_close(s);
+    rpc_client_free(c);
+}
+
+/* The server reads no more: a sender waits, and nothing piles up on either side. */
+static void a_slow_server_holds_the_sender_up(void **state)
+{
+    struct rpc_client *c = client_as(&admin, &ca, fx.address);
+    struct rpc_stream *s = open_sending(c);
+    static char piece[100000];
+    struct jl_err e = JL_ERR_INIT;
+    int gone = fx.n_gone, r;
+    unsigned n = 0;
+
+    (void) state;
+    assert_int_equal(rpc_stream_send(s, "wait", 4, &e), 1);
+    to_cancel = s;
+    signal(SIGALRM, on_alarm);
+    ualarm(500000, 0);
+    while ((r = rpc_stream_send(s, piece, sizeof piece, &e)) == 1)
+        assert_true(++n < 100); /* 10 MB */
+    assert_int_equal(r, -EINTR);
+    signal(SIGALRM, SIG_DFL);
+    rpc_stream_close(s);
+    wait_count(&fx.n_gone, gone + 1);
+    rpc_client_free(c);
+}
+
 static void closing_in_the_middle_is_seen_by_the_server(void **state)
 {
     struct rpc_client *c = client_as(&admin, &ca, fx.address);
@@ -680,6 +759,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_stream_of_ten_thousand_comes_whole_and_in_order),
         cmocka_unit_test(a_slow_reader_costs_no_memory),
         cmocka_unit_test(a_signal_handler_ends_a_waiting_stream),
+        cmocka_unit_test(a_client_streams_and_gets_one_reply),
+        cmocka_unit_test(a_server_that_has_enough_ends_the_sending),
+        cmocka_unit_test(a_slow_server_holds_the_sender_up),
         cmocka_unit_test(closing_in_the_middle_is_seen_by_the_server),
         cmocka_unit_test(deadlines_reach_the_server_and_hold_here),
         cmocka_unit_test(a_port_in_use_is_named),
