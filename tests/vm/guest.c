@@ -2,8 +2,8 @@
  * guest.c - the guest's half of vm-run.
  *
  * The one static program in the initramfs.  As PID 1 it loads the virtio
- * modules, mounts the root disk, the kernel's file systems and the shared
- * directory, makes the root disk "/", and then either runs the job itself (the
+ * modules, mounts the root disk, the kernel's file systems, the shared
+ * directory and the disk that is kept, makes the root disk "/", and then either runs the job itself (the
  * default) or hands over to systemd, which starts this program again as
  * vm-job.service.  The job's output and status leave by three virtio-serial
  * ports, so nothing that the kernel prints on the console can mix with them.
@@ -292,6 +292,8 @@ static void run_job(void)
         if (fd < 0 || syncfs(fd))
             msg("sync %s: %s", share, strerror(errno));
     }
+    if (*conf(cf, "disk")) /* an orderly end */
+        sync();
     int n =
         snprintf(line, sizeof line, "%s %d %llu %llu\n", WIFEXITED(status) ? "exit" : "signal",
                  WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), count[0], count[1]);
@@ -432,7 +434,7 @@ int main(int argc, char **argv)
     mnt("sysfs", "/sys", 0, NULL);
     load_modules();
     char **cf = vec("/job/conf");
-    const char *share = conf(cf, "share");
+    const char *share = conf(cf, "share"), *disk = conf(cf, "disk");
     int systemd = !strcmp(conf(cf, "systemd"), "1");
 
     wait_for("/dev/vda");
@@ -475,6 +477,15 @@ int main(int argc, char **argv)
         mkdirs(dir);
         if (mount("share", dir, "virtiofs", 0, NULL))
             die("mount %s", share);
+    }
+    if (*disk) {
+        char dir[64];
+
+        snprintf(dir, sizeof dir, "/new%s", disk);
+        mkdirs(dir);
+        wait_for("/dev/vdb");
+        if (mount("/dev/vdb", dir, "ext4", 0, NULL))
+            die("mount %s", disk);
     }
     if (chdir("/new") || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/"))
         die("switch to the root disk");
