@@ -9,16 +9,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/id.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/spawn.h"
 #include "daemon/core/core.h"
+#include "daemon/core/request.h"
 #include "daemon/core/shimlink.h"
 #include "daemon/core/sweep.h"
 
@@ -112,8 +115,11 @@ static void remove_files(struct jd_core *c, const char *id)
 static int on_deleted(struct jl_source *src, uint32_t ready)
 {
     struct deletion *d = JL_CONTAINER(src, struct deletion, src);
+    struct jd_job *j = jd_jobs_get(d->core, d->id);
 
     (void) ready;
+    if (j)
+        j->cleaning = false;
     waitpid(d->pid, NULL, WNOHANG);
     jl_loop_del(d->core->loop, src);
     jl_close(d->pidfd);
@@ -172,19 +178,43 @@ static int delete_container(struct jd_core *c, const char *id, struct jl_err *e)
     return 0;
 }
 
-void jd_shim_clean(struct jd_job *j)
+/* The runtime's containers, one directory each; -1 there is none. */
+static int open_containers(const struct jd_core *c)
+{
+    char path[4200];
+
+    snprintf(path, sizeof path, "%s/oci", c->conf.run_dir);
+    return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* A container of an earlier boot is a directory, and nothing else any more: no need to ask the
+ * runtime, which would look for its processes. */
+static void forget_container(struct jd_core *c, const char *id)
 {
     struct jl_err e = JL_ERR_INIT;
+    _close_ int fd = open_containers(c);
 
-    /* With an exit record the shim has had the runtime remove everything. */
-    if (!j->rec.has_result && j->rec.boot_id[0]) {
-        if (delete_container(j->core, j->rec.id, &e) == 0)
+    if (fd >= 0 && jl_remove_tree_at(fd, id, &e) < 0)
+        jl_log_fail(&e, "job.clean", "job=%s", id);
+}
+
+void jd_shim_clean(struct jd_job *j)
+{
+    struct jd_core *c = j->core;
+    struct jl_err e = JL_ERR_INIT;
+
+    if (jd_job_is_of_earlier_boot(j)) {
+        forget_container(c, j->rec.id);
+    } else if (!j->rec.has_result && j->rec.boot_id[0]) {
+        j->cleaning = delete_container(c, j->rec.id, &e) == 0;
+        if (j->cleaning)
             return;
         jl_log_fail(&e, "job.clean", "job=%s", j->rec.id);
     }
+    /* With an exit record the shim has had the runtime remove everything. */
     if (!j->rec.has_result)
-        remove_cgroup(j->core, j->rec.id);
-    remove_files(j->core, j->rec.id);
+        remove_cgroup(c, j->rec.id);
+    remove_files(c, j->rec.id);
 }
 
 /* Calls fn for each name in the directory that is a job's id, behind `prefix`. */
@@ -206,7 +236,7 @@ static void sweep_bundle(struct jd_core *c, const char *id)
     const struct jd_job *j = jd_jobs_get(c, id);
     bool keep = j && c->conf.keep_bundles;
 
-    if (j && (!jd_state_is_ended(j->state) || j->unstored))
+    if (j ? !jd_state_is_ended(j->state) || j->unstored : jd_submits_have(c, id))
         return;
     if (keep && !jd_space_left(c, id))
         return;
@@ -243,6 +273,46 @@ static void sweep_cgroup(struct jd_core *c, const char *id)
     remove_cgroup(c, id);
 }
 
+/* What a shim that was killed at its end, or the power's loss, has left with the runtime. */
+static void sweep_container(struct jd_core *c, const char *id)
+{
+    const struct jd_job *j = jd_jobs_get(c, id);
+    struct jl_err e = JL_ERR_INIT;
+
+    if (j && (!jd_state_is_ended(j->state) || j->unstored || j->cleaning))
+        return;
+    jl_log_info("sweep.container", "job=%s", id);
+    if (delete_container(c, id, &e) < 0)
+        jl_log_fail(&e, "sweep.container", "job=%s", id);
+}
+
+/* Logs and metrics of a job that is not in the database: we ended between forgetting it and its
+ * files, or somebody has moved the database away and may still want them. They stay as long as
+ * those of an ended job do. */
+static void sweep_old(struct jd_core *c, int dirfd, const char *id, int64_t days)
+{
+    uint64_t now = jl_wall_ns() / JL_NS_PER_S;
+    struct jl_err e = JL_ERR_INIT;
+    struct stat st;
+
+    if (days <= 0 || jd_jobs_get(c, id) || fstatat(dirfd, id, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+        (uint64_t) st.st_mtim.tv_sec + (uint64_t) days * 86400 > now)
+        return;
+    jl_log_info("sweep.old", "job=%s", id);
+    if (jd_trash_put(c, dirfd, id, &e) < 0)
+        jl_log_fail(&e, "sweep.old", "job=%s", id);
+}
+
+static void sweep_log(struct jd_core *c, const char *id)
+{
+    sweep_old(c, c->logs_dirfd, id, c->conf.logs_days);
+}
+
+static void sweep_metrics(struct jd_core *c, const char *id)
+{
+    sweep_old(c, c->metrics.dirfd, id, c->conf.metrics_days);
+}
+
 static void sweep_hierarchy(struct jd_core *c, const char *mount)
 {
     char path[1024];
@@ -257,10 +327,15 @@ static void sweep_hierarchy(struct jd_core *c, const char *mount)
 
 void jd_sweep(struct jd_core *c)
 {
+    _close_ int containers = open_containers(c);
+
     sweep_hierarchy(c, c->cg_host.unified);
     for (size_t i = 0; i < OS_CG_N; i++)
         sweep_hierarchy(c, c->cg_host.v1[i]);
+    each_id(containers, "", c, sweep_container);
     each_id(c->state_dirfd, "", c, sweep_state);
     each_id(c->jobs_dirfd, "", c, sweep_bundle);
+    each_id(c->logs_dirfd, "", c, sweep_log);
+    each_id(c->metrics.dirfd, "", c, sweep_metrics);
     jd_purge_retain(c);
 }

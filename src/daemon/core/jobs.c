@@ -210,13 +210,25 @@ static void finish(struct jd_job *j)
 
 static int on_again(struct jl_timer *t);
 
-/* A change that cannot be stored stays in memory, and its traces on disk, until it can. That a job
- * runs is said again by its shim after a restart: nobody waits for the disk. */
+bool jd_job_is_of_earlier_boot(const struct jd_job *j)
+{
+    return j->rec.boot_id[0] && strcmp(j->rec.boot_id, j->core->boot_id) != 0;
+}
+
+/* That a job runs is said again by its shim after a restart, and that it was lost with the machine
+ * is seen again after the next one: nobody waits for the disk. */
+static bool is_found_anew(const struct jd_job *j)
+{
+    return j->state == JD_RUNNING ||
+           (jd_state_is_ended(j->state) && !j->rec.has_result && jd_job_is_of_earlier_boot(j));
+}
+
+/* A change that cannot be stored stays in memory, and its traces on disk, until it can. */
 static bool store(struct jd_job *j)
 {
     struct jl_err e = JL_ERR_INIT;
-    int r = j->state == JD_RUNNING ? jd_store_note(j->core->store, &j->rec, &e)
-                                   : jd_store_update(j->core->store, &j->rec, &e);
+    int r = is_found_anew(j) ? jd_store_note(j->core->store, &j->rec, &e)
+                             : jd_store_update(j->core->store, &j->rec, &e);
 
     if (r == 0) {
         j->unstored = false;

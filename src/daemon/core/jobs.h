@@ -38,6 +38,7 @@ struct jd_job {
     bool net_waits;                /* INITIALIZING, and its lease is being made (nets.h) */
     bool rate_waits, rate_set;     /* the same for its network rates */
     bool lease_unstored;           /* its address and host ids are not on disk yet */
+    bool cleaning;                 /* the runtime is removing what it has of it (clean.c) */
     bool doomed;                   /* ended, and about to be forgotten (purge.h) */
     size_t heap_at;                /* queue.c's */
     struct jd_blob listed;         /* op_job.c's; dropped at each change */
@@ -53,6 +54,7 @@ struct jd_jobs {
     struct jd_job *alike[JD_JOBS_BUCKETS];
     struct jl_timer again;     /* for unstored ones */
     struct jd_submit *submits; /* op_run.c's: to be stored together */
+    struct jd_submit *syncing; /* ... whose uploads are on their way to the disk */
     struct jl_timer commit;
     struct jd_queue queue;
     uint32_t last_slot; /* of host ids, so that they are not used again at once */
@@ -84,6 +86,9 @@ void jd_jobs_unindex(struct jd_core *c, struct jd_job *j);
  */
 int jd_job_event(struct jd_job *j, enum jd_event ev, enum jd_state outcome, const char *reason,
                  struct jl_err *e);
+
+/* Started before the machine was: whatever it had but files is gone. */
+bool jd_job_is_of_earlier_boot(const struct jd_job *j);
 
 /* Starts a job that is INITIALIZING already; a failure becomes its end. */
 void jd_job_start(struct jd_job *j);

@@ -182,24 +182,40 @@ void jd_op_job_metrics(struct jd_call *call, const struct ipc_frame *f)
     }
 }
 
-/* The last whole record of an index. 1 there is one, 0 the index is empty, -errno. A torn tail is
- * cut off. */
-static int last_record(int idx, struct ipc_log_record *ret)
+/* Whether the bytes of a record are in a file of this size. */
+static bool has_bytes(const struct ipc_log_record *r, uint64_t size)
+{
+    bool stored =
+        r->stream == IPC_LOG_STDOUT || r->stream == IPC_LOG_STDERR || r->stream == IPC_LOG_NOTE;
+
+    return !stored || (r->offset <= size && r->length <= size - r->offset);
+}
+
+/* The last record of a segment's index that is whole and whose bytes are there; what follows it
+ * (torn, or on disk before its bytes when the power went) is cut off. 1 there is one, 0 the index
+ * is empty, -errno. */
+static int last_record(int dirfd, unsigned segment, int idx, struct ipc_log_record *ret)
 {
     uint8_t raw[IPC_LOG_RECORD_BYTES];
-    struct stat st;
+    struct stat st, data;
+    char name[32];
     off_t size;
 
     if (fstat(idx, &st) < 0)
         return -errno;
+    if (fstatat(dirfd, ipc_log_data_name(segment, name, sizeof name), &data, AT_SYMLINK_NOFOLLOW) <
+        0)
+        data.st_size = 0;
     for (size = st.st_size - st.st_size % IPC_LOG_RECORD_BYTES; size > 0;
          size -= IPC_LOG_RECORD_BYTES) {
         if (pread(idx, raw, sizeof raw, size - IPC_LOG_RECORD_BYTES) == sizeof raw &&
-            ipc_log_record_parse(raw, ret) == 0)
+            ipc_log_record_parse(raw, ret) == 0 && has_bytes(ret, (uint64_t) data.st_size))
             break;
     }
     if (size != st.st_size && ftruncate(idx, size) < 0)
         return -errno;
+    if (size == 0)
+        *ret = (struct ipc_log_record){ 0 };
     return size > 0;
 }
 
@@ -215,9 +231,7 @@ static int append(int idx, const struct ipc_log_record *rec)
  * never told of. */
 static int seal(int idx, int data, uint64_t sequence, uint64_t offset, const char *note)
 {
-    struct ipc_log_record rec = { .sequence = sequence,
-                                  .wall_ns = jl_wall_ns(),
-                                  .offset = offset };
+    struct ipc_log_record rec = { .sequence = sequence, .wall_ns = jl_wall_ns(), .offset = offset };
     char line[1024];
     int n = snprintf(line, sizeof line, "%.1000s\n", note), r = 0;
 
@@ -256,7 +270,7 @@ static int before_empty(int dirfd, unsigned *segment, struct ipc_log_record *las
                  O_RDWR | O_NOFOLLOW | O_CLOEXEC);
     if (idx < 0)
         return errno == ENOENT ? 0 : -errno;
-    r = last_record(idx, last);
+    r = last_record(dirfd, *segment - 1, idx, last);
     if (r <= 0 || last->stream == IPC_LOG_NEXT)
         return r;
     unlinkat(dirfd, ipc_log_data_name(*segment, name, sizeof name), 0);
@@ -315,7 +329,7 @@ static int seal_log(struct jd_core *c, const char *id, const char *note)
     segment = empty = found < 0 ? 0 : (unsigned) found;
     r = open_last(dirfd, segment, &idx, &data);
     if (r == 0)
-        r = last_record(idx, &last);
+        r = last_record(dirfd, segment, idx, &last);
     if (r == 0)
         r = before_empty(dirfd, &segment, &last);
     if (r >= 0 && segment != empty)

@@ -21,15 +21,16 @@
 #include "daemon/core/hostinfo.h"
 #include "daemon/core/request.h"
 #include "daemon/core/run_check.h"
+#include "daemon/core/stage_sync.h"
 
 #define STARTS_MAX 2 /* of jobs that come together: the others start from the queue */
 
 /* A RunJob on its way into the database. */
 struct jd_submit {
     struct jd_call call;
-    struct jd_submit *next; /* that came in the same turn of the loop */
-    struct jd_job *job;     /* made of it, for the commit */
-    bool has_uploads;
+    struct jd_submit *next;   /* that came in the same turn of the loop */
+    struct jd_job *job;       /* made of it, for the commit */
+    bool has_uploads, synced; /* synced: they are on disk */
     uint64_t upload_bytes;
     Joblet__RunJobRequest *req; /* own */
     char id[40];
@@ -190,6 +191,8 @@ static void refuse(struct jd_submit *s, struct jl_err *e)
     submit_free(s);
 }
 
+static void sync_uploads(struct jd_submit *s);
+
 /* Makes jobs of them, in their order; who can't become one is answered. Those that are left, whose
  * number is added to *n. */
 static struct jd_submit *make_jobs(struct jd_core *c, struct jd_submit *s, size_t *n)
@@ -209,6 +212,11 @@ static struct jd_submit *make_jobs(struct jd_core *c, struct jd_submit *s, size_
             s->job = make_job(s, starts < STARTS_MAX, &e);
         if (!s->job) {
             refuse(s, &e);
+            continue;
+        }
+        if (s->has_uploads && !s->synced && s->job->state != JD_INITIALIZING) {
+            jd_job_free(jl_take_ptr(s->job)); /* it comes again when they are on disk */
+            sync_uploads(s);
             continue;
         }
         jd_jobs_add(c, s->job); /* the next one finds its slot taken */
@@ -270,28 +278,85 @@ static int on_commit(struct jl_timer *t)
     return 0;
 }
 
-static void commit(struct jd_submit *s, bool has_uploads, uint64_t bytes)
+static void put_last(struct jd_submit **at, struct jd_submit *s)
+{
+    while (*at)
+        at = &(*at)->next;
+    s->next = NULL;
+    *at = s;
+}
+
+static void commit(struct jd_submit *s)
 {
     struct jd_core *c = s->call.core;
-    struct jd_submit **end = &c->jobs.submits;
 
-    s->has_uploads = has_uploads;
-    s->upload_bytes = bytes;
-    while (*end)
-        end = &(*end)->next;
-    *end = s;
+    put_last(&c->jobs.submits, s);
     jl_loop_arm(c->loop, &c->jobs.commit, jl_now_ns(), on_commit);
+}
+
+static void on_synced(void *user, int r, const void *out, size_t len, int fd,
+                      const struct jl_err *e)
+{
+    struct jd_submit *s = user;
+    struct jd_submit **at = &s->call.core->jobs.syncing;
+    struct jl_err why = *e;
+
+    (void) out;
+    (void) len;
+    jl_close(fd);
+    while (*at != s)
+        at = &(*at)->next;
+    *at = s->next;
+    s->synced = true;
+    if (r == 0)
+        commit(s);
+    else
+        refuse(s, &why);
+}
+
+static void sync_uploads(struct jd_submit *s)
+{
+    struct jd_core *c = s->call.core;
+    struct jl_err e = JL_ERR_INIT;
+    _close_ int dirfd =
+        openat(c->jobs_dirfd, s->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fds[] = { dirfd, c->jobs_dirfd }, r;
+
+    r = dirfd < 0 ? jl_fail_sys(&e, "open", s->id, "open the job's directory")
+                  : jd_worker_call(c->stages.sync, JD_SYNC_JOB, "", 0, fds, JL_COUNT(fds),
+                                   on_synced, s, &e);
+    if (r < 0)
+        refuse(s, &e);
+    else
+        put_last(&c->jobs.syncing, s);
+}
+
+static void clear(struct jd_submit **list)
+{
+    while (*list) {
+        struct jd_submit *s = *list;
+
+        *list = s->next;
+        submit_free(s);
+    }
 }
 
 void jd_submits_clear(struct jd_core *c)
 {
     jl_loop_disarm(c->loop, &c->jobs.commit);
-    while (c->jobs.submits) {
-        struct jd_submit *s = c->jobs.submits;
+    clear(&c->jobs.submits);
+    clear(&c->jobs.syncing);
+}
 
-        c->jobs.submits = s->next;
-        submit_free(s);
-    }
+bool jd_submits_have(const struct jd_core *c, const char *id)
+{
+    const struct jd_submit *const lists[] = { c->jobs.submits, c->jobs.syncing };
+
+    for (size_t i = 0; i < JL_COUNT(lists); i++)
+        for (const struct jd_submit *s = lists[i]; s; s = s->next)
+            if (strcmp(s->id, id) == 0)
+                return true;
+    return false;
 }
 
 /* jobs/<id>/work out of the staging directory. */
@@ -320,8 +385,9 @@ static void on_taken(struct jd_take *t, int r, struct jl_err *e)
         r = move_uploads(s, t->stage, e);
     jd_stage_drop(t->core, t->stage); /* what was moved away stays */
     s->has_uploads = true;
+    s->upload_bytes = t->bytes;
     if (r == 0)
-        commit(s, true, t->bytes);
+        commit(s);
     else
         refuse(s, e);
 }
@@ -365,7 +431,7 @@ void jd_op_run(struct jd_call *call, const struct ipc_frame *f)
             return; /* goes on in on_taken */
     }
     if (r == 0)
-        commit(s, false, 0);
+        commit(s);
     else
         refuse(s, &e);
 }

@@ -76,6 +76,8 @@ static inline void jd_messagep(ProtobufCMessage **m)
 
 /* Forgets the RunJobs that are not stored yet: the end of the daemon. */
 void jd_submits_clear(struct jd_core *c);
+/* Whether a job of this id is about to be stored: its directory is nobody else's. */
+bool jd_submits_have(const struct jd_core *c, const char *id);
 
 /* The answer to a StopJob or CancelJob whose job has ended. */
 void jd_reply_ended(const struct jd_call *call, const struct jd_job *j);

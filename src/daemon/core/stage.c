@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "daemon/core/bundle.h"
 #include "daemon/core/core.h"
+#include "daemon/core/stage_sync.h"
 
 #define KEPT_BITS 0755 /* of a mode that front gave: nobody but the job writes */
 #define BLOCK 4096u    /* what a file takes at least, also an empty one, and a directory */
@@ -83,7 +84,8 @@ int jd_stages_init(struct jd_core *c, struct jl_err *e)
     st->dirfd = openat(c->jobs_dirfd, ".staging", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (st->dirfd < 0)
         return jl_fail_sys(e, "open", ".staging", "directory for uploads");
-    return 0;
+    st->sync = jd_worker_new(c->loop, "uploads", jd_sync_work, JD_SYNC_N);
+    return st->sync ? 0 : jl_fail(e, ENOMEM, "make the uploads worker");
 }
 
 void jd_stages_done(struct jd_core *c)
@@ -93,6 +95,8 @@ void jd_stages_done(struct jd_core *c)
     if (!st->core)
         return;
     jl_loop_disarm(c->loop, &st->timer);
+    jd_worker_free(st->sync);
+    st->sync = NULL;
     while (st->first) {
         struct jd_stage *s = st->first;
 

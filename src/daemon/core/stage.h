@@ -20,6 +20,7 @@
 #include "ipc/corelink.h"
 
 struct jd_core;
+struct jd_worker;
 
 #define JD_STAGE_SESSIONS_MAX 1024
 #define JD_STAGE_PER_CLIENT_MAX 64
@@ -40,7 +41,8 @@ struct jd_stages {
     int dirfd; /* .staging; -1 before jd_stages_init */
     struct jd_stage *first;
     unsigned n;
-    struct jl_timer timer; /* the next one to expire */
+    struct jl_timer timer;  /* the next one to expire */
+    struct jd_worker *sync; /* stage_sync.h */
 };
 
 /* Opens .staging and empties it: sessions do not outlive the daemon. */
