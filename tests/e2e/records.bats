@@ -1,0 +1,60 @@
+#!/usr/bin/env bats
+# Thousands of jobs that have ended ($RECORDS; the issue's figure is 10,000): the start, answers, and
+# answers while they are removed.
+
+load lib.bash
+: "${RECORDS:=10000}"
+
+setup_file() {
+    instance_new --set 'joblet.retention={max_jobs: 0, max_age: 0s}' && instance_start || return 1
+    ended "$(job --max-memory=64 sh -c 'echo one of many')"
+    keeper_stop
+    $py "$here/records.py" fill "$I" $((RECORDS - 1))
+}
+teardown_file() { instance_end; }
+
+records() {
+    PYTHONPATH=$here PYTHONDONTWRITEBYTECODE=1 GRPC_VERBOSITY=NONE TMPDIR=$BATS_TEST_TMPDIR $py "$here/records.py" "$@"
+}
+logs() { ls "$I/logs" | grep -cE '^[0-9a-f]{8}-'; }
+now_ms() { date +%s%3N; }
+is_removed() { [ "$(logs)" = "$1" ] && [ -z "$(ls -A "$I/jobs/.trash")" ]; }
+
+@test "joblet starts with them, and answers" {
+    at=$(now_ms)
+    instance_start
+    echo "# $RECORDS jobs: start $(($(now_ms) - at)) ms" >&3
+    [ $(($(now_ms) - at)) -lt 5000 ]
+    records ask "$I" 1 >&3
+    [ "$(rnx job list --json | jq length)" = "$RECORDS" ]
+}
+
+@test "a restart that finds more than are to be kept answers while it removes them" {
+    keeper_stop
+    sed -i 's/^\( *retention: \).*/\1{max_jobs: '$((RECORDS / 2))', max_age: 0s}/' "$I/config/joblet-config.yml"
+    instance_start
+    records ask "$I" 1 >&3
+    until_true 60 is_removed $((RECORDS / 2))
+    [ "$(rnx job list --json | jq length)" = $((RECORDS / 2)) ]
+}
+
+@test "delete-all answers when all are gone; others are answered meanwhile" {
+    records delete "$I" >&3
+    [ "$(rnx job list --json)" = "[]" ]
+    until_true 60 is_removed 0
+    [ "$(sqlite_jobs)" = 0 ]
+}
+sqlite_jobs() { $py -c 'import sqlite3, sys; print(sqlite3.connect("file:" + sys.argv[1] + "?mode=ro", uri=True).execute("select count(*) from jobs").fetchone()[0])' "$I/state/joblet.db"; }
+
+@test "the log of a job that nobody knows goes when it is old, and not before" {
+    keeper_stop
+    mkdir "$I/logs/0f0f0f0f-0000-4000-8000-00000000000"{1,2} "$I/metrics/0f0f0f0f-0000-4000-8000-000000000001" \
+        "$I/run/oci/0f0f0f0f-0000-4000-8000-000000000003"
+    touch -d '8 days ago' "$I"/{logs,metrics}/0f0f0f0f-0000-4000-8000-000000000001
+    instance_start
+    until_true 20 is_removed 1
+    [ -d "$I/logs/0f0f0f0f-0000-4000-8000-000000000002" ]
+    [ -z "$(ls "$I/metrics")" ]
+    no_containers() { [ -z "$(ls "$I/run/oci")" ]; }
+    until_true 20 no_containers
+}
