@@ -19,7 +19,8 @@
 #include "base/log.h"
 #include "daemon/core/core.h"
 
-#define SLICE 512 /* entries removed before others get their turn */
+#define SLICE 512                   /* entries removed before others get their turn ... */
+#define SLICE_NS (4 * JL_NS_PER_MS) /* ... or as many as can be in this time: disks differ */
 #define RETRY_NS (60 * JL_NS_PER_S)
 #define DEPTH_MAX 32
 
@@ -27,11 +28,12 @@ struct slice {
     int top;
     dev_t dev;
     unsigned *budget;
+    uint64_t until_ns;
 };
 
 static int remove_below(struct slice *s, int dirfd, unsigned depth);
 
-/* 0 gone, 1 the budget is used up, -errno. */
+/* 0 gone, 1 the budget or the time is used up, -errno. */
 static int remove_entry(struct slice *s, int dirfd, const char *name, unsigned depth)
 {
     char up[64];
@@ -86,13 +88,15 @@ static int remove_below(struct slice *s, int dirfd, unsigned depth)
             return r;
         if (r < 0 && first == 0)
             first = r; /* the others go all the same */
+        if (r == 0 && jl_now_ns() >= s->until_ns)
+            return 1;
     }
     return first;
 }
 
 int jd_trash_slice(int dirfd, unsigned *budget)
 {
-    struct slice s = { .top = dirfd, .budget = budget };
+    struct slice s = { .top = dirfd, .budget = budget, .until_ns = jl_now_ns() + SLICE_NS };
     struct stat st;
 
     if (fstat(dirfd, &st) < 0)
