@@ -9,17 +9,15 @@
 
 #include "api/health.pb-c.h"
 #include "api/joblet.pb-c.h"
-#include "api/validate.h"
-#include "api/volume.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "daemon/front/decode.h"
 #include "daemon/front/front.h"
 #include "rpc/server.h"
 
 #define HEALTH_CHECK "/grpc.health.v1.Health/Check"
 #define STOP_EXTRA_MS 10000 /* StopJob may take its grace and this */
 #define REVOKED "the certificate with serial number %s is revoked"
-#define UNARY_BYTES_MAX (1u << 20) /* a request that carries no files */
 
 static struct ipc_identity identity_of(const struct rpc_call *rpc)
 {
@@ -156,128 +154,33 @@ static int unary_late(struct jl_timer *timer)
     return 0;
 }
 
-/* Checks the request's fields; extra_ms is how much longer than others it may take. */
-static int check_fields(const struct jd_front *front, enum jd_op op, const void *msg,
-                        uint64_t *extra_ms, struct jl_err *e)
+/* How much longer than others the call may take: StopJob its grace, and a little. */
+static uint64_t stop_ms(const struct jd_front *front, const struct jd_decoded *d)
 {
-    enum api_volume_type type;
-    uint64_t bytes;
-    int32_t grace;
-
-    switch ((int) op) { /* what is not listed has no fields to check */
-    case JD_OP_GET_JOB:
-        return api_validate_get_job_status(msg, e);
-    case JD_OP_CANCEL_JOB:
-        return api_validate_id("uuid", ((const Joblet__CancelJobRequest *) msg)->uuid, e);
-    case JD_OP_DELETE_JOB:
-        return api_validate_id("uuid", ((const Joblet__DeleteJobRequest *) msg)->uuid, e);
-    case JD_OP_CREATE_VOLUME:
-        return api_volume_new(msg, &bytes, &type, e);
-    case JD_OP_REMOVE_VOLUME:
-        return api_volume_name("name", ((const Joblet__RemoveVolumeRequest *) msg)->name, e);
-    case JD_OP_STOP_JOB:
-        grace = ((const Joblet__StopJobRequest *) msg)->grace_ms;
-        *extra_ms = STOP_EXTRA_MS + (grace > 0 ? (uint64_t) grace : front->conf.stop_grace_ms);
-        return api_validate_stop_job(msg, e);
-    default:
+    if (!d->stops)
         return 0;
-    }
+    return STOP_EXTRA_MS + (d->grace_ms > 0 ? d->grace_ms : front->conf.stop_grace_ms);
 }
 
-/* The type of a method's request, from the descriptors that protobuf-c made of joblet.proto. */
-static const ProtobufCMessageDescriptor *request_type(const char *method)
-{
-    static const ProtobufCServiceDescriptor *const services[] = {
-        &joblet__job_service__descriptor,        &joblet__network_service__descriptor,
-        &joblet__volume_service__descriptor,     &joblet__runtime_service__descriptor,
-        &joblet__monitoring_service__descriptor,
-    };
-    const char *slash = strrchr(method, '/');
-
-    for (size_t i = 0; i < JL_COUNT(services) && slash; i++) {
-        size_t len = strlen(services[i]->name);
-        const ProtobufCMethodDescriptor *m;
-
-        if (method + 1 + len != slash || memcmp(method + 1, services[i]->name, len) != 0)
-            continue;
-        m = protobuf_c_service_descriptor_get_method_by_name(services[i], slash + 1);
-        return m ? m->input : NULL;
-    }
-    return NULL;
-}
-
-static void drop_unknown_below(const ProtobufCFieldDescriptor *field, const void *member, size_t n)
-{
-    ProtobufCMessage *const *messages = member;
-
-    if (field->label == PROTOBUF_C_LABEL_REPEATED)
-        messages = *(ProtobufCMessage * *const *) member;
-    for (size_t i = 0; i < n; i++)
-        if (messages[i])
-            jd_drop_unknown(messages[i]);
-}
-
-void jd_drop_unknown(ProtobufCMessage *msg)
-{
-    const ProtobufCMessageDescriptor *type = msg->descriptor;
-    const uint8_t *base = (const uint8_t *) msg;
-
-    for (unsigned i = 0; i < msg->n_unknown_fields; i++)
-        free(msg->unknown_fields[i].data);
-    free(msg->unknown_fields);
-    msg->unknown_fields = NULL;
-    msg->n_unknown_fields = 0;
-    for (unsigned i = 0; i < type->n_fields; i++) {
-        const ProtobufCFieldDescriptor *f = &type->fields[i];
-        size_t n = 1;
-
-        if (f->type != PROTOBUF_C_TYPE_MESSAGE)
-            continue;
-        if (f->label == PROTOBUF_C_LABEL_REPEATED)
-            memcpy(&n, base + f->quantifier_offset, sizeof n);
-        else if (f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF)
-            n = *(const uint32_t *) (const void *) (base + f->quantifier_offset) == f->id;
-        drop_unknown_below(f, base + f->offset, n);
-    }
-}
-
-/* Core gets what was understood, encoded anew, not the client's bytes. */
 static int ask(struct unary *u, struct jl_err *e)
 {
-    const ProtobufCMessageDescriptor *type = request_type(rpc_call_method(u->call.rpc));
     struct ipc_frame f = jd_call_frame(&u->call, u->call.op);
-    _free_ uint8_t *body = NULL;
-    ProtobufCMessage *msg;
-    uint64_t extra_ms = 0;
+    _decoded_ struct jd_decoded d = { 0 };
     const void *data;
     size_t len;
     int r;
 
     data = rpc_call_request(u->call.rpc, &len);
-    if (!type)
-        return jl_refuse(e, ENOSYS, "method %s has no request type", rpc_call_method(u->call.rpc));
-    if (len > UNARY_BYTES_MAX)
-        return jl_refuse(e, EMSGSIZE, "the request has %zu bytes, limit is %u", len,
-                         UNARY_BYTES_MAX);
-    r = api_unpack_request(type, data, len, &msg, e);
+    r = jd_decode(u->call.op, rpc_call_method(u->call.rpc), data, len, &d, e);
     if (r < 0)
         return r;
-    r = check_fields(u->call.front, u->call.op, msg, &extra_ms, e);
-    jd_drop_unknown(msg);
-    if (r == 0) {
-        f.body_len = protobuf_c_message_get_packed_size(msg);
-        body = malloc(f.body_len + 1);
-        f.body = body;
-        r = body ? 0 : jl_fail(e, ENOMEM, "encode the request");
-    }
-    if (r == 0) {
-        protobuf_c_message_pack(msg, body);
-        r = jd_link_ask(&u->call.front->link, &f, &u->req, unary_reply, e);
-    }
-    protobuf_c_message_free_unpacked(msg, NULL);
+    f.body = d.body;
+    f.body_len = d.len;
+    r = jd_link_ask(&u->call.front->link, &f, &u->req, unary_reply, e);
     rpc_call_drop_request(u->call.rpc);
     if (r == 0)
-        jl_loop_arm(u->call.front->loop, &u->timer, jd_call_due_ns(&u->call, extra_ms), unary_late);
+        jl_loop_arm(u->call.front->loop, &u->timer,
+                    jd_call_due_ns(&u->call, stop_ms(u->call.front, &d)), unary_late);
     return r;
 }
 

@@ -92,10 +92,6 @@ void jd_call_fail(struct jd_call *c, const struct jl_err *e);
 /* Answers as core did; r NULL stands for a core that is gone. */
 void jd_call_reply(struct jd_call *c, const struct ipc_frame *reply);
 
-/* Forgets what joblet.proto does not name, in msg and below: core gets what was understood alone.
- */
-void jd_drop_unknown(ProtobufCMessage *msg);
-
 /* A request of c's operation and identity, to be filled and sent. */
 struct ipc_frame jd_call_frame(const struct jd_call *c, enum jd_op op);
 

@@ -12,6 +12,7 @@
 #include "api/validate.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "daemon/front/decode.h"
 #include "daemon/front/front.h"
 #include "daemon/front/stage.h"
 #include "daemon/front/upload_wire.h"
