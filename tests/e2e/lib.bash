@@ -96,11 +96,11 @@ keeper_stop() {
 
 # Ends jobs and daemon and removes all of it; 1 when something had to be ended by force.
 instance_end() {
-    local id pid dir bad=0
+    local pid dir bad=0
     [ -n "${I-}" ] && [ -d "$I" ] || return 0
-    for id in $(timeout 20 rnx job list --json 2>/dev/null | jq -r '.[] | select(.status | IN("PENDING", "SCHEDULED", "INITIALIZING", "RUNNING", "STOPPING")) | .id'); do
-        timeout 30 rnx job stop "$id" >/dev/null 2>&1
-    done
+    timeout 20 rnx job list --json 2>/dev/null |
+        jq -r '.[] | select(.status | IN("PENDING", "SCHEDULED", "INITIALIZING", "RUNNING", "STOPPING")) | .id' |
+        timeout 60 xargs -r -n 1 -P 16 rnx job stop >/dev/null 2>&1
     keeper_stop
     for dir in $(cgroup_dirs); do
         for pid in $(cat "$dir/cgroup.procs" 2>/dev/null); do

@@ -1,6 +1,6 @@
 /*
  * shim_internal.h - what the files behind shimlink.h share: shimlink.c watches a shim and talks to
- * it, shim_adopt.c finds one of an earlier run.
+ * it, shim_start.c starts one, shim_adopt.c finds one of an earlier run.
  */
 #pragma once
 
@@ -38,6 +38,12 @@ struct jd_shim *jd_shim_new(struct jd_job *j, struct jl_err *e);
 
 /* Has the loop tell of its end (pidfd) and of its message (sync). 0, or -errno with e filled. */
 int jd_shim_watch(struct jd_shim *s, struct jl_err *e);
+
+/* Ends it when the job has not begun within JD_SHIM_START_NS from now. */
+void jd_shim_limit(struct jd_shim *s);
+
+/* From SIGTERM to SIGKILL: what the StopJob that came says, or the configuration. */
+uint64_t jd_shim_grace_ms(const struct jd_job *j);
 
 /* Connects to its control socket and asks for its state; it is told to stop when its job is. 0,
  * -ENOENT nobody has listened there (yet), -ECONNREFUSED who did is gone, or -errno. */
