@@ -93,6 +93,29 @@ job_address() { field "$1" address; }
     refused a_b 10.1.0.0/16 "no name"
     refused bridge 10.1.0.0/16 reserved
     [ "$(rnx network list --json | jq '[.networks[] | select(.builtin | not)] | length')" = 0 ]
+    py="nsenter --net=/run/netns/$HOSTNS $py" client '
+from concurrent.futures import ThreadPoolExecutor
+S = grpc.StatusCode
+def create(name, cidr): return code_of(c.network.CreateNetwork, pb.CreateNetworkRequest(name=name, cidr=cidr), timeout=30)[0]
+def remove(name): return code_of(c.network.RemoveNetwork, pb.RemoveNetworkRequest(name=name), timeout=30)[0]
+def run(network): return code_of(c.job.RunJob, pb.RunJobRequest(command="true", network=network), timeout=30)[0]
+with ThreadPoolExecutor(8) as pool: # at once: one makes it; nobody gets one that is not there yet
+    made = [pool.submit(create, "lab", "10.1.0.0/29") for _ in range(4)]
+    used = [pool.submit(run, "lab") for _ in range(4)]
+    made = [f.result() for f in made]
+    assert made.count(S.OK) == 1 and made.count(S.ALREADY_EXISTS) == 3, made
+    assert all(f.result() in (S.OK, S.NOT_FOUND) for f in used), used
+assert create("other", "10.1.0.0/24") == S.INVALID_ARGUMENT
+assert create("", "10.1.1.0/24") == S.INVALID_ARGUMENT
+assert create("bridge", "10.1.1.0/24") == S.INVALID_ARGUMENT
+assert remove("nowhere") == S.NOT_FOUND and remove("isolated") == S.INVALID_ARGUMENT
+assert run("nowhere") == S.NOT_FOUND and run("host") == S.PERMISSION_DENIED
+assert create("tiny", "10.1.1.0/30") == S.OK
+one = c.run("sleep", "60", network="tiny")
+assert run("tiny") == S.RESOURCE_EXHAUSTED
+assert remove("tiny") == S.FAILED_PRECONDITION
+c.job.StopJob(pb.StopJobRequest(uuid=one), timeout=30)
+assert remove("tiny") == S.OK'
     run run_job --network=host true
     [[ $output == *"not allowed on this server"* ]]
 }

@@ -32,28 +32,35 @@ static void add_server(struct jd_nets *n, const char *text)
         n->dns[n->n_dns++] = addr;
 }
 
-/* Those of the configuration; else the host's own that a job can reach; else public ones. */
-void jd_nets_read_dns(struct jd_core *c)
+static void add_servers_of(struct jd_nets *n, const char *path)
 {
     _buf_ struct jl_buf text = JL_BUF_INIT(65536);
     struct jl_err ignored = JL_ERR_INIT;
+    char *rest = NULL;
+
+    if (jl_read_file_at(AT_FDCWD, path, &text, &ignored) < 0 || jl_buf_putc(&text, '\0') < 0)
+        return;
+    for (char *line = strtok_r(text.data, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+        char server[64];
+
+        if (sscanf(line, " nameserver %63s", server) == 1)
+            add_server(n, server);
+    }
+}
+
+/* Those of the configuration; else the host's own that a job can reach, also those behind
+ * systemd-resolved, which has the host ask 127.0.0.53; else public ones. */
+void jd_nets_read_dns(struct jd_core *c)
+{
     struct jd_nets *n = &c->nets;
 
     n->n_dns = 0;
     for (size_t i = 0; i < c->conf.network_dns.len; i++)
         add_server(n, c->conf.network_dns.items[i]);
-    if (n->n_dns == 0 && jl_read_file_at(AT_FDCWD, "/etc/resolv.conf", &text, &ignored) == 0 &&
-        jl_buf_putc(&text, '\0') == 0) {
-        char *rest = NULL;
-
-        for (char *line = strtok_r(text.data, "\n", &rest); line;
-             line = strtok_r(NULL, "\n", &rest)) {
-            char server[64];
-
-            if (sscanf(line, " nameserver %63s", server) == 1)
-                add_server(n, server);
-        }
-    }
+    if (n->n_dns == 0)
+        add_servers_of(n, "/etc/resolv.conf");
+    if (n->n_dns == 0)
+        add_servers_of(n, "/run/systemd/resolve/resolv.conf");
     if (n->n_dns == 0) {
         add_server(n, "8.8.8.8");
         add_server(n, "8.8.4.4");
