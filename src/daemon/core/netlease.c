@@ -1,4 +1,4 @@
-/* netlease.c - the part of nets.h about leases: the pool, jobs that wait, addresses that go back. */
+/* netlease.c - the part of nets.h about jobs: which may have a lease, has one, waits for one. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +12,6 @@
 #include "daemon/core/nets.h"
 #include "daemon/core/shimlink.h"
 #include "daemon/core/worker.h"
-
-#define TIDY_NS (20 * JL_NS_PER_MS) /* the pool is filled when nobody is in a hurry */
 
 static struct jd_network *net_of(const struct jd_core *c, const char *name)
 {
@@ -72,7 +70,7 @@ int jd_nets_check(struct jd_core *c, const char *name, bool may_host, struct jl_
     return 0;
 }
 
-static int refuse_full(const struct jd_network *net, struct jl_err *e)
+int jd_nets_refuse_full(const struct jd_network *net, struct jl_err *e)
 {
     return jl_refuse(e, ENOSPC, "network '%s' has no free address: %u jobs are on it",
                      net->def.name, net->places.n);
@@ -84,7 +82,7 @@ int jd_nets_check_room(struct jd_core *c, const char *name, struct jl_err *e)
 
     if (!net || !jd_places_full(&net->places) || net->n_ready + net->n_coming + net->n_going > 0)
         return 0;
-    return refuse_full(net, e);
+    return jd_nets_refuse_full(net, e);
 }
 
 /* ---- from the worker to the jobs */
@@ -154,214 +152,16 @@ static int on_serve(struct jl_timer *t)
         more = more || (n->n_ready > 0 && n->n_waiting > 0);
     }
     if (more)
-        jl_loop_arm(c->loop, &c->nets.serve, jl_now_ns(), on_serve);
+        jl_loop_arm(c->loop, t, jl_now_ns(), on_serve);
     return 0;
 }
 
-/* ---- the pool */
-
-struct batch {
-    struct jd_core *core;
-    char name[JD_NET_NAME_MAX + 1]; /* the network may be gone when the answer comes */
-    size_t n;
-    struct jd_net_lease leases[JD_NET_BATCH];
-};
-
-static void on_prepared(void *user, int r, const void *out, size_t len, int fd,
-                        const struct jl_err *e)
+void jd_nets_serve(struct jd_core *c)
 {
-    _free_ struct batch *b = user;
-    struct jd_network *net = jd_nets_find(b->core, b->name);
-
-    (void) out, (void) len;
-    jl_close(fd);
-    if (!net || net->doomed)
-        return;
-    net->n_coming = 0;
-    if (r < 0) {
-        jl_log_fail(e, "network.prepare", "network '%s'", b->name);
-        for (size_t i = 0; i < b->n; i++)
-            jd_places_give(&net->places, b->leases[i].addr);
-        jd_nets_fail_waiting(net, e->text);
-        return;
-    }
-    memcpy(net->ready + net->n_ready, b->leases, b->n * sizeof *b->leases);
-    net->n_ready += b->n;
-    jd_nets_kick(net); /* the next ones are made while these jobs start */
-    if (net->n_waiting > 0)
-        jl_loop_arm(net->core->loop, &net->core->nets.serve, jl_now_ns(), on_serve);
-}
-
-static size_t pool_of(const struct jd_network *net)
-{
-    if (strcmp(net->def.name, net->core->conf.network_default) == 0)
-        return JD_NET_POOL_DEFAULT;
-    return net->used ? JD_NET_POOL_OTHER : 0;
-}
-
-static size_t wanted(const struct jd_network *net)
-{
-    size_t n = net->n_waiting + pool_of(net);
-
-    if (net->core->ending || net->doomed)
-        return 0;
-    n = n > net->n_ready ? n - net->n_ready : 0;
-    if (n > JD_NET_BATCH)
-        n = JD_NET_BATCH;
-    return n > JD_NET_READY_MAX - net->n_ready ? JD_NET_READY_MAX - net->n_ready : n;
-}
-
-/* One more lease on its way. -ENOSPC: no address or no host ids. */
-static int add_coming(struct jd_network *net, struct jl_err *e)
-{
-    struct jd_core *c = net->core;
-    uint32_t addr, ids = 0;
-    int r = jd_places_take(&net->places, &addr);
-
-    if (r < 0)
-        return r == -ENOSPC ? refuse_full(net, e) : jl_fail(e, -r, "take an address");
-    if (c->userns && (ids = jd_jobs_host_ids(c, e)) == 0) {
-        jd_places_give(&net->places, addr);
-        return -e->code;
-    }
-    jd_nets_lease_of(net, addr, ids, &net->coming[net->n_coming++]);
-    return 0;
-}
-
-static int ask_prepare(struct jd_network *net, struct jl_err *e)
-{
-    struct batch *b = calloc(1, sizeof *b);
-    int r;
-
-    if (!b)
-        return jl_fail(e, ENOMEM, "prepare a network");
-    b->core = net->core;
-    b->n = net->n_coming;
-    memcpy(b->name, net->def.name, sizeof b->name);
-    memcpy(b->leases, net->coming, sizeof b->leases);
-    r = jd_nets_worker(net->core, e);
-    if (r == 0)
-        r = jd_worker_call(net->core->nets.worker, JD_NET_WORK_PREPARE, b->leases,
-                           b->n * sizeof *b->leases, NULL, 0, on_prepared, b, e);
-    if (r < 0)
-        free(b);
-    return r;
-}
-
-void jd_nets_kick(struct jd_network *net)
-{
-    struct jl_err e = JL_ERR_INIT;
-    size_t n = wanted(net);
-    int r = 0;
-
-    if (net->n_coming > 0 || !net->known || net->told.why[0] || n == 0)
-        return;
-    while (r == 0 && net->n_coming < n)
-        r = add_coming(net, &e);
-    if (net->n_coming == 0) {
-        if (net->n_going == 0 && net->n_ready == 0) /* else one comes free in a moment */
-            jd_nets_fail_waiting(net, e.text);
-        return;
-    }
-    jl_err_clear(&e);
-    if (ask_prepare(net, &e) == 0)
-        return;
-    for (size_t i = 0; i < net->n_coming; i++)
-        jd_places_give(&net->places, net->coming[i].addr);
-    net->n_coming = 0;
-    jl_log_fail(&e, "network.prepare", "network '%s'", net->def.name);
-    jd_nets_fail_waiting(net, e.text);
-}
-
-/* ---- what goes back, and the pool's filling, when there is time */
-
-static int on_tidy(struct jl_timer *t);
-
-static void tidy_later(struct jd_core *c, uint64_t in_ns)
-{
-    uint64_t due = jl_now_ns() + in_ns;
-
-    if (c->nets.tidy_due_ns != 0 && c->nets.tidy_due_ns <= due)
-        return; /* soon enough */
-    c->nets.tidy_due_ns = due;
-    jl_loop_arm(c->loop, &c->nets.tidy, due, on_tidy);
-}
-
-static void on_released(void *user, int r, const void *out, size_t len, int fd,
-                        const struct jl_err *e)
-{
-    _free_ struct batch *b = user;
-    struct jd_core *c = b->core;
-
-    (void) out, (void) len;
-    jl_close(fd);
-    if (r < 0)
-        jl_log_fail(e, "network.release", "the next start removes what is left");
-    c->nets.releasing = false;
-    for (size_t i = 0; i < b->n; i++)
-        for (struct jd_network *n = c->nets.first; n; n = n->next)
-            if (jd_cidr_has(&n->def.cidr, b->leases[i].addr)) {
-                jd_places_give(&n->places, b->leases[i].addr);
-                n->n_going--;
-                jd_nets_kick(n);
-                break;
-            }
-    if (c->nets.n_going > 0)
-        tidy_later(c, 0);
-}
-
-static void release_some(struct jd_core *c)
-{
-    struct jl_err e = JL_ERR_INIT;
-    struct batch *b = c->nets.n_going > 0 && !c->nets.releasing ? calloc(1, sizeof *b) : NULL;
-
-    if (!b)
-        return;
-    b->core = c;
-    b->n = c->nets.n_going < JD_NET_BATCH ? c->nets.n_going : JD_NET_BATCH;
-    c->nets.n_going -= b->n;
-    memcpy(b->leases, c->nets.going + c->nets.n_going, b->n * sizeof *b->leases);
-    if (jd_nets_worker(c, &e) == 0 &&
-        jd_worker_call(c->nets.worker, JD_NET_WORK_RELEASE, b->leases, b->n * sizeof *b->leases,
-                       NULL, 0, on_released, b, &e) == 0) {
-        c->nets.releasing = true;
-        return;
-    }
-    jl_log_fail(&e, "network.release", "the next start removes what is left");
-    free(b);
-}
-
-static void on_started(void *user, int r, const void *out, size_t len, int fd,
-                       const struct jl_err *e)
-{
-    (void) user, (void) r, (void) out, (void) len, (void) e;
-    jl_close(fd);
-}
-
-static int on_tidy(struct jl_timer *t)
-{
-    struct jd_core *c = JL_CONTAINER(t, struct jd_core, nets.tidy);
-    struct jl_err ignored = JL_ERR_INIT;
-
-    c->nets.tidy_due_ns = 0;
-    if (c->nets.n_begun > 0 && c->nets.worker)
-        jd_worker_call(c->nets.worker, JD_NET_WORK_STARTED, c->nets.begun,
-                       c->nets.n_begun * sizeof *c->nets.begun, NULL, 0, on_started, NULL,
-                       &ignored);
-    c->nets.n_begun = 0;
-    release_some(c);
-    for (struct jd_network *n = c->nets.first; n; n = n->next)
-        jd_nets_kick(n);
-    return 0;
+    jl_loop_arm(c->loop, &c->nets.serve, jl_now_ns(), on_serve);
 }
 
 /* ---- jobs */
-
-/* One has been taken: in the quiet after its job's start, or at once when there are many jobs. */
-static void fill_later(const struct jd_network *net)
-{
-    tidy_later(net->core, net->n_ready * 2 >= pool_of(net) ? TIDY_NS : 0);
-}
 
 bool jd_nets_take_ready(struct jd_core *c, struct jd_record *rec)
 {
@@ -377,7 +177,7 @@ bool jd_nets_take_ready(struct jd_core *c, struct jd_record *rec)
     rec->host_id_base = l->host_id_base;
     net->n_ready--;
     net->used = true;
-    fill_later(net);
+    jd_nets_fill_later(net);
     return true;
 }
 
@@ -394,7 +194,7 @@ int jd_nets_take(struct jd_job *j, struct jl_err *e)
     if (net->n_ready > 0 && net->n_waiting == 0) {
         int r = finish_lease(j, &net->ready[--net->n_ready]);
 
-        fill_later(net);
+        jd_nets_fill_later(net);
         return r < 0 ? jl_fail(e, ENOMEM, "take an address") : 1;
     }
     net->used = true;
@@ -467,35 +267,13 @@ int jd_nets_limit(struct jd_job *j, struct jl_err *e)
     return r;
 }
 
-static void go(struct jd_core *c, struct jd_network *net, uint32_t addr, uint32_t ids)
-{
-    struct jd_nets *n = &c->nets;
-
-    if (!jd_places_has(&net->places, addr))
-        return;
-    if (n->n_going == n->room_going) {
-        size_t room = n->room_going * 2 + 16;
-        struct jd_net_lease *more = realloc(n->going, room * sizeof *more);
-
-        if (!more) { /* the next start removes it */
-            jl_log_warn("network.release", "out of memory");
-            return;
-        }
-        n->going = more;
-        n->room_going = room;
-    }
-    jd_nets_lease_of(net, addr, ids, &n->going[n->n_going++]);
-    net->n_going++;
-    tidy_later(c, 0);
-}
-
 void jd_nets_give_back(struct jd_core *c, const struct jd_record *rec)
 {
     struct jd_network *net = net_of(c, rec->network);
     uint32_t addr;
 
     if (net && jd_ip_parse(rec->address, &addr) == 0)
-        go(c, net, addr, rec->host_id_base);
+        jd_nets_go(c, net, addr, rec->host_id_base);
 }
 
 void jd_nets_begun(struct jd_job *j)
@@ -507,7 +285,7 @@ void jd_nets_begun(struct jd_job *j)
         return;
     if (c->nets.n_begun < JL_COUNT(c->nets.begun)) /* else at its end */
         c->nets.begun[c->nets.n_begun++] = addr;
-    tidy_later(c, TIDY_NS);
+    jd_nets_tidy_later(c, JD_NETS_TIDY_NS);
 }
 
 void jd_nets_ended(struct jd_job *j)

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "base/loop.h"
 #include "daemon/core/cidr.h"
 #include "daemon/core/network.h"
@@ -115,6 +116,16 @@ struct jd_network *jd_nets_add(struct jd_core *c, const char *name, const char *
 void jd_nets_remove(struct jd_core *c, struct jd_network *net);
 /* Makes leases for who waits and for the pool. */
 void jd_nets_kick(struct jd_network *net);
+/* A lease has been taken from the pool, which is filled again: in the quiet after the job's start, or
+ * at once when there are many jobs. */
+void jd_nets_fill_later(const struct jd_network *net);
+#define JD_NETS_TIDY_NS (20 * JL_NS_PER_MS)
+void jd_nets_tidy_later(struct jd_core *c, uint64_t in_ns);
+/* A lease goes back. */
+void jd_nets_go(struct jd_core *c, struct jd_network *net, uint32_t addr, uint32_t ids);
+/* Starts jobs that wait with what is ready. */
+void jd_nets_serve(struct jd_core *c);
+int jd_nets_refuse_full(const struct jd_network *net, struct jl_err *e);
 void jd_nets_fail_waiting(struct jd_network *net, const char *why);
 void jd_nets_lease_of(const struct jd_network *net, uint32_t addr, uint32_t host_id_base,
                       struct jd_net_lease *ret);
