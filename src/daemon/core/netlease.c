@@ -80,7 +80,8 @@ int jd_nets_check_room(struct jd_core *c, const char *name, struct jl_err *e)
 {
     const struct jd_network *net = net_of(c, name);
 
-    if (!net || !jd_places_full(&net->places) || net->n_ready + net->n_coming + net->n_going > 0)
+    if (!net || !jd_places_full(&net->places) ||
+        net->n_ready + net->n_coming + net->n_going > net->n_waiting)
         return 0;
     return jd_nets_refuse_full(net, e);
 }
