@@ -232,5 +232,7 @@ void jd_nets_go(struct jd_core *c, struct jd_network *net, uint32_t addr, uint32
     }
     jd_nets_lease_of(net, addr, ids, &n->going[n->n_going++]);
     net->n_going++;
-    jd_nets_tidy_later(c, 0);
+    /* another job may begin right now, and needs the processor more */
+    jd_nets_tidy_later(
+        c, jd_places_full(&net->places) || n->n_going >= JD_NET_BATCH ? 0 : JD_NETS_TIDY_NS);
 }
