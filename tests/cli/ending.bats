@@ -83,8 +83,6 @@ while time.time() < end and not os.path.exists(os.environ["STOP"]):
     nothing_left
 }
 
-is_linux() { [ "$(printf '%s\n%s\n' "$1" "$(uname -r)" | sort -V | head -n 1)" = "$1" ]; }
-
 @test "a zombie tells how it ended" {
     bundle . sh -c 'exit 5'
     STOP=$BATS_TEST_TMPDIR/stop reaper "$runtime" --root "$root" run --detach --bundle "$bundle" "$id"

@@ -183,6 +183,9 @@ equals() {
     [ "$1" = "$2" ] || { printf 'expected: %s\ngot:      %s\n' "$2" "$1" >&2; return 1; }
 }
 
+# is_linux VERSION: or newer.
+is_linux() { [ "$(printf '%s\n%s\n' "$1" "$(uname -r)" | sort -V | head -n 1)" = "$1" ]; }
+
 # --- control groups ---
 cgroup_mode() {
     if [ -f /sys/fs/cgroup/cgroup.controllers ]; then echo v2; else echo v1; fi

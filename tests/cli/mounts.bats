@@ -565,7 +565,7 @@ block special file 7:c8"
     [ -f "$bundle/rootfs/work/copy" ]
 }
 
-tmpfs_idmap() { awk 'BEGIN { exit !('"$(uname -r | cut -d. -f1,2)"' >= 6.3) }' || skip "idmapped tmpfs came with Linux 6.3"; }
+tmpfs_idmap() { is_linux 6.3 || skip "idmapped tmpfs came with Linux 6.3"; }
 
 @test "a new file system is idmapped by a map of its own" {
     not_runc "binds only"
