@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/io.h"
 #include "base/parse.h"
@@ -23,6 +24,8 @@
 
 #define STDIO_FILE "joblet-stdio"
 #define STDIO_MAX 4096 /* bytes */
+#define LOOKS 20
+#define LOOK_PAUSE_NS (JL_NS_PER_MS / 2)
 #define NET_KEY "extRootNetNS"
 #define MOUNTINFO_MAX ((size_t) 16 << 20)
 
@@ -256,6 +259,23 @@ static int name_stdio(pid_t pid, int fd, const char *mounts, char ret[RT_CRIU_NA
     return 0;
 }
 
+/*
+ * A shell moves its standard output away for the moment of one "echo >file": what leads inside is
+ * looked at again until it is likely to stay so. (CRIU knows the descriptor by its name wherever it
+ * is when the processes stand still.)
+ */
+static int name_settled(pid_t pid, int fd, const char *mounts, char ret[RT_CRIU_NAME_SIZE],
+                        bool *ret_external)
+{
+    int r = name_stdio(pid, fd, mounts, ret, ret_external);
+
+    for (int i = 0; i < LOOKS && r == 0 && strcmp(ret, "-") == 0; i++) {
+        jl_sleep_ns(LOOK_PAUSE_NS);
+        r = name_stdio(pid, fd, mounts, ret, ret_external);
+    }
+    return r;
+}
+
 static int add_stdio_of(struct rt_criu *c, pid_t pid, const char *images, struct jl_err *e)
 {
     _buf_ struct jl_buf mounts = JL_BUF_INIT(MOUNTINFO_MAX);
@@ -268,7 +288,7 @@ static int add_stdio_of(struct rt_criu *c, pid_t pid, const char *images, struct
     snprintf(path, sizeof path, "/proc/%d/mountinfo", (int) pid);
     r = read_mountinfo(path, &mounts, e);
     for (int fd = 0; fd < 3 && r == 0; fd++) {
-        r = name_stdio(pid, fd, mounts.data, name, &external);
+        r = name_settled(pid, fd, mounts.data, name, &external);
         if (r < 0)
             return jl_fail(e, -r, "look at descriptor %d of the container", fd);
         r = jl_buf_printf(&text, "%s\n", name);

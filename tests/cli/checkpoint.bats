@@ -114,6 +114,7 @@ in_place_of_criu() {
     nothing_left
 }
 
+# (The shell's own "echo >file" moves its standard output away for a moment, in which it might be paused.)
 # bats test_tags=smoke
 @test "as podman has it: pipes, a joined network namespace, a cgroup namespace, paused" {
     needs_criu
@@ -122,7 +123,7 @@ in_place_of_criu() {
             {type: "cgroup"}]
         | .mounts += [mount("/work"; "bind"; $tmp + "/out.d"; ["rbind", "rprivate"]),
             mount("/sys/fs/cgroup"; "cgroup"; "cgroup"; ["ro", "nosuid", "nodev", "noexec"])]' \
-        sh -c 'i=0; while :; do i=$((i + 1)); echo $i >/work/count; echo $i; sleep 0.05; done'
+        sh -c 'i=0; while :; do i=$((i + 1)); (echo $i >/work/count); echo $i; sleep 0.05; done'
     (rt run --detach --bundle "$bundle" "$id" </dev/null 2>&1 | cat >/dev/null) 3>&- &
     pids+=($!)
     until_true test -s "$BATS_TEST_TMPDIR/out.d/count"
