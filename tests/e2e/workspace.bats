@@ -67,15 +67,16 @@ none_remains() { ! remains; }
 
 @test "a workspace on disk outlives kill -9 of joblet, before and after the job has begun, and goes with the job" {
     head -c 70000000 /dev/urandom >"$BATS_TEST_TMPDIR/big"
-    id=$(job --upload="$BATS_TEST_TMPDIR/big" sh -c 'sha256sum big; sleep 2')
+    id=$(job --upload="$BATS_TEST_TMPDIR/big" sh -c 'sha256sum big; sleep 60')
     kill -KILL "$(joblet_pid)"
     until_true 20 answers
     until_true 30 has_status "$id" RUNNING
     [ -n "$(remains)" ]
     kill -KILL "$(joblet_pid)"
     until_true 20 answers
-    [ "$(ended "$id")" = "COMPLETED 0" ]
-    rnx job log "$id" | grep -q "$(sha256sum <"$BATS_TEST_TMPDIR/big" | cut -d' ' -f1)"
+    log_has() { rnx job log --no-follow "$1" | grep -q "$2"; }
+    until_true 20 log_has "$id" "$(sha256sum <"$BATS_TEST_TMPDIR/big" | cut -d' ' -f1)"
+    rnx job stop "$id"
     until_true 10 none_remains
     # its directory was removed while nobody looked at it
     id=$(job --upload="$BATS_TEST_TMPDIR/big" true)
