@@ -70,8 +70,9 @@ none_remains() { ! remains; }
     id=$(job --upload="$BATS_TEST_TMPDIR/big" sh -c 'sha256sum big; sleep 60')
     kill -KILL "$(joblet_pid)"
     until_true 20 answers
-    until_true 30 has_status "$id" RUNNING
+    until_true 30 has_status "$id" RUNNING || { rnx job status "$id"; instance_log; false; }
     [ -n "$(remains)" ]
+    until_true 10 test ! -e "$I/jobs/$id/up" # once the job runs, and no sooner
     kill -KILL "$(joblet_pid)"
     until_true 20 answers
     log_has() { rnx job log --no-follow "$1" | grep -q "$2"; }

@@ -320,8 +320,10 @@ int jd_job_event(struct jd_job *j, enum jd_event ev, enum jd_state outcome, cons
         if (!jd_state_is_ended(move.to))
             jd_front_event(j->core, j->rec.id);
     }
-    if (ev == JD_EV_UP && j->state == JD_RUNNING)
+    if (ev == JD_EV_UP && j->state == JD_RUNNING) {
         jd_metrics_begin(j, true);
+        jd_space_begun(j);
+    }
     if (move.action != JD_ACT_FINISH) {
         act(j, move.action);
         return 0;

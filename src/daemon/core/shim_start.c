@@ -206,6 +206,6 @@ int jd_shim_start(struct jd_job *j, struct jl_err *e)
         return r;
     }
     jd_shim_limit(s);
-    jd_space_begun(j);
+    jd_space_free(j);
     return 0;
 }

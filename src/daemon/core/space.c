@@ -130,7 +130,8 @@ static void end_making(struct jd_space *s)
 int jd_space_make(struct jd_job *j, struct jl_err *e)
 {
     struct jd_core *c = j->core;
-    struct jd_space_job request = { .free = (uint64_t) c->conf.work_quota };
+    struct jd_space_job request = { .free = (uint64_t) c->conf.work_quota,
+                                    .has_uploads = j->rec.has_uploads };
     struct jd_space *s;
 
     if (j->req->n_volumes > 0)
@@ -156,12 +157,12 @@ bool jd_space_is_made(const struct jd_job *j)
 
 void jd_space_begun(struct jd_job *j)
 {
-    _close_ int dirfd = -1;
     struct jl_err e = JL_ERR_INIT;
+    _close_ int dirfd = -1;
+    uint64_t bytes;
 
-    if (!j->space)
+    if (jd_space_of(j, &bytes) != JD_SPACE_IMAGE)
         return;
-    jd_space_free(j);
     dirfd = job_dir(j->core, j->rec.id);
     if (dirfd >= 0 && jd_trash_put(j->core, dirfd, JD_SPACE_UPLOADS, &e) < 0)
         jl_log_fail(&e, "job.start", "job=%s", j->rec.id);

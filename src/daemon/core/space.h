@@ -36,7 +36,7 @@ int jd_space_check(const struct jd_core *c, bool has_volumes, uint64_t upload_by
  */
 int jd_space_make(struct jd_job *j, struct jl_err *e);
 bool jd_space_is_made(const struct jd_job *j);
-/* The shim has begun: the uploads are not needed to begin anew. */
+/* The job runs: nothing can start it once more, so the uploads are not needed again. */
 void jd_space_begun(struct jd_job *j);
 /* The job is to stop while its workspace is made: it ends. False: none is being made. */
 bool jd_space_stop(struct jd_job *j);

@@ -97,9 +97,10 @@ static int count_tree(int dirfd, unsigned depth, struct tally *t)
 
 /* `work`, wherever an earlier try has left it, is `up/data`; a job without uploads has an empty one.
  * A descriptor of `up`. */
-static int gather(int job, struct jl_err *e)
+static int gather(int job, bool has_uploads, struct jl_err *e)
 {
     _close_ int up = -1;
+    struct stat st;
 
     if (mkdirat(job, JD_SPACE_UPLOADS, 0700) < 0 && errno != EEXIST)
         return jl_fail_sys(e, "mkdir", JD_SPACE_UPLOADS, "make the workspace");
@@ -110,21 +111,26 @@ static int gather(int job, struct jl_err *e)
         return jl_take_fd(&up);
     if (errno != ENOENT)
         return jl_fail_sys(e, "rename", "work", "make the workspace");
+    if (has_uploads && fstatat(up, DATA, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return jl_refuse(e, EIO, "make the workspace: the job's uploads are gone");
     if (mkdirat(up, DATA, 0700) == 0 &&
         fchownat(up, DATA, JD_JOB_UID, JD_JOB_UID, AT_SYMLINK_NOFOLLOW) < 0)
         return jl_fail_sys(e, "fchown", DATA, "make the workspace");
     return jl_take_fd(&up);
 }
 
-/* An image with everything in it, and room for `may` bytes more. */
+/* An image with everything in it, and room for `may` bytes more. Always a new file: mkfs of a worker
+ * that was killed may still be writing to the old one, and its loop device may not be gone yet. */
 static int make_image(int job, int up, const struct tally *t, uint64_t may, struct jl_err *e)
 {
-    _close_ int image =
-        openat(job, IMAGE, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    _close_ int image = -1;
     struct jd_image_fs fs = { .from = up, .inodes = t->names + 16 + jd_tmpfs_inodes(may) };
     uint64_t bytes = t->bytes + may;
 
     bytes += bytes / 16 + fs.inodes * INODE + SPARE;
+    if (unlinkat(job, IMAGE, 0) < 0 && errno != ENOENT)
+        return jl_fail_sys(e, "unlink", IMAGE, "make the workspace");
+    image = openat(job, IMAGE, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (image < 0 || ftruncate(image, (off_t) (bytes / BLOCK * BLOCK)) < 0)
         return jl_fail_sys(e, "ftruncate", IMAGE, "make the workspace");
     if (jd_image_format(image, &fs, e) < 0)
@@ -183,7 +189,7 @@ static int reserve(int job, uint64_t may, struct jl_err *e)
 static int make(int job, const struct jd_space_job *s, struct jl_err *e)
 {
     int r = jd_space_unmount(job, e); /* of a start that was interrupted */
-    _close_ int up = r < 0 ? -1 : gather(job, e), image = -1;
+    _close_ int up = r < 0 ? -1 : gather(job, s->has_uploads, e), image = -1;
     struct tally t = { 0 };
     uint64_t may = s->free;
 

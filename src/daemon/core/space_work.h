@@ -21,6 +21,7 @@ struct jd_space_job {
     char id[40];
     uint64_t free;  /* bytes that the job may write besides what is uploaded ... */
     uint64_t total; /* ... or, not 0: with it */
+    bool has_uploads;
 };
 
 enum { JD_SPACE_MAKE, JD_SPACE_UNMAKE, JD_SPACE_WORK_N };
