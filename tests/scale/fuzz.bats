@@ -4,8 +4,8 @@
 
 load ../e2e/lib.bash
 
-setup_file() { here=$(cd "$BATS_TEST_DIRNAME/../e2e" && pwd); }
-teardown_file() { instance_end; }
+setup() { here=$(cd "$BATS_TEST_DIRNAME/../e2e" && pwd); }
+teardown() { instance_end; }
 
 fuzz() {
     local program=$1
