@@ -147,6 +147,7 @@ user_bundle() {
     until_true is_gone "$unit"
     local before
     before=$(cat "$BATS_TEST_TMPDIR/count")
+    before=${before:-0} # emptied, and not written again yet
     detached sd restore --detach --bundle "$bundle" --image-path "$images" "$id" ||
         { cat "$BATS_TEST_TMPDIR/err" >&2; tail -n 20 "$images/restore.log" >&2; false; }
     equals "$(systemctl is-active "$unit")" active
@@ -157,7 +158,10 @@ user_bundle() {
     until_true is_gone "$unit"
     nothing_left
 }
-has_counted_on() { [ "$(cat "$BATS_TEST_TMPDIR/count" || echo 0)" -gt "$1" ]; }
+has_counted_on() {
+    local now
+    now=$(cat "$BATS_TEST_TMPDIR/count") && [ "${now:-0}" -gt "$1" ]
+}
 
 # bats test_tags=smoke
 @test "annotations are properties of the scope" {
