@@ -28,9 +28,12 @@ struct exit_event {
     uint32_t pid, tgid, code, signal;
 };
 
+/* struct cn_msg with its data, which is of no fixed length there. */
 struct message {
     struct nlmsghdr nl;
-    struct cn_msg cn;
+    struct cb_id id;
+    uint32_t seq, ack;
+    uint16_t len, flags;
     union {
         uint32_t op;
         char event[sizeof(struct exit_event)];
@@ -38,6 +41,7 @@ struct message {
 };
 
 #define EVENT_AT offsetof(struct message, event)
+_Static_assert(EVENT_AT == sizeof(struct nlmsghdr) + sizeof(struct cn_msg), "layout of cn_msg");
 #define WORD(field) ((uint32_t) (EVENT_AT + offsetof(struct exit_event, field)))
 
 /* Only exits of this process's threads: classic BPF over the netlink message, words in network
@@ -61,7 +65,8 @@ static int tell(int sock, uint32_t op)
 {
     struct message m = {
         .nl = { .nlmsg_len = EVENT_AT + sizeof op, .nlmsg_type = NLMSG_DONE },
-        .cn = { .id = { .idx = CN_IDX_PROC, .val = CN_VAL_PROC }, .len = sizeof op },
+        .id = { .idx = CN_IDX_PROC, .val = CN_VAL_PROC },
+        .len = sizeof op,
         .op = op,
     };
 
