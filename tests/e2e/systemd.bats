@@ -4,8 +4,11 @@
 
 load lib.bash
 
+has_systemd() { [ "$(cat /proc/1/comm)" = systemd ]; }
+
+setup() { has_systemd || skip "systemd is not process 1 here"; }
 setup_file() {
-    [ "$(cat /proc/1/comm)" = systemd ] || skip "systemd is not process 1 here"
+    has_systemd || return 0
     local group=joblet.slice/joblet-jobs.service
     instance_new --set "cgroup.baseDir=/sys/fs/cgroup/$group" || return 1
     export CGROUP=$group
@@ -30,10 +33,11 @@ UNIT
     systemctl daemon-reload && systemctl start joblet.service
 }
 teardown_file() {
-    [ "$(cat /proc/1/comm)" = systemd ] || return 0
-    systemctl stop joblet.service joblet-jobs.service
-    rm /run/systemd/system/joblet{,-jobs}.service
-    rm -rf "$I"
+    if [ -n "${I-}" ]; then
+        systemctl stop joblet.service joblet-jobs.service
+        rm /run/systemd/system/joblet{,-jobs}.service
+        rm -rf "$I"
+    fi
 }
 
 # bats test_tags=smoke
