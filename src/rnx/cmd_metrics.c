@@ -124,8 +124,8 @@ static int print_text(const Joblet__JobMetricsEvent *m, const Joblet__JobMetrics
 
 struct reader {
     struct rnx *x;
-    Joblet__JobMetricsEvent
-        before; /* the last one printed; its timestamp is 0 when there is none */
+    Joblet__JobMetricsEvent before; /* the last one printed */
+    uint64_t printed, come; /* samples in all; of the stream that is open, which has all of them */
     struct rnx_again again;
 };
 
@@ -141,7 +141,8 @@ static int on_message(void *user, const struct jl_buf *msg, struct jl_err *e)
         return jl_wrap(e, "a sample");
     m = (const Joblet__JobMetricsEvent *) got;
     rnx_again_reset(&rd->again);
-    if (m->timestamp > rd->before.timestamp) { /* else it came before the connection was lost */
+    if (++rd->come > rd->printed) { /* else it came before the connection was lost */
+        rd->printed = rd->come;
         r = rd->x->json ? print_json(m, e) : print_text(m, &rd->before, e);
         rd->before = *m;
         rd->before.job_uuid = empty.job_uuid; /* the message's own goes with it */
@@ -159,6 +160,7 @@ static int stream(struct reader *rd, char *id, struct jl_err *e)
 
     request.job_uuid = id;
     do {
+        rd->come = 0;
         r = rnx_stream(rd->x, "/joblet.JobService/StreamJobMetrics", &request.base, 1u << 20,
                        on_message, rd, &st, e);
         if (r >= 0)
@@ -185,7 +187,7 @@ static int run_metrics(struct rnx *x, int argc, char **argv, struct jl_err *e)
     r = stream(&rd, words.items[0], e);
     if (r < 0)
         return r;
-    if (r == 0 && rd.before.timestamp == 0)
+    if (r == 0 && rd.printed == 0)
         return jl_refuse(e, ENOENT,
                          "there are no samples of job %.64s: it never ran, they are no longer kept "
                          "(job_metrics.retention_days), or job_metrics.enabled is false",

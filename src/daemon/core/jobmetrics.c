@@ -30,8 +30,9 @@
 struct jd_jobmetrics {
     struct jd_job *job;
     struct jd_jobmetrics *next, *prev;
-    uint64_t due_ns;   /* monotonic */
-    uint64_t taken_ns; /* wall clock, of `last`; 0: none yet */
+    uint64_t due_ns;
+    uint64_t since_ns; /* when `last` was taken, or the job began */
+    bool taken;        /* there is a `last` */
     struct jd_metrics_sample last;
     uint64_t throttled_us;
     char usage[64]; /* of CPU time, as the kernel writes it */
@@ -124,11 +125,20 @@ static double percent_of(uint64_t now_us, uint64_t before_us, uint64_t span_ns)
                : 0;
 }
 
-/* Of what was used since the last sample, or since the job began. */
-static void shares(struct jd_jobmetrics *m, struct jd_metrics_sample *s, uint64_t throttled_us)
+/* A time of the wall clock, heard of just now, on the clock that is never set: what is counted
+ * between two samples must not depend on where somebody moved the hands meanwhile. */
+static uint64_t steady_ns(uint64_t wall_ns)
 {
-    uint64_t since = m->taken_ns ? m->taken_ns : m->job->rec.started_wall_ns;
-    uint64_t span = s->timestamp > since ? s->timestamp - since : 0;
+    uint64_t now = jl_now_ns(), wall = jl_wall_ns(), ago = wall > wall_ns ? wall - wall_ns : 0;
+
+    return now > ago ? now - ago : 0;
+}
+
+/* Of what was used until now_ns since the last sample, or since the job began. */
+static void shares(struct jd_jobmetrics *m, struct jd_metrics_sample *s, uint64_t now_ns,
+                   uint64_t throttled_us)
+{
+    uint64_t span = now_ns > m->since_ns ? now_ns - m->since_ns : 0;
 
     s->cpu_percent = percent_of(s->cpu_user_usec + s->cpu_system_usec,
                                 m->last.cpu_user_usec + m->last.cpu_system_usec, span);
@@ -138,8 +148,8 @@ static void shares(struct jd_jobmetrics *m, struct jd_metrics_sample *s, uint64_
     m->throttled_us = throttled_us;
 }
 
-/* False when the group is gone: the job is about to end. */
-static bool read_all(struct jd_jobmetrics *m, struct jd_metrics_sample *s)
+/* False when the group is gone: the job is about to end. now_ns: the present. */
+static bool read_all(struct jd_jobmetrics *m, struct jd_metrics_sample *s, uint64_t now_ns)
 {
     const struct jd_core *c = m->job->core;
     struct jl_err e = JL_ERR_INIT;
@@ -176,17 +186,19 @@ static bool read_all(struct jd_jobmetrics *m, struct jd_metrics_sample *s)
         .psi_io_some10 = x.psi_io,
     };
     read_network(m->job, s);
-    shares(m, s, x.throttled_us);
+    shares(m, s, now_ns, x.throttled_us);
     return true;
 }
 
-static void keep(struct jd_jobmetrics *m, const struct jd_metrics_sample *s)
+/* taken_ns: when, on the clock that is never set. */
+static void keep(struct jd_jobmetrics *m, const struct jd_metrics_sample *s, uint64_t taken_ns)
 {
     struct jd_core *c = m->job->core;
     struct jl_err e = JL_ERR_INIT;
 
     m->last = *s;
-    m->taken_ns = s->timestamp;
+    m->taken = true;
+    m->since_ns = taken_ns;
     if (jd_metrics_append(&m->file, c->metrics.dirfd, m->job->rec.id, s, &e) < 0)
         jl_log_fail(&e, "job.metrics", "job=%s: a sample is lost", m->job->rec.id);
 }
@@ -194,17 +206,18 @@ static void keep(struct jd_jobmetrics *m, const struct jd_metrics_sample *s)
 static void sample(struct jd_jobmetrics *m)
 {
     struct jd_metrics_sample s;
+    uint64_t now = jl_now_ns();
 
-    if (is_idle(m) && m->taken_ns != 0 && m->repeats++ < REPEAT_MAX) {
+    if (is_idle(m) && m->taken && m->repeats++ < REPEAT_MAX) {
         s = m->last;
         s.timestamp = jl_wall_ns();
         s.cpu_percent = s.cpu_throttled_percent = 0;
-        keep(m, &s);
+        keep(m, &s, now);
         return;
     }
     m->repeats = 0;
-    if (read_all(m, &s))
-        keep(m, &s);
+    if (read_all(m, &s, now))
+        keep(m, &s, now);
 }
 
 /* ---- the timer of all */
@@ -243,9 +256,12 @@ void jd_metrics_begin(struct jd_job *j, bool anew)
         return;
     m->job = j;
     m->due_ns = now + (anew ? SOON_NS : c->conf.metrics_rate_ns);
+    m->since_ns = steady_ns(j->rec.started_wall_ns);
     j->metrics = m;
-    if (!anew && read_all(m, &m->last)) /* the next one's percentages are since now */
-        m->taken_ns = m->last.timestamp;
+    if (!anew && read_all(m, &m->last, now)) { /* the next one's percentages are since now */
+        m->taken = true;
+        m->since_ns = now;
+    }
     put_in(&c->metrics, m);
     if (c->metrics.first == m)
         jl_loop_arm(c->loop, &c->metrics.timer, m->due_ns, on_timer);
@@ -268,7 +284,7 @@ static struct jd_metrics_sample last_sample(const struct jd_jobmetrics *m)
     const struct jd_record *rec = &m->job->rec;
     struct jd_metrics_sample s = m->last;
 
-    s.timestamp = rec->ended_wall_ns > m->taken_ns ? rec->ended_wall_ns : m->taken_ns + 1;
+    s.timestamp = rec->ended_wall_ns > s.timestamp ? rec->ended_wall_ns : s.timestamp + 1;
     s.memory_bytes = s.memory_anon = s.memory_file = s.pids_current = 0;
     s.psi_cpu_some10 = s.psi_memory_some10 = s.psi_io_some10 = 0;
     if (rec->has_result) {
@@ -285,19 +301,21 @@ static struct jd_metrics_sample last_sample(const struct jd_jobmetrics *m)
 
 void jd_metrics_end(struct jd_job *j)
 {
-    struct jd_jobmetrics none = { .job = j }, *m = j->metrics ? j->metrics : &none;
+    struct jd_jobmetrics none = { .job = j, .since_ns = steady_ns(j->rec.started_wall_ns) };
+    struct jd_jobmetrics *m = j->metrics ? j->metrics : &none;
+    uint64_t ended = steady_ns(j->rec.ended_wall_ns);
     struct jl_err e = JL_ERR_INIT;
     struct jd_metrics_sample s;
 
     if (!j->core->conf.metrics_enabled || j->rec.started_wall_ns == 0)
         return;
-    if (m->taken_ns == 0) { /* it was over before its first sample: it began with nothing used */
+    if (!m->taken) { /* it was over before its first sample: it began with nothing used */
         s = (struct jd_metrics_sample){ .timestamp = j->rec.started_wall_ns };
-        keep(m, &s);
+        keep(m, &s, m->since_ns);
     }
     s = last_sample(m);
-    shares(m, &s, m->throttled_us);
-    keep(m, &s);
+    shares(m, &s, ended, m->throttled_us);
+    keep(m, &s, ended);
     if (jd_metrics_close(&m->file, j->core->metrics.dirfd, j->rec.id, &e) < 0)
         jl_log_fail(&e, "job.metrics", "job=%s: its file stays as it is", j->rec.id);
     jd_metrics_free(j);

@@ -89,22 +89,37 @@ int jd_metrics_open(int dirfd, const char *id, unsigned n)
     return fd;
 }
 
-/* "20261122T045453.123Z.jsonl": sorts by time, and after what is there already. */
+/* The time in a name, in ms since 1970; 0 when there is none. */
+static uint64_t name_ms(const char *name)
+{
+    struct tm tm = { 0 };
+    unsigned ms = 0;
+
+    if (sscanf(name, "%4d%2d%2dT%2d%2d%2d.%3uZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
+               &tm.tm_min, &tm.tm_sec, &ms) != 7)
+        return 0;
+    tm.tm_year -= 1900;
+    tm.tm_mon--;
+    return (uint64_t) timegm(&tm) * 1000 + ms;
+}
+
+/* "20261122T045453.123Z.jsonl": sorts by time, and after what is there already, also when the
+ * clock was set back. */
 static void new_name(int dir, char *ret, size_t size)
 {
     struct dirent **names = NULL;
     int n = names_in(dir, &names);
-    uint64_t ms = jl_wall_ns() / JL_NS_PER_MS;
+    uint64_t ms = jl_wall_ns() / JL_NS_PER_MS, last = n > 0 ? name_ms(names[n - 1]->d_name) : 0;
+    char text[24];
+    struct tm tm;
+    time_t t;
 
-    do {
-        time_t t = (time_t) (ms / 1000);
-        struct tm tm;
-        char text[24];
-
-        gmtime_r(&t, &tm);
-        strftime(text, sizeof text, "%Y%m%dT%H%M%S", &tm);
-        snprintf(ret, size, "%.17s.%03uZ" PLAIN, text, (unsigned) (ms++ % 1000));
-    } while (n > 0 && strncmp(names[n - 1]->d_name, ret, 20) == 0);
+    if (ms <= last)
+        ms = last + 1;
+    t = (time_t) (ms / 1000);
+    gmtime_r(&t, &tm);
+    strftime(text, sizeof text, "%Y%m%dT%H%M%S", &tm);
+    snprintf(ret, size, "%.17s.%03uZ" PLAIN, text, (unsigned) (ms % 1000));
     if (n >= 0)
         names_free(names, n);
 }
