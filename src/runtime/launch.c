@@ -32,6 +32,7 @@ void rt_launch_init(struct rt_launch *l)
     *l = (struct rt_launch){ .state_root_fd = -1,
                              .rootfs_fd = -1,
                              .place_fd = -1,
+                             .map_ns = -1,
                              .notify_dir = -1,
                              .notify = RT_NOTIFY_INIT,
                              .net_fd = -1,
@@ -195,6 +196,7 @@ static void close_handed_over(struct rt_launch *l)
     l->notify_dir = jl_close(l->notify_dir);
     l->console_fd = jl_close(l->console_fd);
     l->start_fd = jl_close(l->start_fd);
+    l->map_ns = jl_close(l->map_ns);
     for (size_t i = 0; l->bind_fds && l->spec && i < l->spec->n_mounts; i++)
         l->bind_fds[i] = jl_close(l->bind_fds[i]);
     if (l->nofile != 0) {

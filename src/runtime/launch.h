@@ -45,6 +45,8 @@ struct rt_launch {
     int rootfs_fd;   /* detached clone of the rootfs tree; its root once attached */
     int place_fd;    /* the child's: where the rootfs goes; -1: not open */
     int *bind_fds;   /* one a mount; -1 where there is nothing to bind */
+    int map_ns;      /* the user namespace that the last mount's ids were mapped with; -1: none */
+    const struct rt_mount *map_ns_of; /* whose maps it has; NULL: it is the container's own */
     uint64_t nofile; /* soft limit of open files to go back to; 0: it was not changed */
     int console_fd;  /* connected to console_socket */
     int start_fd;    /* listens in the state directory */

@@ -47,6 +47,19 @@ static int take_idmaps(struct rt_mount *m, size_t i, struct jl_err *e)
     return 0;
 }
 
+/* The maps of the new user namespace are that one's already: no other has to be made for them. */
+static void drop_equal_idmaps(const struct rt_spec *s, struct rt_mount *m)
+{
+    if (m->n_uids == 0 || !(s->ns_new & os_ns_flag(OS_NS_USER)) ||
+        !os_idmap_equal(m->uids, m->n_uids, s->uids, s->n_uids) ||
+        !os_idmap_equal(m->gids, m->n_gids, s->gids, s->n_gids))
+        return;
+    free(m->uids);
+    free(m->gids);
+    m->uids = m->gids = NULL;
+    m->n_uids = m->n_gids = 0;
+}
+
 static int take_kind(struct rt_mount *m, size_t i, struct jl_err *e)
 {
     const char *type = m->oci->type;
@@ -167,8 +180,10 @@ static int check_mount(const struct rt_spec *s, struct rt_mount *m, size_t i, st
     r = take_options(m, i, e);
     if (r == 0)
         r = take_idmaps(m, i, e);
-    if (r == 0)
+    if (r == 0) {
+        drop_equal_idmaps(s, m);
         r = take_kind(m, i, e);
+    }
     if (r == 0)
         r = check_kind(m, i, e);
     if (r == 0)

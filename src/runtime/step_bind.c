@@ -128,18 +128,33 @@ static bool is_symlink(int fd)
     return fstat(fd, &st) == 0 && S_ISLNK(st.st_mode);
 }
 
+/* A user namespace with the mount's own maps. It costs a process, so mounts with the same maps have
+ * one together. The fd is l's; -errno with e filled. */
+static int own_map_ns(struct rt_launch *l, const struct rt_mount *m, struct jl_err *e)
+{
+    const struct rt_mount *of = l->map_ns_of;
+
+    if (of && os_idmap_equal(of->uids, of->n_uids, m->uids, m->n_uids) &&
+        os_idmap_equal(of->gids, of->n_gids, m->gids, m->n_gids))
+        return l->map_ns;
+    l->map_ns_of = NULL;
+    jl_close(l->map_ns);
+    l->map_ns = os_userns_new(m->uids, m->n_uids, m->gids, m->n_gids, e);
+    if (l->map_ns >= 0)
+        l->map_ns_of = m;
+    return l->map_ns;
+}
+
 /* The map of its own, or of a user namespace that is joined; that of a new one comes later. */
 static int map_ids(struct rt_launch *l, const struct rt_mount *m, int fd, const char *where,
                    struct jl_err *e)
 {
-    _close_ int own = -1;
     int userns = l->ns_fds[OS_NS_USER], r;
 
     if (m->n_uids > 0) {
-        own = os_userns_new(m->uids, m->n_uids, m->gids, m->n_gids, e);
-        if (own < 0)
+        userns = own_map_ns(l, m, e);
+        if (userns < 0)
             return jl_wrap(e, "%s.uidMappings", where);
-        userns = own;
     } else if (userns < 0) {
         return 0;
     }
@@ -168,16 +183,29 @@ int rt_step_bind_open(struct rt_launch *l, size_t i, struct jl_err *e)
     return m->opt.idmap == RT_IDMAP_NONE ? 0 : map_ids(l, m, fd, where, e);
 }
 
+/* The container's own user namespace; the fd is l's. -errno with e filled. */
+static int container_map_ns(struct rt_launch *l, struct jl_err *e)
+{
+    char path[64];
+
+    if (l->map_ns >= 0 && !l->map_ns_of)
+        return l->map_ns;
+    l->map_ns_of = NULL;
+    jl_close(l->map_ns);
+    snprintf(path, sizeof path, "/proc/%d/ns/user", (int) l->pid);
+    l->map_ns = open(path, O_RDONLY | O_CLOEXEC);
+    return l->map_ns < 0 ? jl_fail_sys(e, "open", path, "open the user namespace") : l->map_ns;
+}
+
 /* Runs beside the child, which waits: its user namespace, just mapped, is the one to map with. The
  * mount is the same object that the child holds. */
 int rt_step_bind_idmap(struct rt_launch *l, size_t i, struct jl_err *e)
 {
     bool is_rootfs = i == l->spec->n_mounts;
-    char path[64], where[48];
+    char where[48];
     int fd = is_rootfs ? l->rootfs_fd : l->bind_fds[i];
     bool tree = is_rootfs || l->spec->mounts[i].opt.idmap == RT_IDMAP_TREE;
-    _close_ int userns = -1;
-    int r;
+    int userns, r;
 
     if (is_rootfs)
         snprintf(where, sizeof where, "annotations.%s", RT_ANNOTATION_IDMAP);
@@ -185,10 +213,9 @@ int rt_step_bind_idmap(struct rt_launch *l, size_t i, struct jl_err *e)
         snprintf(where, sizeof where, "mounts[%zu]", i);
     if (fd < 0) /* opened by the child, with no rights on the host */
         return fail_idmap(e, -EPERM, where);
-    snprintf(path, sizeof path, "/proc/%d/ns/user", (int) l->pid);
-    userns = open(path, O_RDONLY | O_CLOEXEC);
+    userns = container_map_ns(l, e);
     if (userns < 0)
-        return jl_fail_sys(e, "open", path, "open the user namespace");
+        return userns;
     r = apply_idmap(fd, userns, tree);
     return r < 0 ? fail_idmap(e, r, where) : 0;
 }
