@@ -181,7 +181,8 @@ static int absolute(const char *spec, uint64_t *ret_ns)
     return 0;
 }
 
-int api_schedule(const char *spec, uint64_t now_ns, uint64_t *ret_ns, struct jl_err *e)
+int api_schedule(const char *spec, uint64_t now_ns, uint64_t *ret_ns, uint64_t *ret_delay_s,
+                 struct jl_err *e)
 {
     uint64_t seconds = 0, due = 0;
     char ago[32];
@@ -191,6 +192,7 @@ int api_schedule(const char *spec, uint64_t now_ns, uint64_t *ret_ns, struct jl_
         return jl_refuse(e, ERANGE, "schedule '%.60s' is outside 1 second to 365 days", spec);
     if (r == 0) {
         *ret_ns = now_ns + seconds * JL_NS_PER_S;
+        *ret_delay_s = seconds;
         return 0;
     }
     if (absolute(spec, &due) < 0)
@@ -204,5 +206,6 @@ int api_schedule(const char *spec, uint64_t now_ns, uint64_t *ret_ns, struct jl_
     if (due > now_ns + MAX_S * JL_NS_PER_S)
         return jl_refuse(e, ERANGE, "schedule '%.60s' is more than 365 days away", spec);
     *ret_ns = due;
+    *ret_delay_s = 0;
     return 0;
 }

@@ -11,6 +11,8 @@
 /*
  * The moment that spec means, wall clock in ns. now_ns: the present, wall clock. A time without a
  * zone is that of the process's own time zone. Up to 30 s ago is now (clocks differ); relative
- * forms are 1 second to 365 days. 0, or -EINVAL/-ERANGE with e filled.
+ * forms are 1 second to 365 days. ret_delay_s: of a relative form, the seconds from now; else 0.
+ * 0, or -EINVAL/-ERANGE with e filled.
  */
-int api_schedule(const char *spec, uint64_t now_ns, uint64_t *ret_ns, struct jl_err *e);
+int api_schedule(const char *spec, uint64_t now_ns, uint64_t *ret_ns, uint64_t *ret_delay_s,
+                 struct jl_err *e);

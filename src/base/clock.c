@@ -24,6 +24,15 @@ uint64_t jl_wall_ns(void)
     return read_clock(CLOCK_REALTIME);
 }
 
+uint64_t jl_boot_ns(void)
+{
+#ifdef CLOCK_BOOTTIME
+    return read_clock(CLOCK_BOOTTIME);
+#else
+    return read_clock(CLOCK_MONOTONIC); /* which goes on during sleep, where it stands alone */
+#endif
+}
+
 void jl_sleep_ns(uint64_t ns)
 {
     struct timespec ts = { .tv_sec = (time_t) (ns / JL_NS_PER_S),

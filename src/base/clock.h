@@ -12,6 +12,7 @@
 
 uint64_t jl_now_ns(void);      /* CLOCK_MONOTONIC */
 uint64_t jl_wall_ns(void);     /* CLOCK_REALTIME, since 1970 */
+uint64_t jl_boot_ns(void);     /* CLOCK_BOOTTIME: goes on while the machine sleeps, is never set */
 void jl_sleep_ns(uint64_t ns); /* blocks; restarts on EINTR */
 
 #define JL_RFC3339_MAX 40

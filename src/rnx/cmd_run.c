@@ -44,8 +44,7 @@ static void print_text(FILE *to, const struct rnx *x, const struct rnx_run_opts 
             rnx_status_text(r->status, x->colour && to == stdout, line, sizeof line));
     if (o->schedule)
         fprintf(to, "Schedule Input: %s\nScheduled Time: %s\n", o->schedule,
-                r->scheduled_time[0] ? rnx_tame(r->scheduled_time, tame, sizeof tame)
-                                     : s->schedule);
+                r->scheduled_time[0] ? rnx_tame(r->scheduled_time, tame, sizeof tame) : s->due);
     else if (r->start_time[0])
         fprintf(to, "StartTime: %s\n", rnx_tame(r->start_time, tame, sizeof tame));
     else if (strcmp(r->status, "PENDING") != 0) /* it is just starting */
@@ -75,7 +74,7 @@ static int print_json(const struct rnx_run_opts *o, const struct rnx_runspec *s,
     rnx_json_str(&w, "start_time", r->start_time);
     rnx_json_str(&w, "schedule_input", o->schedule);
     rnx_json_str(&w, "scheduled_time",
-                 o->schedule && !r->scheduled_time[0] ? s->schedule : r->scheduled_time);
+                 o->schedule && !r->scheduled_time[0] ? s->due : r->scheduled_time);
     rnx_json_int(&w, "files_uploaded", (int64_t) s->uploads.n_files);
     rnx_json_int(&w, "env_vars", (int64_t) q->n_environment);
     rnx_json_int(&w, "secret_env_vars", (int64_t) q->n_secret_environment);

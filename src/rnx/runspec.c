@@ -2,6 +2,7 @@
 #include "rnx/runspec.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -237,14 +238,15 @@ static int make_limits(const struct rnx_run_opts *o, struct rnx_runspec *s, stru
 static int make_schedule(const struct rnx_run_opts *o, uint64_t now_ns, struct rnx_runspec *ret,
                          struct jl_err *e)
 {
-    uint64_t due;
+    uint64_t due, delay_s;
 
-    if (api_schedule(o->schedule, now_ns, &due, e) < 0) {
+    if (api_schedule(o->schedule, now_ns, &due, &delay_s, e) < 0) {
         jl_wrap(e, "--schedule");
         return jl_phase(e, "usage");
     }
-    jl_rfc3339(due, due % JL_NS_PER_S ? 3 : 0, ret->schedule);
-    ret->request.schedule = ret->schedule;
+    jl_rfc3339(due, due % JL_NS_PER_S ? 3 : 0, ret->due);
+    snprintf(ret->delay, sizeof ret->delay, "%" PRIu64 "s", delay_s);
+    ret->request.schedule = delay_s > 0 ? ret->delay : ret->due;
     return 0;
 }
 

@@ -33,11 +33,12 @@ struct rnx_env_entry {
 struct rnx_runspec {
     Joblet__RunJobRequest request;
     struct rnx_uploads uploads;
-    struct rnx_inline small; /* what is in them, when it goes with the request */
-    bool staged;             /* it does not: rnx_uploads_stage comes first */
-    char *session;           /* what that gave */
-    char schedule[JL_RFC3339_MAX];
-    struct jl_strv args; /* of the request */
+    struct rnx_inline small;  /* what is in them, when it goes with the request */
+    bool staged;              /* it does not: rnx_uploads_stage comes first */
+    char *session;            /* what that gave */
+    char due[JL_RFC3339_MAX]; /* --schedule, by our clock */
+    char delay[24];           /* ... a relative one as it is sent: the server counts seconds */
+    struct jl_strv args;      /* of the request */
     struct jl_strv volumes;
     Joblet__RunJobRequest__EnvironmentEntry **env;
     Joblet__RunJobRequest__SecretEnvironmentEntry **secret_env;

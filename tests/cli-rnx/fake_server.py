@@ -63,7 +63,7 @@ def run_job(req, ctx):
     status = "SCHEDULED" if req.schedule else "RUNNING"
     return pb.RunJobResponse(job_uuid=KNOWN, status=status, command=req.command,
                              start_time="" if req.schedule else "2026-01-02T03:04:05.5Z",
-                             scheduled_time=req.schedule)
+                             scheduled_time="2026-01-02T04:34:05Z" if req.schedule else "")
 
 
 def stage_uploads(chunks, ctx):

@@ -151,10 +151,13 @@ sys.stdout.buffer.write(b"".join(b"line %d\n" % i if i % 100 else b"bin \xff %d\
     hasnt Warning
 }
 
-@test "run: --schedule is sent as a time with a zone" {
+@test "run: --schedule is sent in seconds, or as a time with a zone" {
     start
     run "$rnx" run --schedule="1 hour 30min" true
     expect 0 "Job scheduled:" "Status: SCHEDULED" "Schedule Input: 1 hour 30min" "Scheduled Time: 2"
+    [ "$(jq -r .schedule record.json)" = 5400s ]
+    run "$rnx" run --schedule="$(date -d '+1 day' '+%F %T')" true
+    expect 0 "Job scheduled:" "Scheduled Time: 2"
     jq -r .schedule record.json | grep -qE '^[0-9-]+T[0-9:.]+Z$'
 }
 

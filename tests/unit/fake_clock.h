@@ -6,10 +6,11 @@
 
 #include <stdint.h>
 
-static uint64_t fake_now_ns, fake_wall_ns;
+static uint64_t fake_now_ns, fake_wall_ns; /* CLOCK_BOOTTIME is as CLOCK_MONOTONIC: no sleep */
 
 uint64_t __wrap_jl_now_ns(void);
 uint64_t __wrap_jl_wall_ns(void);
+uint64_t __wrap_jl_boot_ns(void);
 
 uint64_t __wrap_jl_now_ns(void)
 {
@@ -19,6 +20,11 @@ uint64_t __wrap_jl_now_ns(void)
 uint64_t __wrap_jl_wall_ns(void)
 {
     return fake_wall_ns;
+}
+
+uint64_t __wrap_jl_boot_ns(void)
+{
+    return fake_now_ns;
 }
 
 /* Time passes; and somebody sets the clock. */

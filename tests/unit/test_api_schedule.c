@@ -14,9 +14,9 @@ static void is(const char *spec, const char *want)
 {
     char out[JL_RFC3339_MAX];
     struct jl_err e = JL_ERR_INIT;
-    uint64_t due;
+    uint64_t due, delay_s;
 
-    if (api_schedule(spec, NOW, &due, &e) < 0)
+    if (api_schedule(spec, NOW, &due, &delay_s, &e) < 0)
         fail_msg("%s", e.text);
     assert_string_equal(jl_rfc3339(due, 0, out), want);
 }
@@ -24,9 +24,9 @@ static void is(const char *spec, const char *want)
 static void refused(const char *spec, const char *want)
 {
     struct jl_err e = JL_ERR_INIT;
-    uint64_t due;
+    uint64_t due, delay_s;
 
-    if (api_schedule(spec, NOW, &due, &e) == 0)
+    if (api_schedule(spec, NOW, &due, &delay_s, &e) == 0)
         fail_msg("'%s' was taken", spec);
     if (!strstr(e.text, want))
         fail_msg("'%s' does not say '%s'", e.text, want);
@@ -62,13 +62,25 @@ static void schedule_absolute(void **state)
 static void schedule_below_a_second(void **state)
 {
     struct jl_err e = JL_ERR_INIT;
-    uint64_t due = 0;
+    uint64_t due = 0, delay_s = 0;
 
     (void) state;
-    assert_int_equal(api_schedule("2026-06-16T08:00:00.2504Z", NOW, &due, &e), 0);
+    assert_int_equal(api_schedule("2026-06-16T08:00:00.2504Z", NOW, &due, &delay_s, &e), 0);
     assert_int_equal(due % JL_NS_PER_S, 250400000);
-    assert_int_equal(api_schedule("2026-06-16T08:00:00.1234567899Z", NOW, &due, &e), 0);
+    assert_int_equal(api_schedule("2026-06-16T08:00:00.1234567899Z", NOW, &due, &delay_s, &e), 0);
     assert_int_equal(due % JL_NS_PER_S, 123456789);
+}
+
+static void schedule_tells_which_form_it_was(void **state)
+{
+    struct jl_err e = JL_ERR_INIT;
+    uint64_t due, delay_s;
+
+    (void) state;
+    assert_int_equal(api_schedule("2h 30m", NOW, &due, &delay_s, &e), 0);
+    assert_int_equal(delay_s, 9000);
+    assert_int_equal(api_schedule("2026-06-16T08:00:00Z", NOW, &due, &delay_s, &e), 0);
+    assert_int_equal(delay_s, 0);
 }
 
 static void schedule_refusals(void **state)
@@ -98,4 +110,5 @@ static void schedule_refusals(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test(schedule_relative), cmocka_unit_test(schedule_absolute),
-          cmocka_unit_test(schedule_below_a_second), cmocka_unit_test(schedule_refusals))
+          cmocka_unit_test(schedule_below_a_second),
+          cmocka_unit_test(schedule_tells_which_form_it_was), cmocka_unit_test(schedule_refusals))

@@ -2,13 +2,19 @@
  * room are looked at here; tests/e2e/queue.bats runs jobs. */
 #include "unit.h"
 
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "daemon/core/core.h"
 #include "daemon/core/queue.h"
+#include "fake_clock.h"
 
 #define JOBS 500
+#define HOUR_NS ((int64_t) (3600 * JL_NS_PER_S))
+#define THIS_BOOT "3b2d0d5c-2d53-4d55-8ad6-54c85a4b4c5f"
 
 static struct jd_core core;
 static struct jd_job jobs[JOBS];
@@ -21,6 +27,9 @@ static int set_up(void **state)
     (void) state;
     memset(&core, 0, sizeof core);
     memset(jobs, 0, sizeof jobs);
+    fake_now_ns = 1000 * JL_NS_PER_S;
+    fake_wall_ns = 1790000000 * JL_NS_PER_S;
+    snprintf(core.boot_id, sizeof core.boot_id, THIS_BOOT);
     core.loop = jl_loop_new();
     core.conf.cpu_capacity = 400;
     core.conf.memory_capacity = 1000;
@@ -146,6 +155,111 @@ static void slots_are_counted(void **state)
     assert_true(jd_queue_is_free_for(&core, 0, 0));
 }
 
+/* As RunJob makes one: in so many minutes, by the seconds or by the wall clock. */
+static void add_scheduled(struct jd_job *j, uint64_t minutes, const char *boot_id)
+{
+    struct jl_err e = JL_ERR_INIT;
+    struct jd_record *rec = &j->rec;
+
+    assert_int_equal(jd_record_init(rec), 0);
+    snprintf(rec->id, sizeof rec->id, "job %u", (unsigned) (j - jobs));
+    rec->scheduled_wall_ns = fake_wall_ns + minutes * 60 * JL_NS_PER_S;
+    rec->due_boot_ns = boot_id ? fake_now_ns + minutes * 60 * JL_NS_PER_S : 0;
+    assert_int_equal(jd_record_set(&rec->due_boot_id, boot_id), 0);
+    assert_int_equal(jd_record_set(&rec->status, "SCHEDULED"), 0);
+    assert_int_equal(jd_store_add(core.store, (struct jd_record *[]){ rec }, 1, &e), 0);
+    j->state = JD_SCHEDULED;
+    jd_queue_add(j);
+}
+
+static int check_stored(void *arg, struct jd_record *own_r)
+{
+    const struct jd_record *rec = &jobs[own_r->sequence - 1].rec;
+
+    assert_true(own_r->scheduled_wall_ns == rec->scheduled_wall_ns);
+    ++*(unsigned *) arg;
+    jd_record_done(own_r);
+    return 0;
+}
+
+static void check_due(const size_t *order, const int64_t *in_minutes, size_t n)
+{
+    struct jl_err e = JL_ERR_INIT;
+    unsigned stored = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        struct jd_job *j = take(&core.jobs.queue.due);
+        int64_t due = (int64_t) (j->rec.scheduled_wall_ns - fake_wall_ns);
+
+        assert_ptr_equal(j, &jobs[order[i]]);
+        assert_true(due == in_minutes[i] * 60 * (int64_t) JL_NS_PER_S);
+    }
+    assert_int_equal(core.jobs.queue.due.n, 0);
+    assert_int_equal(jd_store_each(core.store, check_stored, &stored, &e), 0);
+    assert_int_equal(stored, n);
+}
+
+/* 0 and 1 by the seconds, 2 by the wall clock, 3 once by the seconds of a machine that was started
+ * again since: by the wall clock too. */
+static void schedule_four(void)
+{
+    add_scheduled(&jobs[0], 90, THIS_BOOT);
+    add_scheduled(&jobs[1], 20, THIS_BOOT);
+    add_scheduled(&jobs[2], 100, NULL);
+    add_scheduled(&jobs[3], 70, "11111111-2222-4333-8444-555555555555");
+    fake_pass((uint64_t) 10 * 60 * JL_NS_PER_S);
+}
+
+static void relative_times_stay_when_the_clock_is_set_forward(void **state)
+{
+    (void) state;
+    schedule_four();
+    fake_set(HOUR_NS);
+    jd_queue_follow_clock(&core);
+    check_due((size_t[]){ 3, 1, 2, 0 }, (int64_t[]){ 0, 10, 30, 80 }, 4);
+}
+
+static void relative_times_stay_when_the_clock_is_set_back(void **state)
+{
+    (void) state;
+    schedule_four();
+    fake_set(-HOUR_NS);
+    jd_queue_follow_clock(&core);
+    check_due((size_t[]){ 1, 0, 3, 2 }, (int64_t[]){ 10, 80, 120, 150 }, 4);
+}
+
+/* Two clocks are not read in one moment; times that are shown must not tremble for it. */
+static void relative_times_do_not_tremble(void **state)
+{
+    (void) state;
+    add_scheduled(&jobs[0], 90, THIS_BOOT);
+    fake_set(JL_NS_PER_MS);
+    jd_queue_follow_clock(&core);
+    fake_set(-(int64_t) JL_NS_PER_MS);
+    check_due((size_t[]){ 0 }, (int64_t[]){ 90 }, 1);
+}
+
+static char dir[] = "/tmp/jl-queue.XXXXXX";
+
+static int set_up_stored(void **state)
+{
+    struct jl_err e = JL_ERR_INIT;
+
+    memcpy(dir + sizeof dir - 7, "XXXXXX", 6);
+    return set_up(state) || !mkdtemp(dir) || jd_store_open(dir, &core.store, &e) < 0;
+}
+
+static int tear_down_stored(void **state)
+{
+    struct jl_err e = JL_ERR_INIT;
+
+    for (size_t i = 0; i < JOBS; i++)
+        if (jobs[i].rec.status)
+            jd_record_done(&jobs[i].rec);
+    jd_store_close(core.store);
+    return tear_down(state) || jl_remove_tree_at(AT_FDCWD, dir, &e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +268,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(room_is_what_active_jobs_leave, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_job_larger_than_the_host_runs_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(slots_are_counted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(relative_times_stay_when_the_clock_is_set_forward,
+                                        set_up_stored, tear_down_stored),
+        cmocka_unit_test_setup_teardown(relative_times_stay_when_the_clock_is_set_back,
+                                        set_up_stored, tear_down_stored),
+        cmocka_unit_test_setup_teardown(relative_times_do_not_tremble, set_up_stored,
+                                        tear_down_stored),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -281,11 +281,70 @@ static void an_older_file_gets_its_table_of_volumes(void **state)
     add(s, "11111111-2222-4333-8444-555555555555");
     jd_store_close(s);
     sql("DROP TABLE volumes; DROP TABLE networks; ALTER TABLE jobs DROP COLUMN address; "
+        "ALTER TABLE jobs DROP COLUMN due_boot_ns; ALTER TABLE jobs DROP COLUMN due_boot_id; "
         "PRAGMA user_version=1");
     s = open_store();
     assert_int_equal(jd_store_each_volume(s, keep_volume, &last, &e), 0);
     assert_string_equal(last.name, "");
     assert_int_equal(jd_store_add_network(s, "lab", "10.1.0.0/16", "joblet-lab", &e), 0);
+    jd_store_close(s);
+}
+
+/* A file of version 3 has scheduled times of the wall clock alone. */
+static void a_job_of_an_older_file_keeps_its_time(void **state)
+{
+    struct jd_store *s = open_store();
+    struct jl_err e = JL_ERR_INIT;
+    struct seen seen;
+
+    (void) state;
+    add(s, "a");
+    jd_store_close(s);
+    sql("ALTER TABLE jobs DROP COLUMN due_boot_ns; ALTER TABLE jobs DROP COLUMN due_boot_id; "
+        "UPDATE jobs SET status='SCHEDULED', scheduled_ns=77; PRAGMA user_version=3");
+    s = open_store();
+    assert_int_equal(jd_store_move_due(s, "", 1000, &e), 0);
+    read_all(s, &seen);
+    assert_int_equal(seen.n, 1);
+    assert_int_equal(seen.items[0].scheduled_wall_ns, 77);
+    assert_int_equal(seen.items[0].due_boot_ns, 0);
+    assert_string_equal(seen.items[0].due_boot_id, "");
+    drop(&seen);
+    jd_store_close(s);
+}
+
+static void add_due(struct jd_store *s, const char *id, const char *status, const char *boot_id)
+{
+    struct jl_err e = JL_ERR_INIT;
+    struct jd_record r;
+
+    fill(&r, id);
+    jd_record_set(&r.status, status);
+    jd_record_set(&r.due_boot_id, boot_id);
+    r.due_boot_ns = 500;
+    r.scheduled_wall_ns = 77;
+    assert_int_equal(jd_store_add(s, (struct jd_record *[]){ &r }, 1, &e), 0);
+    jd_record_done(&r);
+}
+
+static void relative_times_of_this_boot_move_while_they_are_waited_for(void **state)
+{
+    struct jd_store *s = open_store();
+    struct jl_err e = JL_ERR_INIT;
+    struct seen seen;
+
+    (void) state;
+    add_due(s, "waits", "SCHEDULED", "this");
+    add_due(s, "of another boot", "SCHEDULED", "other");
+    add_due(s, "ran", "COMPLETED", "this");
+    assert_int_equal(jd_store_move_due(s, "this", 1790000000000000000u, &e), 0);
+    read_all(s, &seen);
+    assert_true(seen.items[0].scheduled_wall_ns == 1790000000000000500u);
+    assert_int_equal(seen.items[0].due_boot_ns, 500);
+    assert_string_equal(seen.items[0].due_boot_id, "this");
+    assert_int_equal(seen.items[1].scheduled_wall_ns, 77);
+    assert_int_equal(seen.items[2].scheduled_wall_ns, 77);
+    drop(&seen);
     jd_store_close(s);
 }
 
@@ -327,4 +386,7 @@ UNIT_MAIN(
                                     tear_down),
     cmocka_unit_test_setup_teardown(volumes_come_back_in_order_of_names, set_up, tear_down),
     cmocka_unit_test_setup_teardown(networks_come_back_until_they_are_deleted, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(a_job_of_an_older_file_keeps_its_time, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(relative_times_of_this_boot_move_while_they_are_waited_for,
+                                    set_up, tear_down),
     cmocka_unit_test_setup_teardown(an_older_file_gets_its_table_of_volumes, set_up, tear_down))

@@ -138,11 +138,15 @@ static void run_limits(void **state)
     bad(MAKE("--workdir=relative", "true"), "dir");
 }
 
-static void run_schedule_is_sent_with_a_zone(void **state)
+/* A relative one is counted by the server, whose clock may be another, and may be set. */
+static void run_schedule_is_sent_in_seconds_or_with_a_zone(void **state)
 {
     (void) state;
-    good(MAKE("--schedule=1hour", "true"));
-    assert_string_equal(s.request.schedule, "2026-06-15T13:00:00Z");
+    good(MAKE("--schedule=1 Hour 5min", "true"));
+    assert_string_equal(s.request.schedule, "3900s");
+    assert_string_equal(s.due, "2026-06-15T13:05:00Z");
+    good(MAKE("--schedule=2026-06-16 08:00+01:00", "true"));
+    assert_string_equal(s.request.schedule, "2026-06-16T07:00:00Z");
     bad(MAKE("--schedule=never", "true"), "'never'");
 }
 
@@ -157,5 +161,5 @@ UNIT_MAIN(cmocka_unit_test_teardown(run_words_are_the_jobs_own, teardown),
           cmocka_unit_test_teardown(run_single_words_for_the_shell, teardown),
           cmocka_unit_test_teardown(run_environment, teardown),
           cmocka_unit_test_teardown(run_limits, teardown),
-          cmocka_unit_test_teardown(run_schedule_is_sent_with_a_zone, teardown),
+          cmocka_unit_test_teardown(run_schedule_is_sent_in_seconds_or_with_a_zone, teardown),
           cmocka_unit_test_teardown(run_workflow_is_not_built_yet, teardown))

@@ -306,6 +306,8 @@ static int load_jobs(struct jd_core *c, struct jl_err *e)
 
     if (r == 0)
         r = jd_store_each(c->store, load_job, c, e);
+    if (r == 0)
+        jd_queue_follow_clock(c); /* it may have been set while nobody looked */
     return r;
 }
 

@@ -34,7 +34,8 @@ struct jd_submit {
     uint64_t upload_bytes;
     Joblet__RunJobRequest *req; /* own */
     char id[40];
-    uint64_t due_ns; /* wall clock; 0: at once */
+    uint64_t due_ns;      /* wall clock; 0: at once */
+    uint64_t due_boot_ns; /* of a relative time, as the record has it */
 };
 
 static void submit_free(struct jd_submit *s)
@@ -165,8 +166,12 @@ static struct jd_job *make_job(struct jd_submit *s, bool may_start, struct jl_er
     rec.sequence = c->jobs.last ? c->jobs.last->rec.sequence + 1 : 1; /* until it is stored */
     rec.has_uploads = s->has_uploads;
     rec.upload_bytes = s->upload_bytes;
+    if (s->due_boot_ns > 0) /* the clock may have been set since it came */
+        s->due_ns = s->due_boot_ns + jl_wall_ns() - jl_boot_ns();
     rec.scheduled_wall_ns = s->due_ns;
-    if (jd_record_set(&rec.network, s->req->network) < 0) {
+    rec.due_boot_ns = s->due_boot_ns;
+    if (jd_record_set(&rec.network, s->req->network) < 0 ||
+        (rec.due_boot_ns > 0 && jd_record_set(&rec.due_boot_id, c->boot_id) < 0)) {
         jl_fail(e, ENOMEM, "take the job");
         jd_record_done(&rec);
         return NULL;
@@ -392,6 +397,16 @@ static void on_taken(struct jd_take *t, int r, struct jl_err *e)
         refuse(s, e);
 }
 
+static int read_schedule(struct jd_submit *s, struct jl_err *e)
+{
+    uint64_t delay_s = 0;
+    int r = api_schedule(s->req->schedule, jl_wall_ns(), &s->due_ns, &delay_s, e);
+
+    if (r == 0 && delay_s > 0 && s->call.core->boot_id[0])
+        s->due_boot_ns = jl_boot_ns() + delay_s * JL_NS_PER_S;
+    return r;
+}
+
 static int begin(struct jd_submit *s, const struct ipc_frame *f, struct jl_err *e)
 {
     int r = jd_run_read(f->body, f->body_len, &s->call.core->conf, &s->req, e);
@@ -401,7 +416,7 @@ static int begin(struct jd_submit *s, const struct ipc_frame *f, struct jl_err *
     if (r == 0)
         r = jd_nets_check(s->call.core, s->req->network, s->call.role >= JD_ROLE_MAINTAINER, e);
     if (r == 0 && s->req->schedule[0])
-        r = api_schedule(s->req->schedule, jl_wall_ns(), &s->due_ns, e);
+        r = read_schedule(s, e);
     if (r == 0 && s->due_ns == 0)
         r = jd_nets_check_room(s->call.core, s->req->network, e);
     if (r == 0)

@@ -15,7 +15,8 @@
 #include "base/log.h"
 #include "daemon/core/core.h"
 
-#define STARTS_MAX 2 /* in one turn of the loop: others want answers */
+#define STARTS_MAX 2                 /* in one turn of the loop: others want answers */
+#define MOVED_NS (50 * JL_NS_PER_MS) /* less is how two clocks are read, one after the other */
 
 /* ---- heaps: items[0] is the first; job->heap_at is its place + 1, 0 in none */
 
@@ -131,8 +132,9 @@ void jd_queue_account(struct jd_job *j, int by)
 
 /* ---- time */
 
-static void arm(struct jd_queue *q)
+static void arm(struct jd_core *c)
 {
+    struct jd_queue *q = &c->jobs.queue;
     struct itimerspec at = { 0 };
 
     if (q->due.n > 0) {
@@ -143,9 +145,45 @@ static void arm(struct jd_queue *q)
         if (ns == 0)
             at.it_value.tv_nsec = 1; /* 0 would disarm */
     }
-    if (timerfd_settime(q->timer_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &at, NULL) < 0 &&
-        errno != ECANCELED)
+    if (timerfd_settime(q->timer_fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &at, NULL) == 0)
+        return;
+    if (errno == ECANCELED) /* it is armed; but that the clock was set will not be said again */
+        jd_queue_follow_clock(c);
+    else
         jl_log_warn("queue.timer", "timerfd_settime: %s", strerror(errno));
+}
+
+/* A relative time on the wall clock as it is set now; true when that is another one. */
+static bool follow_clock(struct jd_job *j, uint64_t ahead_ns)
+{
+    uint64_t due = j->rec.due_boot_ns + ahead_ns, was = j->rec.scheduled_wall_ns;
+
+    if (j->rec.due_boot_ns == 0 || strcmp(j->rec.due_boot_id, j->core->boot_id) != 0 ||
+        (due < was + MOVED_NS && was < due + MOVED_NS))
+        return false;
+    j->rec.scheduled_wall_ns = due;
+    free(jl_take_ptr(j->listed.data));
+    return true;
+}
+
+void jd_queue_follow_clock(struct jd_core *c)
+{
+    struct jd_queue *q = &c->jobs.queue;
+    uint64_t ahead = jl_wall_ns() - jl_boot_ns();
+    struct jl_err e = JL_ERR_INIT;
+    size_t moved = 0;
+
+    for (size_t i = 0; i < q->due.n; i++)
+        moved += follow_clock(q->due.items[i], ahead);
+    if (moved == 0)
+        return;
+    for (size_t i = q->due.n / 2; i-- > 0;)
+        sift_down(&q->due, i);
+    jl_log_info("queue.clock", "the clock was set: %zu jobs with a relative time keep theirs",
+                moved);
+    if (jd_store_move_due(c->store, c->boot_id, ahead, &e) < 0)
+        jl_log_fail(&e, "queue.clock", "after a reboot they are taken for where they were");
+    arm(c);
 }
 
 /* A time has come, or the clock was set. */
@@ -153,18 +191,19 @@ static int on_time(struct jl_source *src, uint32_t ready)
 {
     struct jd_core *c = JL_CONTAINER(src, struct jd_core, jobs.queue.src);
     struct jd_queue *q = &c->jobs.queue;
-    uint64_t now = jl_wall_ns(), times;
     struct jl_err e = JL_ERR_INIT;
+    uint64_t now, times;
 
     (void) ready;
     if (read(q->timer_fd, &times, sizeof times) < 0 && errno == ECANCELED)
-        jl_log_info("queue.timer", "the clock was set; %zu jobs wait for their time", q->due.n);
+        jd_queue_follow_clock(c);
+    now = jl_wall_ns();
     while (q->due.n > 0 && q->due.items[0]->rec.scheduled_wall_ns <= now)
         if (jd_job_event(q->due.items[0], JD_EV_DUE, JD_PENDING, NULL, &e) < 0) {
             jl_log_fail(&e, "queue.due", "job=%s", q->due.items[0]->rec.id);
             heap_remove(&q->due, q->due.items[0]);
         }
-    arm(q);
+    arm(c);
     jd_queue_run(c);
     return 0;
 }
@@ -187,7 +226,10 @@ int jd_queue_init(struct jd_core *c, struct jl_err *e)
     if (q->timer_fd < 0)
         return jl_fail_sys(e, "timerfd_create", NULL, "watch the time of scheduled jobs");
     r = jl_loop_add(c->loop, &q->src, q->timer_fd, EPOLLIN, on_time);
-    return r < 0 ? jl_fail(e, -r, "watch the time of scheduled jobs") : 0;
+    if (r < 0)
+        return jl_fail(e, -r, "watch the time of scheduled jobs");
+    arm(c); /* from here on the kernel tells when the clock is set */
+    return 0;
 }
 
 void jd_queue_done(struct jd_core *c)
@@ -233,7 +275,7 @@ void jd_queue_add(struct jd_job *j)
     } else if (j->state == JD_SCHEDULED) {
         heap_add(&q->due, j);
         if (q->due.items[0] == j)
-            arm(q);
+            arm(j->core);
     }
 }
 

@@ -7,8 +7,10 @@
  * more than joblet.cpuCapacity and joblet.memoryCapacity. A job that asks for more than there is at
  * all counts as asking for everything: it runs alone.
  *
- * Times are absolute and of the wall clock; a timer that the kernel cancels when the clock is set
- * keeps them right. Nothing here is stored: the records say all there is to know.
+ * Times are of the wall clock, with a timer that the kernel cancels when that is set. An absolute
+ * time then stays what it is. A relative one ("1h") counts the seconds that pass: it is known on
+ * CLOCK_BOOTTIME too, and moves on the wall clock. After a reboot nothing but the wall clock is
+ * left, and it counts. The records say all there is to know.
  */
 #pragma once
 
@@ -44,6 +46,9 @@ void jd_queue_done(struct jd_core *c);
 
 /* Memory for `n` waiting jobs: jd_queue_add cannot fail then. 0 or -ENOMEM with e filled. */
 int jd_queue_reserve(struct jd_core *c, size_t n, struct jl_err *e);
+
+/* The wall clock was set, maybe: relative times are brought to it, here and in the database. */
+void jd_queue_follow_clock(struct jd_core *c);
 
 /* In and out, by the job's state; a job that waits for nothing is left alone. */
 void jd_queue_add(struct jd_job *j);

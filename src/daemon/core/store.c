@@ -52,6 +52,9 @@ static const char *const migrations[JD_STORE_VERSION] = {
     "CREATE TABLE networks ("
     " name TEXT PRIMARY KEY, cidr TEXT NOT NULL, bridge TEXT NOT NULL,"
     " created_ns INTEGER NOT NULL);",
+
+    ("ALTER TABLE jobs ADD COLUMN due_boot_ns INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE jobs ADD COLUMN due_boot_id TEXT NOT NULL DEFAULT '';"),
 };
 
 #define COLUMNS                                                                                    \
@@ -59,12 +62,12 @@ static const char *const migrations[JD_STORE_VERSION] = {
     "ended_ns, scheduled_ns, exit_code, has_result, signal, oom, timeout, cpu_user_us, "           \
     "cpu_system_us, memory_peak, io_read_bytes, io_write_bytes, pids_peak, psi_cpu_some_us, "      \
     "psi_memory_some_us, psi_io_some_us, log_dropped_bytes, start_error, host_id_base, boot_id, "  \
-    "owner_name, owner_serial, has_uploads, upload_bytes, request, address"
-#define N_COLUMNS 36
+    "owner_name, owner_serial, has_uploads, upload_bytes, request, address, due_boot_ns, "         \
+    "due_boot_id"
 
 static const char insert_sql[] =
     "INSERT INTO jobs (" COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,"
-    "?,?,?,?,?,?,?,?,?)";
+    "?,?,?,?,?,?,?,?,?,?,?)";
 static const char update_sql[] =
     "UPDATE jobs SET status=?2, reason=?3, started_ns=?4, ended_ns=?5, exit_code=?6, "
     "has_result=?7, signal=?8, oom=?9, timeout=?10, cpu_user_us=?11, cpu_system_us=?12, "
@@ -138,10 +141,13 @@ int jd_record_set(char **field, const char *value)
 
 static char **strings_of(struct jd_record *r, size_t i)
 {
-    char **const all[] = { &r->name,    &r->command,    &r->status,       &r->reason,
-                           &r->node_id, &r->network,    &r->runtime,      &r->result.start_error,
-                           &r->boot_id, &r->owner_name, &r->owner_serial, &r->address,
-                           NULL };
+    char **const all[] = { &r->name,         &r->command,
+                           &r->status,       &r->reason,
+                           &r->node_id,      &r->network,
+                           &r->runtime,      &r->result.start_error,
+                           &r->boot_id,      &r->owner_name,
+                           &r->owner_serial, &r->address,
+                           &r->due_boot_id,  NULL };
 
     return all[i];
 }
@@ -337,7 +343,9 @@ static void bind_record(sqlite3_stmt *st, const struct jd_record *r)
     bind_u64(st, i++, r->upload_bytes);
     sqlite3_bind_blob64(st, i++, r->request.data ? (const void *) r->request.data : "",
                         r->request.len, SQLITE_STATIC);
-    bind_text(st, i, r->address);
+    bind_text(st, i++, r->address);
+    bind_u64(st, i++, r->due_boot_ns);
+    bind_text(st, i, r->due_boot_id);
 }
 
 static int add_secrets(struct jd_store *s, const struct jd_record *r, struct jl_err *e)
@@ -414,6 +422,21 @@ int jd_store_note(struct jd_store *s, const struct jd_record *r, struct jl_err *
     if (sqlite3_exec(s->db, "PRAGMA synchronous=FULL", NULL, NULL, NULL) != SQLITE_OK && ret == 0)
         ret = jd_store_fail(s, e, "wait for the disk again");
     return ret;
+}
+
+int jd_store_move_due(struct jd_store *s, const char *boot_id, uint64_t ahead_ns, struct jl_err *e)
+{
+    _stmt_ sqlite3_stmt *st = NULL;
+    int r = jd_store_prepare(s,
+                             "UPDATE jobs SET scheduled_ns = due_boot_ns + ?1 WHERE due_boot_ns > "
+                             "0 AND due_boot_id = ?2 AND status = 'SCHEDULED'",
+                             &st, e);
+
+    if (r < 0)
+        return r;
+    bind_u64(st, 1, ahead_ns);
+    bind_text(st, 2, boot_id);
+    return sqlite3_step(st) == SQLITE_DONE ? 0 : jd_store_fail(s, e, "move scheduled times");
 }
 
 static int run_for_id(struct jd_store *s, enum jd_kept which, const char *id, struct jl_err *e)
@@ -516,6 +539,8 @@ static int read_record(sqlite3_stmt *st, struct jd_record *r)
     r->upload_bytes = column_u64(st, i++);
     bad |= read_blob(st, i++, &r->request);
     bad |= read_text(st, i++, &r->address);
+    r->due_boot_ns = column_u64(st, i++);
+    bad |= read_text(st, i++, &r->due_boot_id);
     r->sequence = sqlite3_column_int64(st, i++);
     bad |= read_blob(st, i, &r->secrets);
     return bad ? -ENOMEM : 0;

@@ -15,7 +15,7 @@
 
 #include "base/err.h"
 
-#define JD_STORE_VERSION 3
+#define JD_STORE_VERSION 4
 
 struct jd_store;
 
@@ -42,6 +42,9 @@ struct jd_record {
     char *status, *reason;
     char *node_id, *network, *runtime;
     uint64_t created_wall_ns, started_wall_ns, ended_wall_ns, scheduled_wall_ns; /* 0: not yet */
+    uint64_t
+        due_boot_ns;   /* of a relative time, which counts: CLOCK_BOOTTIME; 0: by the wall clock */
+    char *due_boot_id; /* ... of the kernel whose clock that is */
     int32_t exit_code;
     bool has_result;
     struct jd_result result;
@@ -74,6 +77,9 @@ int jd_store_update(struct jd_store *s, const struct jd_record *r, struct jl_err
 /* The same for what a restart finds out anew: written, and on disk with the next change that is
  * waited for. */
 int jd_store_note(struct jd_store *s, const struct jd_record *r, struct jl_err *e);
+/* The wall clock is ahead of CLOCK_BOOTTIME by now: the relative times of this boot that are waited
+ * for move on it. On disk when this returns. */
+int jd_store_move_due(struct jd_store *s, const char *boot_id, uint64_t ahead_ns, struct jl_err *e);
 /* Forgets the secret values of an ended job. */
 int jd_store_drop_secrets(struct jd_store *s, const char *id, struct jl_err *e);
 /* Forgets these jobs, all or none. */
