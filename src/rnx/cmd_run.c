@@ -158,10 +158,9 @@ static int wait_for(struct rnx *x, const char *id, struct jl_err *e)
     r = rnx_log_stream(x, id, &lo, e);
     if (r == 0)
         r = wait_ended(x, id, &s, e);
-    if (r == 1) {
-        fprintf(stderr, "rnx: no longer waiting; job %s runs on\n", id);
-        return 130;
-    }
+    if (r == 1) /* not 130: that would be a job's */
+        return jl_refuse(e, EINTR, "interrupted: nobody waits for job %s any more, which runs on",
+                         id);
     if (r < 0)
         return r;
     status = exit_status(s);
@@ -170,7 +169,6 @@ static int wait_for(struct rnx *x, const char *id, struct jl_err *e)
     return r < 0 ? r : status;
 }
 
-/* 0 they are there; 130 a signal came; -errno with e filled. */
 static int send_uploads(struct rnx *x, const struct rnx_run_opts *o, struct rnx_runspec *s,
                         struct jl_err *e)
 {
@@ -181,11 +179,9 @@ static int send_uploads(struct rnx *x, const struct rnx_run_opts *o, struct rnx_
     if (!s->staged)
         return 0;
     r = rnx_uploads_stage(x, &s->uploads, &session, e);
-    if (r == 1) {
-        fprintf(stderr,
-                "rnx: interrupted: nothing was submitted, and nothing stays on the server\n");
-        return 130;
-    }
+    if (r == 1)
+        return jl_refuse(e, EINTR,
+                         "interrupted: nothing was submitted, and nothing stays on the server");
     return r < 0 ? r : rnx_runspec_staged(o, session, jl_wall_ns(), s, e);
 }
 

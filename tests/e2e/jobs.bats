@@ -26,6 +26,20 @@ teardown_file() { instance_end; }
     [[ $output == *hello* ]]
 }
 
+@test "Ctrl-C in rnx job run --wait is an error of its own, and the job runs on" {
+    rnx job run --wait sh -c 'echo up; exec sleep 100' >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 3>&- &
+    pid=$!
+    until_true 10 grep -qx up "$BATS_TEST_TMPDIR/out"
+    kill -INT $pid
+    code=0
+    wait $pid || code=$?
+    [ $code -eq 1 ]
+    id=$(sed -n 's/^ID: //p' "$BATS_TEST_TMPDIR/err")
+    grep -qx "Error: interrupted: nobody waits for job $id any more, which runs on" "$BATS_TEST_TMPDIR/err"
+    has_status "$id" RUNNING
+    rnx job stop "$id"
+}
+
 @test "a job sees its own processes alone" {
     run output sh -c 'ls /proc | grep -c "^[0-9]"; cat /proc/1/comm; hostname'
     [ "$status" -eq 0 ]

@@ -86,7 +86,8 @@ sys.exit(os.waitstatus_to_exitcode(status))' "$@"
     kill -INT $pid
     code=0
     wait $pid || code=$?
-    [ $code -eq 130 ]
+    [ $code -eq 1 ]
+    grep -qx 'Error: interrupted: nothing was submitted, and nothing stays on the server' "$BATS_TEST_TMPDIR/err"
     until_true 10 sh -c "[ \$(ls '$I/jobs/.staging' | wc -l) = $n ]"
     rnx run --upload="$BATS_TEST_TMPDIR/big" true 2>"$BATS_TEST_TMPDIR/err" 3>&- &
     pid=$!
