@@ -62,6 +62,9 @@ static int print_json(const Joblet__JobMetricsEvent *m, struct jl_err *e)
     jl_json_put_double(&w, "psiCpuSome10", m->psi_cpu_some10);
     jl_json_put_double(&w, "psiMemorySome10", m->psi_memory_some10);
     jl_json_put_double(&w, "psiIoSome10", m->psi_io_some10);
+    jl_json_put_u64(&w, "processes", m->processes);
+    jl_json_put_u64(&w, "openFiles", m->open_files);
+    jl_json_put_u64(&w, "intervalNs", m->interval_ns);
     jl_json_end(&w);
     r = jl_json_finish(&w);
     if (r == 0)
@@ -78,9 +81,7 @@ static double rate(int64_t now, int64_t before, double seconds)
 static int print_text(const Joblet__JobMetricsEvent *m, const Joblet__JobMetricsEvent *before,
                       struct jl_err *e)
 {
-    double seconds = before->timestamp > 0 && m->timestamp > before->timestamp
-                         ? (double) (m->timestamp - before->timestamp) / (double) JL_NS_PER_S
-                         : 0;
+    double seconds = (double) m->interval_ns / (double) JL_NS_PER_S;
     time_t t = (time_t) (m->timestamp / (int64_t) JL_NS_PER_S);
     char a[CELL], b[CELL], c[CELL], d[CELL], when[16] = "", id[64];
     struct tm tm;
@@ -115,7 +116,10 @@ static int print_text(const Joblet__JobMetricsEvent *m, const Joblet__JobMetrics
            size(rate(m->net_recv_bytes, before->net_recv_bytes, seconds), a),
            size(rate(m->net_sent_bytes, before->net_sent_bytes, seconds), b),
            size((double) m->net_recv_bytes, c), size((double) m->net_sent_bytes, d));
-    printf("  Processes: %" PRIu64, m->pids_current);
+    printf("  Processes: ");
+    if (m->processes > 0)
+        printf("%" PRIu64 ", open files %" PRIu64 ", ", m->processes, m->open_files);
+    printf("threads %" PRIu64, m->pids_current);
     if (m->pids_max > 0)
         printf(" of %" PRIu64, m->pids_max);
     printf("\n\n");

@@ -45,6 +45,25 @@ while time.process_time() - start < 3: pass')
     metrics "$id" | jq -se '[.[].timestamp] | . == sort and length == (unique | length) and length > 4'
 }
 
+@test "processes, their threads and open files" {
+    id=$(job python3 -c '
+import os, threading, time
+files = [open("/dev/null") for i in range(40)]
+for i in range(2):
+    if os.fork() == 0: break
+for i in range(3): threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+while True: time.sleep(0.01)') # it is looked at anew where it uses CPU time
+    # three of python, with 40 files and 3 threads more each, and the job.init
+    counted() { timeout 2 rnx job metrics "$id" --json | jq -se 'any(.processes >= 3 and .processes < 9 and .pidsCurrent >= 12 and .openFiles >= 120 and .openFiles < 200)'; }
+    until_true 20 counted || { timeout 2 rnx job metrics "$id" --json | jq -c '[.processes, .pidsCurrent, .openFiles]'; false; }
+    timeout 2 rnx job metrics "$id" | grep -Eq '^  Processes: [3-8], open files 1[0-9]{2}, threads [0-9]+ of 4096$'
+    rnx job stop "$id"
+    metrics "$id" | jq -se '.[0].intervalNs == 0 and (.[1:-1] | all(.intervalNs > 100000000))'
+    metrics "$id" | jq -se '[.[1:][] | .intervalNs] | add' >"$BATS_TEST_TMPDIR/passed"
+    metrics "$id" | jq -se '.[-1].timestamp - .[0].timestamp' >"$BATS_TEST_TMPDIR/clock"
+    awk 'NR == FNR { a = $1; next } { exit !(a > 0.9 * $1 && a < 1.1 * $1) }' "$BATS_TEST_TMPDIR/passed" "$BATS_TEST_TMPDIR/clock"
+}
+
 # bats test_tags=smoke
 @test "the result holds CPU, peak memory, I/O and pressure, as JSON and as text" {
     id=$(job --max-memory=64 python3 -c '

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/core/core.h"
+#include "daemon/core/jobprocs.h"
 #include "daemon/core/metricsfile.h"
 #include "daemon/core/procfs.h"
 #include "os/cgroup_sample.h"
@@ -140,6 +141,7 @@ static void shares(struct jd_jobmetrics *m, struct jd_metrics_sample *s, uint64_
 {
     uint64_t span = now_ns > m->since_ns ? now_ns - m->since_ns : 0;
 
+    s->interval_ns = m->taken ? span : 0;
     s->cpu_percent = percent_of(s->cpu_user_usec + s->cpu_system_usec,
                                 m->last.cpu_user_usec + m->last.cpu_system_usec, span);
     s->cpu_throttled_percent = percent_of(throttled_us, m->throttled_us, span);
@@ -155,12 +157,14 @@ static bool read_all(struct jd_jobmetrics *m, struct jd_metrics_sample *s, uint6
     struct jl_err e = JL_ERR_INIT;
     struct os_cgroup *cg = NULL;
     struct os_cgroup_sample x;
+    struct jd_procs procs;
     char path[4400];
 
     snprintf(path, sizeof path, "%s/job-%s", c->conf.cgroup_path, m->job->rec.id);
     if (os_cgroup_open(&c->cg_host, path, &cg, &e) < 0)
         return false;
     os_cgroup_sample_read(cg, &x);
+    jd_procs_read(cg, x.stat.pids_current, &procs);
     os_cgroup_free(cg);
     *s = (struct jd_metrics_sample){
         .timestamp = jl_wall_ns(),
@@ -184,6 +188,8 @@ static bool read_all(struct jd_jobmetrics *m, struct jd_metrics_sample *s, uint6
         .psi_cpu_some10 = x.psi_cpu,
         .psi_memory_some10 = x.psi_memory,
         .psi_io_some10 = x.psi_io,
+        .processes = procs.processes,
+        .open_files = procs.open_files,
     };
     read_network(m->job, s);
     shares(m, s, now_ns, x.throttled_us);
@@ -212,6 +218,7 @@ static void sample(struct jd_jobmetrics *m)
         s = m->last;
         s.timestamp = jl_wall_ns();
         s.cpu_percent = s.cpu_throttled_percent = 0;
+        s.interval_ns = now > m->since_ns ? now - m->since_ns : 0;
         keep(m, &s, now);
         return;
     }
@@ -286,6 +293,7 @@ static struct jd_metrics_sample last_sample(const struct jd_jobmetrics *m)
 
     s.timestamp = rec->ended_wall_ns > s.timestamp ? rec->ended_wall_ns : s.timestamp + 1;
     s.memory_bytes = s.memory_anon = s.memory_file = s.pids_current = 0;
+    s.processes = s.open_files = 0;
     s.psi_cpu_some10 = s.psi_memory_some10 = s.psi_io_some10 = 0;
     if (rec->has_result) {
         s.cpu_user_usec = rec->result.cpu_user_us;

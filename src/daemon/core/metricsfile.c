@@ -167,6 +167,9 @@ static int line_of(const struct jd_metrics_sample *s, struct jl_buf *b)
     U64("ioWriteOps", io_write_ops);
     U64("pidsCurrent", pids_current);
     U64("pidsMax", pids_max);
+    U64("processes", processes);
+    U64("openFiles", open_files);
+    U64("intervalNs", interval_ns);
 #undef U64
     jl_json_put_double(&w, "psiCpuSome10", s->psi_cpu_some10);
     jl_json_put_double(&w, "psiMemorySome10", s->psi_memory_some10);

@@ -19,6 +19,7 @@ struct jd_metrics_sample {
     uint64_t memory_peak, memory_anon, memory_file, major_faults, oom_kills;
     uint64_t io_read_ops, io_write_ops, pids_current, pids_max;
     double psi_cpu_some10, psi_memory_some10, psi_io_some10;
+    uint64_t processes, open_files, interval_ns;
 };
 
 /* Which file of the job's is written; zeroed: none yet. */

@@ -62,6 +62,9 @@ int jd_metrics_parse(const char *line, size_t len, Joblet__JobMetricsEvent *m)
     m->io_write_ops = (uint64_t) whole(root, "ioWriteOps");
     m->pids_current = (uint64_t) whole(root, "pidsCurrent");
     m->pids_max = (uint64_t) whole(root, "pidsMax");
+    m->processes = (uint64_t) whole(root, "processes");
+    m->open_files = (uint64_t) whole(root, "openFiles");
+    m->interval_ns = (uint64_t) whole(root, "intervalNs");
     m->psi_cpu_some10 = real(root, "psiCpuSome10");
     m->psi_memory_some10 = real(root, "psiMemorySome10");
     m->psi_io_some10 = real(root, "psiIoSome10");
