@@ -83,6 +83,10 @@ int rt_container_lock(const struct rt_ctx *ctx, const char *id, int *ret_root, s
 int rt_container_group(const struct rt_state *s, const char *verb, struct os_cgroup **ret,
                        struct jl_err *e);
 
+/* Refuses a terminal that has nowhere to go, and a console socket that will get none. */
+int rt_check_terminal(const struct rt_spec *s, const char *console_socket, bool foreground,
+                      struct jl_err *e);
+
 /* What is recorded of a container of this configuration before there is anything of it. 0, or
  * -ENOMEM with e filled. */
 int rt_state_fill(struct rt_state *st, const struct rt_spec *s, const char *id, struct jl_err *e);

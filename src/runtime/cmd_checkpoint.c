@@ -40,53 +40,52 @@ static int add_freezer(struct rt_criu *c, const struct rt_state *s, struct jl_er
         path = NULL;
         return jl_fail(e, ENOMEM, "checkpoint");
     }
-    return rt_criu_add(c, "--freeze-cgroup", path, e);
+    return rt_criu_text(&c->request->opts->freeze_cgroup, path, e);
 }
 
 /* While it dumps, CRIU locks the container's network by firewall rules: with iptables, as all
  * versions can, or where that is not installed with nftables (CRIU 3.17). */
-static int add_network_lock(struct rt_criu *c, const struct rt_spec *spec, struct jl_err *e)
+static void choose_network_lock(RtCriu__Options *o, const struct rt_spec *spec)
 {
     if (!(spec->ns_new & os_ns_flag(OS_NS_NET)) ||
         access("/usr/sbin/iptables-restore", X_OK) == 0 ||
         access("/sbin/iptables-restore", X_OK) == 0)
-        return 0;
-    return rt_criu_add(c, "--network-lock", "nftables", e);
+        return;
+    o->has_network_lock = true;
+    o->network_lock = RT_CRIU__NETWORK_LOCK__NFTABLES;
 }
 
-static int add_dump_args(struct rt_criu *c, const struct checkpoint *cp, const struct rt_spec *spec,
-                         const struct rt_state *s, struct jl_err *e)
+static void fill_flags(RtCriu__Options *o, const struct checkpoint *cp, const struct rt_spec *spec)
+{
+    RT_CRIU_FLAG(o, track_mem, cp->pre_dump || cp->parent_path);
+    RT_CRIU_FLAG(o, auto_dedup, cp->auto_dedup);
+    RT_CRIU_FLAG(o, orphan_pts_master, rt_spec_has_terminal(spec));
+    if (cp->pre_dump) /* it leaves them running, and knows nothing of the rest */
+        return;
+    o->has_manage_cgroups_mode = true;
+    o->manage_cgroups_mode = RT_CRIU__CGROUP_MODE__IGNORE;
+    RT_CRIU_FLAG(o, link_remap, cp->link_remap);
+    RT_CRIU_FLAG(o, tcp_skip_in_flight, cp->skip_in_flight);
+    RT_CRIU_FLAG(o, leave_running, cp->leave_running);
+}
+
+static int fill_dump(struct rt_criu *c, const struct checkpoint *cp, const struct rt_spec *spec,
+                     const struct rt_state *s, struct jl_err *e)
 {
     const char *images = cp->criu.image_path ? cp->criu.image_path : "checkpoint";
-    char pid[16];
-    int r;
+    RtCriu__Options *o = c->request->opts;
+    int r = rt_criu_text(&o->root, s->rootfs, e);
 
-    snprintf(pid, sizeof pid, "%d", (int) s->pid);
-    r = rt_criu_add(c, "--tree", pid, e);
-    if (r == 0)
-        r = rt_criu_add(c, "--root", s->rootfs, e);
+    o->has_pid = true;
+    o->pid = s->pid;
+    fill_flags(o, cp, spec);
+    choose_network_lock(o, spec);
     if (r == 0)
         r = rt_criu_outside_of(c, spec, s->pid, images, e);
     if (r == 0)
         r = add_freezer(c, s, e);
     if (r == 0)
-        r = add_network_lock(c, spec, e);
-    if (r == 0 && (cp->pre_dump || cp->parent_path))
-        r = rt_criu_add(c, "--track-mem", NULL, e);
-    if (r == 0 && cp->parent_path)
-        r = rt_criu_add(c, "--prev-images-dir", cp->parent_path, e);
-    if (r == 0 && cp->auto_dedup)
-        r = rt_criu_add(c, "--auto-dedup", NULL, e);
-    if (r == 0 && cp->pre_dump) /* it leaves them running, and knows nothing of the rest */
-        return 0;
-    if (r == 0)
-        r = rt_criu_add(c, "--manage-cgroups=ignore", NULL, e);
-    if (r == 0 && cp->link_remap)
-        r = rt_criu_add(c, "--link-remap", NULL, e);
-    if (r == 0 && cp->skip_in_flight)
-        r = rt_criu_add(c, "--skip-in-flight", NULL, e);
-    if (r == 0 && cp->leave_running)
-        r = rt_criu_add(c, "--leave-running", NULL, e);
+        r = rt_criu_text(&o->parent_img, cp->parent_path, e);
     return r;
 }
 
@@ -102,7 +101,7 @@ static int wait_end(const struct rt_state *s, int pidfd, struct jl_err *e)
 static int dump(const struct checkpoint *cp, const struct rt_state *s, struct jl_err *e)
 {
     _rt_spec_ struct rt_spec *spec = NULL;
-    _rt_criu_ struct rt_criu c = { 0 };
+    _rt_criu_ struct rt_criu c = RT_CRIU_INIT;
     _close_ int pidfd = rt_state_pidfd(s);
     int r;
 
@@ -116,7 +115,7 @@ static int dump(const struct checkpoint *cp, const struct rt_state *s, struct jl
     if (r == 0)
         r = rt_criu_begin(&c, cp->pre_dump ? "pre-dump" : "dump", &cp->criu, e);
     if (r == 0)
-        r = add_dump_args(&c, cp, spec, s, e);
+        r = fill_dump(&c, cp, spec, s, e);
     if (r == 0)
         r = rt_criu_run(&c, e);
     if (r == 0 && !cp->leave_running && !cp->pre_dump)

@@ -31,15 +31,16 @@ struct making {
     bool listen_pid; /* the process has to find out its LISTEN_PID itself */
 };
 
-static int check_terminal(const struct rt_spec *s, const struct making *m, struct jl_err *e)
+int rt_check_terminal(const struct rt_spec *s, const char *console_socket, bool foreground,
+                      struct jl_err *e)
 {
-    bool wants = s->has_process && s->oci->process->terminal;
+    bool wants = rt_spec_has_terminal(s);
 
-    if (wants && !m->console_socket && !m->foreground)
+    if (wants && !console_socket && !foreground)
         return jl_refuse(e, EINVAL,
                          "process.terminal: cannot allocate a terminal without --console-socket "
                          "when the container is detached");
-    if (m->console_socket && (!wants || m->foreground))
+    if (console_socket && (!wants || foreground))
         return jl_refuse(e, EINVAL,
                          wants ? "--console-socket: needs --detach"
                                : "--console-socket: process.terminal is not set");
@@ -278,7 +279,7 @@ static int load_and_make(const struct rt_ctx *ctx, struct making *m, const char 
     if (r == 0)
         r = check_preserved(m->preserve_fds, e);
     if (r == 0)
-        r = check_terminal(spec, m, e);
+        r = rt_check_terminal(spec, m->console_socket, m->foreground, e);
     if (r == 0 && m->pidfd_socket && rt_unix_connect(m->pidfd_socket, &m->pidfd_sock, e) < 0)
         r = jl_wrap(e, "--pidfd-socket");
     return r < 0 ? r : make(ctx, spec, m, id, e);

@@ -11,22 +11,17 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/err.h"
-#include "base/io.h"
 #include "base/strv.h"
 #include "os/pidfd.h"
+#include "runtime/child.h"
 #include "runtime/cmd.h"
 #include "runtime/criu.h"
-#include "runtime/criu_text.h"
 #include "runtime/hooks.h"
 #include "runtime/launch.h"
 #include "runtime/step.h"
 #include "runtime/terminal.h"
-
-#define PID_FILE "criu-pid" /* in the state directory, while CRIU works */
 
 struct restore {
     struct rt_criu_opts criu;
@@ -47,12 +42,13 @@ static int check_hooks(const struct oci_hooks *h, struct jl_err *e)
 
 /* The namespaces are there, nothing is mounted yet. The process counts as the container's only when
  * CRIU is done: until then its control group tells who is to be killed. */
-static int run_hooks(void *data, pid_t pid, struct jl_err *e)
+static int run_hooks(struct rt_launch *l, pid_t pid, struct jl_err *e)
 {
-    struct rt_launch *l = data;
     const struct oci_hooks *h = l->spec->oci->hooks;
     int r;
 
+    if (!h)
+        return 0;
     l->state->pid = pid;
     r = rt_hooks_run(h->prestart, h->n_prestart, "prestart", l->state, RT_CREATING, e);
     if (r == 0)
@@ -60,6 +56,40 @@ static int run_hooks(void *data, pid_t pid, struct jl_err *e)
                          RT_CREATING, e);
     l->state->pid = 0;
     return r;
+}
+
+/* The master of the terminal that CRIU has made in the container's devpts. */
+static int take_terminal(struct rt_launch *l, int *own_master, struct jl_err *e)
+{
+    if (*own_master < 0)
+        return jl_refuse(e, EPROTO, "CRIU tells of a terminal and sends none");
+    jl_close(l->tty_master);
+    l->tty_master = jl_take_fd(own_master);
+    return l->console_fd < 0 ? 0 : rt_terminal_send(l->console_fd, l->tty_master, e);
+}
+
+/* Nothing of the container has run on yet. */
+static int check_terminal_came(const struct rt_launch *l, struct jl_err *e)
+{
+    if (!rt_spec_has_terminal(l->spec) || l->tty_master >= 0)
+        return 0;
+    jl_refuse(e, ENXIO, "process.terminal: the checkpoint has no terminal");
+    return jl_hint(e, "the bundle is not that of the container that was checkpointed");
+}
+
+/* The moments that matter here, by CRIU's names. */
+static int on_notified(void *data, const struct rt_criu_message *m, int own_fd, struct jl_err *e)
+{
+    struct rt_launch *l = data;
+    _close_ int fd = own_fd;
+
+    if (strcmp(m->moment, "setup-namespaces") == 0)
+        return run_hooks(l, m->pid, e);
+    if (strcmp(m->moment, "orphan-pts-master") == 0)
+        return take_terminal(l, &fd, e);
+    if (strcmp(m->moment, "post-restore") == 0)
+        return check_terminal_came(l, e);
+    return 0;
 }
 
 static int make_group(struct rt_launch *l, struct jl_err *e)
@@ -76,73 +106,53 @@ static int make_group(struct rt_launch *l, struct jl_err *e)
     return os_cgroup_open_join_fds(l->cg, true, l->join_fds, &l->n_join, e);
 }
 
-static int read_pid(const struct rt_state *s, pid_t *ret, struct jl_err *e)
+static int fill_options(RtCriu__Options *o, const struct rt_launch *l, const struct restore *re,
+                        struct jl_err *e)
 {
-    _buf_ struct jl_buf text = JL_BUF_INIT(64);
-    int r = jl_read_file_at(s->dirfd, PID_FILE, &text, e);
+    int r = rt_criu_text(&o->root, l->spec->rootfs, e);
 
+    RT_CRIU_FLAG(o, rst_sibling, true);
+    RT_CRIU_FLAG(o, notify_scripts, true);
+    RT_CRIU_FLAG(o, orphan_pts_master, rt_spec_has_terminal(l->spec));
+    RT_CRIU_FLAG(o, tcp_close, re->tcp_close);
+    RT_CRIU_FLAG(o, auto_dedup, re->auto_dedup);
+    o->has_manage_cgroups_mode = true;
+    o->manage_cgroups_mode = RT_CRIU__CGROUP_MODE__IGNORE;
     if (r == 0)
-        r = jl_buf_putc(&text, '\0');
-    if (r < 0)
-        return jl_wrap(e, "read the pid that CRIU tells");
-    unlinkat(s->dirfd, PID_FILE, 0);
-    *ret = rt_criu_pid(text.data);
-    return *ret > 0 ? 0 : jl_refuse(e, EPROTO, "CRIU tells a pid that is none");
-}
-
-static int add_own_options(struct rt_criu *c, const struct restore *re, struct jl_err *e)
-{
-    int r = 0;
-
-    if (re->tcp_close)
-        r = rt_criu_add(c, "--tcp-close", NULL, e);
-    if (r == 0 && re->auto_dedup)
-        r = rt_criu_add(c, "--auto-dedup", NULL, e);
-    if (r == 0 && re->lsm_profile)
-        r = rt_criu_add(c, "--lsm-profile", re->lsm_profile, e);
-    if (r == 0 && re->lsm_mount_context)
-        r = rt_criu_add(c, "--lsm-mount-context", re->lsm_mount_context, e);
-    return r;
+        r = rt_criu_text(&o->lsm_profile, re->lsm_profile, e);
+    return r < 0 ? r : rt_criu_text(&o->lsm_mount_context, re->lsm_mount_context, e);
 }
 
 /* Calls CRIU; the restored first process is our child then. */
 static int call_criu(struct rt_launch *l, const struct restore *re, struct jl_err *e)
 {
-    const struct oci_hooks *h = l->spec->oci->hooks;
-    _rt_criu_ struct rt_criu c = { 0 };
+    const char *images = re->criu.image_path ? re->criu.image_path : "checkpoint";
+    _rt_criu_ struct rt_criu c = RT_CRIU_INIT;
     _free_ char *group = NULL;
-    char path[64];
     int r = rt_criu_begin(&c, "restore", &re->criu, e);
 
     if (r == 0)
-        r = add_own_options(&c, re, e);
-    snprintf(path, sizeof path, "/proc/%d/fd/%d/" PID_FILE, (int) getpid(), l->state->dirfd);
-    if (r == 0)
-        r = rt_criu_add(&c, "--restore-detached", "--restore-sibling", e);
-    if (r == 0)
-        r = rt_criu_add(&c, "--root", l->spec->rootfs, e);
-    if (r == 0)
-        r = rt_criu_add(&c, "--pidfile", path, e);
-    if (r == 0)
-        r = rt_criu_add(&c, "--manage-cgroups=ignore", NULL, e);
-    if (r == 0 && h && h->n_prestart + h->n_create_runtime > 0)
-        r = rt_criu_action_add(&c, l->state->dirfd, run_hooks, l, e);
+        r = fill_options(c.request->opts, l, re, e);
     if (r == 0 && l->host.mode == OS_CGROUP_V2 &&
         asprintf(&group, "%s/%s", l->host.unified, l->state->cgroup) < 0) {
         group = NULL;
         r = jl_fail(e, ENOMEM, "call CRIU");
     }
     if (r == 0)
-        r = rt_criu_outside_from(
-            &c, l->spec, re->criu.image_path ? re->criu.image_path : "checkpoint", group, e);
+        r = rt_criu_outside_from(&c, l->spec, images, group, e);
     if (r < 0)
         return r;
     c.root = l->spec->rootfs;
     c.join_fds = l->join_fds;
     c.n_join = l->n_join;
     c.new_cgroup_ns = l->spec->ns_new & os_ns_flag(OS_NS_CGROUP);
+    c.notified = on_notified;
+    c.notified_data = l;
     r = rt_criu_run(&c, e);
-    return r < 0 ? r : read_pid(l->state, &l->pid, e);
+    if (r == 0 && c.pid <= 0)
+        r = jl_refuse(e, EPROTO, "CRIU does not tell the pid of what it restored");
+    l->pid = c.pid;
+    return r;
 }
 
 static int after_restore(struct rt_launch *l, const struct restore *re, struct jl_err *e)
@@ -209,7 +219,7 @@ static int wait_and_delete(struct rt_launch *l, struct jl_err *e)
     int r, status;
 
     rt_state_unlock(l->state); /* others may look at it, and kill or delete it, meanwhile */
-    status = rt_foreground(l->pid, l->pidfd, -1, NULL, NULL, e);
+    status = rt_foreground(l->pid, l->pidfd, l->tty_master, NULL, NULL, e);
     if (status < 0)
         return status;
     r = rt_state_lock(l->state, RT_LOCK_WAIT_MS, e);
@@ -235,6 +245,8 @@ static int make(const struct rt_ctx *ctx, struct rt_spec *spec, const struct res
     l.state = &st;
     l.state_root_fd = root_fd;
     r = rt_state_fill(&st, spec, id, e);
+    if (r == 0 && re->console_socket && rt_unix_connect(re->console_socket, &l.console_fd, e) < 0)
+        r = jl_wrap(e, "the console socket");
     if (r == 0)
         r = rt_group_choose(&l, &st,
                             ctx->systemd_cgroup ? RT_GROUP_UNIT
@@ -269,8 +281,8 @@ static int load_and_make(const struct rt_ctx *ctx, const struct restore *re, con
     r = rt_criu_check_spec(spec, "restore", e);
     if (r == 0)
         r = check_hooks(spec->oci->hooks, e);
-    if (r == 0 && re->console_socket)
-        r = jl_refuse(e, EINVAL, "--console-socket: process.terminal is not set");
+    if (r == 0)
+        r = rt_check_terminal(spec, re->console_socket, !re->detach, e);
     if (r < 0)
         return r;
     if (asprintf(&inventory, "%s/inventory.img", images) < 0) {
@@ -293,7 +305,7 @@ int rt_cmd_restore(const struct rt_ctx *ctx, int argc, char **argv, struct jl_er
         { "pid-file", 0, RT_OPT_TEXT, &re.pid_file, "FILE", "write the process's pid there" },
         { "detach", 'd', RT_OPT_FLAG, &re.detach, NULL, "do not wait for the container" },
         { "console-socket", 0, RT_OPT_TEXT, &re.console_socket, "SOCKET",
-          "refused: terminals can't be restored" },
+          "unix socket that gets the terminal's master" },
         { "no-pivot", 0, RT_OPT_FLAG, &re.no_pivot, NULL, "taken for runc's sake" },
         { "no-subreaper", 0, RT_OPT_FLAG, &re.no_subreaper, NULL,
           "leave orphans of the container to others" },

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,6 +25,7 @@
 
 #define LOG_END 16384 /* of the log, bytes, in which the error is looked for */
 #define LOG_LINE 300  /* of the error, bytes */
+#define LOG_LEVEL 4   /* all that it can say */
 
 /* CRIU calls ip, iptables and tar by their names; nothing else of ours is its business. */
 static char *const criu_env[] = {
@@ -62,11 +63,48 @@ static int find_program(char **ret, struct jl_err *e)
     return jl_hint(e, "install the package criu, or give --criu PATH");
 }
 
-int rt_criu_add(struct rt_criu *c, const char *arg, const char *value, struct jl_err *e)
+static int no_memory(struct jl_err *e)
 {
-    if (jl_strv_add(&c->args, arg) < 0 || (value && jl_strv_add(&c->args, value) < 0))
-        return jl_fail(e, ENOMEM, "call CRIU");
-    return 0;
+    return jl_fail(e, ENOMEM, "call CRIU");
+}
+
+int rt_criu_text(char **option, const char *text, struct jl_err *e)
+{
+    if (!text)
+        return 0;
+    free(*option);
+    *option = strdup(text);
+    return *option ? 0 : no_memory(e);
+}
+
+int rt_criu_external(struct rt_criu *c, const char *name, struct jl_err *e)
+{
+    RtCriu__Options *o = c->request->opts;
+    char **more = reallocarray(o->external, o->n_external + 1, sizeof *more);
+
+    if (!more)
+        return no_memory(e);
+    o->external = more;
+    more[o->n_external] = strdup(name);
+    return more[o->n_external] && ++o->n_external ? 0 : no_memory(e);
+}
+
+int rt_criu_inherit(struct rt_criu *c, int fd, const char *name, struct jl_err *e)
+{
+    RtCriu__Options *o = c->request->opts;
+    RtCriu__InheritFd **more = reallocarray(o->inherit_fd, o->n_inherit_fd + 1, sizeof *more);
+    RtCriu__InheritFd *new = malloc(sizeof *new);
+
+    if (more)
+        o->inherit_fd = more;
+    if (!more || !new) {
+        free(new);
+        return no_memory(e);
+    }
+    rt_criu__inherit_fd__init(new);
+    more[o->n_inherit_fd++] = new;
+    new->fd = fd;
+    return rt_criu_text(&new->key, name, e);
 }
 
 static int check_opts(const struct rt_criu_opts *o, struct jl_err *e)
@@ -86,64 +124,90 @@ static int check_opts(const struct rt_criu_opts *o, struct jl_err *e)
     return 0;
 }
 
-/* The directory as an absolute path; for a dump it is made when missing. */
-static int take_dir(const char *path, bool make, const char *option, char **ret, struct jl_err *e)
+/* The directory, open and as an absolute path; it is made when missing, unless it must be there. */
+static int take_dir(const char *path, bool make, const char *option, int *ret_fd, char **ret,
+                    struct jl_err *e)
 {
     if (make && jl_mkdir_p(path, 0700, e) < 0)
         return jl_wrap(e, "%s", option);
     *ret = realpath(path, NULL);
     if (!*ret)
         return jl_fail_sys(e, "realpath", path, "%s", option);
+    *ret_fd = open(*ret, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *ret_fd < 0 ? jl_fail_sys(e, "open", *ret, "%s", option) : 0;
+}
+
+static int take_dirs(struct rt_criu *c, const struct rt_criu_opts *o, bool dump, struct jl_err *e)
+{
+    const char *images_path = o->image_path ? o->image_path : "checkpoint";
+    _free_ char *images = NULL, *work = NULL;
+    int r = take_dir(images_path, dump, "--image-path", &c->images_fd, &images, e);
+
+    if (r == 0)
+        r = take_dir(o->work_path ? o->work_path : images_path, true, "--work-path", &c->work_fd,
+                     &work, e);
+    if (r < 0)
+        return r;
+    if (asprintf(&c->log, "%s/%s.log", work, c->verb) < 0) {
+        c->log = NULL;
+        return no_memory(e);
+    }
     return 0;
 }
 
-static int add_common(struct rt_criu *c, const struct rt_criu_opts *o, struct jl_err *e)
+static int new_request(struct rt_criu *c, RtCriu__Type type, struct jl_err *e)
 {
-    const struct {
-        bool on;
-        const char *arg;
-    } flags[] = { { o->tcp_established, "--tcp-established" },
-                  { o->ext_unix_sk, "--ext-unix-sk" },
-                  { o->shell_job, "--shell-job" },
-                  { o->file_locks, "--file-locks" },
-                  { o->empty_ns.len > 0, "--empty-ns" } };
-    int r = 0;
+    RtCriu__Options *o = malloc(sizeof *o);
 
-    for (size_t i = 0; i < JL_COUNT(flags) && r == 0; i++)
-        if (flags[i].on)
-            r = rt_criu_add(c, flags[i].arg, i == 4 ? "net" : NULL, e);
-    return r;
+    c->request = malloc(sizeof *c->request);
+    if (!c->request || !o) {
+        free(o);
+        free(c->request);
+        c->request = NULL;
+        return no_memory(e);
+    }
+    rt_criu__request__init(c->request);
+    rt_criu__options__init(o);
+    c->request->type = type;
+    c->request->opts = o;
+    return 0;
 }
 
-int rt_criu_begin(struct rt_criu *c, const char *action, const struct rt_criu_opts *o,
+/* CRIU opens the directories by our own descriptors of them. */
+static int fill_common(struct rt_criu *c, const struct rt_criu_opts *from, struct jl_err *e)
+{
+    RtCriu__Options *o = c->request->opts;
+
+    o->images_dir_fd = c->images_fd;
+    o->has_work_dir_fd = true;
+    o->work_dir_fd = c->work_fd;
+    o->has_log_level = true;
+    o->log_level = LOG_LEVEL;
+    RT_CRIU_FLAG(o, tcp_established, from->tcp_established);
+    RT_CRIU_FLAG(o, ext_unix_sk, from->ext_unix_sk);
+    RT_CRIU_FLAG(o, shell_job, from->shell_job);
+    RT_CRIU_FLAG(o, file_locks, from->file_locks);
+    o->has_empty_ns = from->empty_ns.len > 0;
+    o->empty_ns = CLONE_NEWNET;
+    return rt_criu_text(&o->log_file, strrchr(c->log, '/') + 1, e);
+}
+
+int rt_criu_begin(struct rt_criu *c, const char *verb, const struct rt_criu_opts *o,
                   struct jl_err *e)
 {
-    bool dump = strcmp(action, "restore") != 0;
-    const char *images_path = o->image_path ? o->image_path : "checkpoint";
-    _free_ char *images = NULL, *work = NULL;
-    char log_name[32];
+    RtCriu__Type type = strcmp(verb, "restore") == 0    ? RT_CRIU__TYPE__RESTORE
+                        : strcmp(verb, "pre-dump") == 0 ? RT_CRIU__TYPE__PRE_DUMP
+                                                        : RT_CRIU__TYPE__DUMP;
     int r = check_opts(o, e);
 
-    *c = (struct rt_criu){ 0 };
+    c->verb = verb;
     if (r == 0)
         r = find_program(&c->program, e);
     if (r == 0)
-        r = take_dir(images_path, dump, "--image-path", &images, e);
+        r = take_dirs(c, o, type != RT_CRIU__TYPE__RESTORE, e);
     if (r == 0)
-        r = take_dir(o->work_path ? o->work_path : images_path, true, "--work-path", &work, e);
-    if (r < 0)
-        return r;
-    snprintf(log_name, sizeof log_name, "%s.log", action);
-    if (asprintf(&c->log, "%s/%s", work, log_name) < 0) {
-        c->log = NULL;
-        return jl_fail(e, ENOMEM, "call CRIU");
-    }
-    if (rt_criu_add(c, c->program, action, e) < 0 ||
-        rt_criu_add(c, "--images-dir", images, e) < 0 ||
-        rt_criu_add(c, "--work-dir", work, e) < 0 ||
-        rt_criu_add(c, "--log-file", log_name, e) < 0 || rt_criu_add(c, "-v4", NULL, e) < 0)
-        return -e->code;
-    return add_common(c, o, e);
+        r = new_request(c, type, e);
+    return r < 0 ? r : fill_common(c, o, e);
 }
 
 /* In the child. CRIU wants the rootfs to be a mount, and the mounts that it copies to be no one
@@ -172,21 +236,24 @@ static int enter_group(const struct rt_criu *c, struct jl_err *e)
     return 0;
 }
 
-static _Noreturn void become_criu(struct rt_criu *c)
+static _Noreturn void become_criu(struct rt_criu *c, int sock)
 {
     struct jl_err e = JL_ERR_INIT;
-    int keep[RT_CRIU_FDS_MAX];
+    int keep[RT_CRIU_FDS_MAX + 1] = { sock };
+    char number[16];
+    char *argv[] = { c->program, (char *) "swrk", number, NULL };
     int r = enter_group(c, &e);
 
     if (r == 0 && c->root)
         r = enter_mounts(c->root, &e);
     if (r == 0) {
         rt_signals_reset();
-        memcpy(keep, c->fds, sizeof keep);
-        for (size_t i = 0; i < c->n_fds; i++)
-            fcntl(c->fds[i], F_SETFD, 0);
-        rt_close_all_but(0, keep, c->n_fds);
-        execve(c->program, c->args.items, criu_env);
+        memcpy(keep + 1, c->fds, sizeof c->fds);
+        for (size_t i = 0; i < c->n_fds + 1; i++)
+            fcntl(keep[i], F_SETFD, 0);
+        rt_close_all_but(0, keep, c->n_fds + 1);
+        snprintf(number, sizeof number, "%d", sock);
+        execve(c->program, argv, criu_env);
         jl_fail_sys(&e, "execve", c->program, "run CRIU");
     }
     dprintf(STDERR_FILENO, "joblet-run: %s\n", e.text);
@@ -210,15 +277,17 @@ static bool find_error(const char *path, char line[LOG_LINE])
     return rt_criu_first_error(text, line, LOG_LINE);
 }
 
-static int tell_failure(const struct rt_criu *c, int status, struct jl_err *e)
+/* answered: CRIU has told of its failure; its log says what that was. */
+static int tell_failure(const struct rt_criu *c, bool answered, int status, struct jl_err *e)
 {
     char line[LOG_LINE];
 
     if (find_error(c->log, line))
-        jl_refuse(e, EIO, "criu %s failed: %s", c->args.items[1], line);
+        jl_refuse(e, EIO, "criu %s failed: %s", c->verb, line);
+    else if (answered)
+        jl_refuse(e, EIO, "criu %s failed, with no error in its log", c->verb);
     else
-        jl_refuse(e, EIO, "criu %s failed with status %d and no error in its log", c->args.items[1],
-                  status);
+        jl_refuse(e, EIO, "criu %s ended with status %d, and no error in its log", c->verb, status);
     snprintf(e->object, sizeof e->object, "%s", c->log);
     return jl_hint(e, "log file: %s", c->log);
 }
@@ -226,43 +295,42 @@ static int tell_failure(const struct rt_criu *c, int status, struct jl_err *e)
 int rt_criu_run(struct rt_criu *c, struct jl_err *e)
 {
     _close_ int pidfd = -1;
+    int pair[2], status, r;
     pid_t pid;
-    int status;
 
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return jl_fail_sys(e, "socketpair", NULL, "run CRIU");
     unlink(c->log); /* not to be told of an earlier run's */
     pid = os_clone3(0, -1, &pidfd);
     if (pid == 0)
-        become_criu(c);
+        become_criu(c, pair[1]);
+    jl_close(pair[1]);
+    r = pid < 0 ? jl_fail(e, -pid, "clone3: run CRIU")
+                : rt_criu_talk(pair[0], c->request, c->notified, c->notified_data, &c->pid, e);
+    jl_close(pair[0]); /* it would take another request after a pre-dump */
     if (pid < 0)
-        return jl_fail(e, -pid, "clone3: run CRIU");
-    status = c->action.then ? rt_criu_action_serve(&c->action, pid, pidfd) : jl_wait_status(pid);
-    if (c->action.err.code != 0) { /* CRIU's failure is what came of that */
-        *e = c->action.err;
-        return -e->code;
-    }
-    if (status < 0)
-        return jl_fail(e, -status, "wait for CRIU");
-    return status == 0 ? 0 : tell_failure(c, status, e);
+        return r;
+    status = jl_wait_status(pid);
+    if (r < 0) /* CRIU's failure is what came of that */
+        return r;
+    return r == RT_CRIU_SUCCEEDED ? 0 : tell_failure(c, r == RT_CRIU_FAILED, status, e);
 }
 
 void rt_criu_clear(struct rt_criu *c)
 {
     free(c->program);
     free(c->log);
-    jl_strv_clear(&c->args);
+    if (c->request)
+        rt_criu__request__free_unpacked(c->request, NULL);
+    jl_close(c->images_fd);
+    jl_close(c->work_fd);
     for (size_t i = 0; i < c->n_fds; i++)
         jl_close(c->fds[i]);
-    rt_criu_action_clear(&c->action);
-    *c = (struct rt_criu){ 0 };
+    *c = (struct rt_criu) RT_CRIU_INIT;
 }
 
 int rt_criu_check_spec(const struct rt_spec *s, const char *verb, struct jl_err *e)
 {
-    if (s->has_process && s->oci->process->terminal) {
-        jl_refuse(e, ENOTSUP, "%s: process.terminal: CRIU's command line hands no terminal over",
-                  verb);
-        return jl_hint(e, "run the container without a terminal");
-    }
     if (s->idmap_rootfs)
         return jl_refuse(e, ENOTSUP, "%s: annotation %s: CRIU knows no mounts with id maps", verb,
                          RT_ANNOTATION_IDMAP);

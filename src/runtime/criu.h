@@ -1,10 +1,10 @@
 /*
- * criu.h - checkpoint and restore by CRIU, which is run as a program: `criu dump`, `criu pre-dump`
- * and `criu restore`. It does all that concerns processes and memory; joblet-run tells it what of
- * the container comes from outside (bind mounts, masked files, a network namespace that was joined,
+ * criu.h - checkpoint and restore by CRIU, which is run as a program that takes one request
+ * (criu_rpc.h). It does all that concerns processes and memory; joblet-run tells it what of the
+ * container comes from outside (bind mounts, masked files, a network namespace that was joined,
  * standard input and output), and makes record and control group as for any container.
  *
- * Needs root on a kernel that CRIU knows. Sources: criu(8), criu.org/CLI, /External_bind_mounts,
+ * Needs root on a kernel that CRIU knows. Sources: criu(8), criu.org/RPC, /External_bind_mounts,
  * /Inheriting_FDs_on_restore. docs/formats/checkpoint.md has what is added to the images.
  */
 #pragma once
@@ -14,7 +14,7 @@
 #include <sys/types.h>
 
 #include "base/strv.h"
-#include "runtime/criu_action.h"
+#include "runtime/criu_rpc.h"
 
 struct jl_err;
 struct rt_spec;
@@ -48,42 +48,58 @@ struct rt_criu_opts {
 /* One run of CRIU, being put together. */
 struct rt_criu {
     char *program;
-    struct jl_strv args;
+    const char *verb;         /* "dump", "pre-dump", "restore" */
+    RtCriu__Request *request; /* with its options, and all of their texts; own */
     char *log;                /* where it writes what it does */
+    int images_fd, work_fd;   /* directories; own */
     int fds[RT_CRIU_FDS_MAX]; /* that it gets under the numbers they have here; own */
     size_t n_fds;             /* beside 0, 1 and 2 */
     const char *root;         /* restore: the rootfs, bound onto itself for it; borrowed */
     const int *join_fds;      /* restore: of the control group that it works in; borrowed */
     size_t n_join;
-    bool new_cgroup_ns; /* restore: in a cgroup namespace of its own */
-    struct rt_criu_action action;
+    bool new_cgroup_ns;         /* restore: in a cgroup namespace of its own */
+    rt_criu_notified *notified; /* restore: what is done meanwhile, with notified_data */
+    void *notified_data;
+    pid_t pid; /* restore: of the first process, once that is done */
 };
+
+/* clang-format off */
+#define RT_CRIU_INIT { .images_fd = -1, .work_fd = -1 }
+/* clang-format on */
+
+/* An option that is a flag. */
+#define RT_CRIU_FLAG(opts, name, on) ((opts)->has_##name = (opts)->name = (on))
 
 /* Which program it is (--criu): a path, or a name that is looked for where programs of the system
  * are. NULL: "criu". */
 void rt_criu_program(const char *path);
 
 /*
- * Begins the command line `criu ACTION` with what the options say; refuses those that can't be had.
- * The directories are made for a dump and must be there for a restore. c is to be cleared also on
- * failure. 0, or -errno with e filled.
+ * Begins the request with what the options say; refuses those that can't be had. c was initialized
+ * with RT_CRIU_INIT, and is to be cleared also on failure. The directories are made for a dump and
+ * must be there for a restore. 0, or -errno with e filled.
  */
-int rt_criu_begin(struct rt_criu *c, const char *action, const struct rt_criu_opts *o,
+int rt_criu_begin(struct rt_criu *c, const char *verb, const struct rt_criu_opts *o,
                   struct jl_err *e);
 
-/* Adds one argument, and the value that follows (NULL: none). 0, or -ENOMEM with e filled. */
-int rt_criu_add(struct rt_criu *c, const char *arg, const char *value, struct jl_err *e);
+/* Sets an option that is a text, to a copy. text: NULL leaves it. 0, or -ENOMEM with e filled. */
+int rt_criu_text(char **option, const char *text, struct jl_err *e);
+
+/* Names something that comes from outside, or the descriptor of CRIU's that is there in its place.
+ * 0, or -ENOMEM with e filled. */
+int rt_criu_external(struct rt_criu *c, const char *name, struct jl_err *e);
+int rt_criu_inherit(struct rt_criu *c, int fd, const char *name, struct jl_err *e);
 
 /*
  * Runs it and waits for its end. What it restores becomes our child. 0, or -errno with e filled:
- * the first error at the end of CRIU's log, and where that is. Blocks as long as CRIU takes.
+ * CRIU's first error, and where its log is. Blocks as long as CRIU takes.
  */
 int rt_criu_run(struct rt_criu *c, struct jl_err *e);
 void rt_criu_clear(struct rt_criu *c);
 
 #define _rt_criu_ __attribute__((cleanup(rt_criu_clear)))
 
-/* Refuses what CRIU's command line can't do, or would restore as something else. 0 or -errno. */
+/* Refuses what CRIU can't do, or would restore as something else. 0 or -errno. */
 int rt_criu_check_spec(const struct rt_spec *s, const char *verb, struct jl_err *e);
 
 /* criu_outside.c: tells CRIU what comes from outside of the container with this first process, and

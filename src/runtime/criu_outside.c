@@ -37,15 +37,7 @@ static int add_external(struct rt_criu *c, const char *at, const char *what, str
         value = NULL;
         return jl_fail(e, ENOMEM, "call CRIU");
     }
-    return rt_criu_add(c, "--external", value, e);
-}
-
-static int add_inherited(struct rt_criu *c, int fd, const char *what, struct jl_err *e)
-{
-    char value[RT_CRIU_NAME_SIZE + 32];
-
-    snprintf(value, sizeof value, "fd[%d]:%s", fd, what);
-    return rt_criu_add(c, "--inherit-fd", value, e);
+    return rt_criu_external(c, value, e);
 }
 
 /* Where in the container `path` leads, its symlinks followed. 0, -ENOENT, or -errno. */
@@ -295,7 +287,7 @@ static int add_stdio_of(struct rt_criu *c, pid_t pid, const char *images, struct
         if (r < 0)
             return jl_fail(e, -r, "checkpoint");
         if (external)
-            r = rt_criu_add(c, "--external", name, e);
+            r = rt_criu_external(c, name, e);
     }
     if (r < 0)
         return r;
@@ -320,7 +312,7 @@ int rt_criu_outside_of(struct rt_criu *c, const struct rt_spec *s, pid_t pid, co
     if (stat(path, &st) < 0)
         return jl_fail_sys(e, "stat", path, "look at the network namespace");
     snprintf(value, sizeof value, "net[%llu]:" NET_KEY, (unsigned long long) st.st_ino);
-    return rt_criu_add(c, "--external", value, e);
+    return rt_criu_external(c, value, e);
 }
 
 static int add_mounts_from(struct rt_criu *c, const struct rt_spec *s, const char *group,
@@ -377,7 +369,7 @@ static int add_stdio_from(struct rt_criu *c, const char *images, struct jl_err *
         return jl_refuse(e, EBADMSG, "%s/" STDIO_FILE ": a line is too long", images);
     for (int fd = 0; fd < 3 && r == 0; fd++)
         if (names[fd])
-            r = add_inherited(c, fd, names[fd], e);
+            r = rt_criu_inherit(c, fd, names[fd], e);
     return r;
 }
 
@@ -394,5 +386,5 @@ int rt_criu_outside_from(struct rt_criu *c, const struct rt_spec *s, const char 
     if (r < 0)
         return r;
     c->fds[c->n_fds++] = r;
-    return add_inherited(c, r, NET_KEY, e);
+    return rt_criu_inherit(c, r, NET_KEY, e);
 }

@@ -2,11 +2,8 @@
 #include "runtime/criu_text.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "base/parse.h"
 
 /* One character; "\040" and its like are what the kernel writes for those that part the fields. */
 static const char *decode(const char *p, char *ret)
@@ -83,12 +80,4 @@ int rt_criu_stdio_names(char *text, const char *ret[3])
         text = end;
     }
     return 0;
-}
-
-pid_t rt_criu_pid(char *text)
-{
-    uint64_t pid;
-
-    text[strcspn(text, "\n")] = '\0';
-    return jl_parse_u64(text, INT32_MAX, &pid) == 0 ? (pid_t) pid : 0;
 }

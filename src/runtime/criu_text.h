@@ -1,15 +1,14 @@
 /*
  * criu_text.h - what checkpoint and restore read of texts: the kernel's mountinfo, in which the
- * container's mount points stand, CRIU's log and pid file, and the file beside the images, which
- * may have come from anywhere. All texts end with a NUL; nothing here makes a system call.
+ * container's mount points stand, CRIU's log, and the file beside the images, which may have
+ * come from anywhere. All texts end with a NUL; nothing here makes a system call.
  *
- * Sources: proc(5) (mountinfo); criu(8) (--log-file, --pidfile); docs/formats/checkpoint.md.
+ * Sources: proc(5) (mountinfo); criu(8) (--log-file); docs/formats/checkpoint.md.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/types.h>
 
 #define RT_CRIU_NAME_SIZE 160 /* bytes of a name in joblet-stdio, with its end */
 
@@ -27,6 +26,3 @@ bool rt_criu_first_error(const char *log, char *ret, size_t size);
 /* The names in joblet-stdio for descriptors 0, 1 and 2, cut out of text; NULL for none. 0, or
  * -EBADMSG when one is too long. */
 int rt_criu_stdio_names(char *text, const char *ret[3]);
-
-/* What a pid file says; 0 when that is no pid. Cuts text. */
-pid_t rt_criu_pid(char *text);

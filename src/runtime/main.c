@@ -322,8 +322,6 @@ int main(int argc, char **argv)
     _free_ char **words = NULL; /* of argv */
     char root[512];
 
-    if (argc > 0 && rt_criu_action_is_us(argv[0]))
-        return rt_criu_action_main(argv[0]);
     /* argv is needed as it was for the sealed copy; parsing reorders. */
     words = calloc((size_t) argc + 1, sizeof *words);
     if (argc < 1 || !words) {

@@ -308,7 +308,7 @@ static void put_child(struct builder *b, const struct rt_spec *s, const struct r
         put_sources(b, s, RT_OP_ROOTFS_OPEN_INSIDE, RT_OP_BIND_OPEN_INSIDE);
     put_child_mounts(b, s, o);
     put(b, RT_OP_PIVOT, 0);
-    if (s->has_process && oci->process->terminal)
+    if (rt_spec_has_terminal(s))
         put(b, RT_OP_TERMINAL, 0);
     if ((oci->root->has_readonly && oci->root->readonly) || s->propagation != 0)
         put(b, RT_OP_ROOTFS_SEAL, 0);

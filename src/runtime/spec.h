@@ -86,6 +86,11 @@ struct rt_spec {
     struct jl_strv warnings;
 };
 
+static inline bool rt_spec_has_terminal(const struct rt_spec *s)
+{
+    return s->has_process && s->oci->process->terminal;
+}
+
 /* "true": the rootfs is mounted with the id map of the container's own user namespace, so that
  * one image serves jobs with different maps. */
 #define RT_ANNOTATION_IDMAP "io.joblet.rootfs.idmap"

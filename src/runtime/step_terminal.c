@@ -21,10 +21,10 @@
 
 /* conmon and containerd's shim read one message with one descriptor; runc sends the slave's name
  * as its text, and nobody relies on it. */
-static int send_to_socket(int sock, int master, struct jl_err *e)
+int rt_terminal_send(int console_fd, int master, struct jl_err *e)
 {
     static const char name[] = "/dev/ptmx";
-    int r = jl_send_fds(sock, name, sizeof name - 1, &master, 1);
+    int r = jl_send_fds(console_fd, name, sizeof name - 1, &master, 1);
 
     return r < 0 ? jl_fail(e, -r, "send the terminal to the console socket") : 0;
 }
@@ -44,7 +44,7 @@ int rt_terminal_hand_over(int devpts_fd, const struct rt_terminal *t, int *ret_s
     if (fchown(slave, t->uid, (gid_t) -1) < 0 && errno != EINVAL && errno != EPERM)
         return jl_fail_sys(e, "fchown", NULL, "give the terminal to the user");
     if (t->console_fd >= 0) {
-        r = send_to_socket(t->console_fd, master, e);
+        r = rt_terminal_send(t->console_fd, master, e);
     } else {
         /* Our standard input still is the caller's; later the program might ask before that. */
         os_pty_copy_size(STDIN_FILENO, slave);

@@ -20,6 +20,9 @@ struct rt_terminal {
 int rt_terminal_hand_over(int devpts_fd, const struct rt_terminal *t, int *ret_slave,
                           struct jl_err *e);
 
+/* Sends a master to a console socket. 0, or -errno with e filled. */
+int rt_terminal_send(int console_fd, int master, struct jl_err *e);
+
 /* /dev/pts of the root we are in. fd, or -errno with e filled. */
 int rt_terminal_devpts(struct jl_err *e);
 

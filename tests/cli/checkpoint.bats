@@ -43,12 +43,33 @@ went_on_from() {
     [ "$before" -lt $(($1 + 1000)) ]
 }
 
-# in_place_of_criu TEXT: a program instead of it.
+# in_place_of_criu TEXT: a program instead of it, that says nothing.
 in_place_of_criu() {
     criu=$BATS_TEST_TMPDIR/criu
     printf '#!/bin/sh\n%s\n' "$1" >"$criu"
     chmod +x "$criu"
 }
+
+# speaks_for_criu TEXT: a program in Python instead of it, with what swrk.py has.
+speaks_for_criu() {
+    criu=$BATS_TEST_TMPDIR/criu
+    printf '#!%s -B\nimport os, sys\nsys.path.insert(0, "%s")\nfrom swrk import *\ntmp = "%s"\n%s\n' "$py" "$here" "$BATS_TEST_TMPDIR" "$1" >"$criu"
+    chmod +x "$criu"
+}
+has_images() {
+    mkdir -p "$images"
+    touch "$images/inventory.img"
+}
+
+# console [INPUT [AFTER [SIZE]]]: an engine's end of the console socket, waiting.
+console() {
+    socket=$BATS_TEST_TMPDIR/tty.sock said=$BATS_TEST_TMPDIR/tty
+    rm -f "$socket" "$said"
+    $py "$here/console.py" "$socket" "$said" "$@" </dev/null >/dev/null 2>&1 3>&- &
+    pids+=($!)
+    until_true test -S "$socket"
+}
+tty_said() { grep -qF -- "$1" "$said" 2>/dev/null; }
 
 # bats test_tags=smoke
 @test "a container is checkpointed, deleted and restored with its memory, mounts and limits" {
@@ -166,47 +187,159 @@ in_place_of_criu() {
     went_on_from "$before"
     equals "$(jq -rs 'map(.status) | join(" ")' "$BATS_TEST_TMPDIR/states")" "creating creating running"
     equals "$(jq -s 'map(.pid) | unique | .[]' "$BATS_TEST_TMPDIR/states")" "$(container_pid)"
-    [ ! -e "$root/$id/criu-action" ]
     rt delete --force "$id"
     nothing_left
 }
 
-# script_in_criu: a CRIU that runs the action script as for the shell as first process, and fails.
-script_in_criu() {
-    in_place_of_criu 'while [ $# -gt 0 ] && [ "$1" != --action-script ]; do shift; done
-        CRTOOLS_SCRIPT_ACTION=pre-restore "$2" || exit 3
-        CRTOOLS_SCRIPT_ACTION=setup-namespaces CRTOOLS_INIT_PID=$$ "$2" || exit 4
-        echo $$ >'"$BATS_TEST_TMPDIR"'/went-on; exit 5'
-    mkdir -p "$images"
-    touch "$images/inventory.img"
+# A user's terminal, as he left it: its size, and whose it is.
+# bats test_tags=smoke
+@test "a container's terminal is restored to a console socket, and to the caller's terminal" {
+    needs_criu
+    bundle '.process.terminal = true | .process.user = {uid: 1000, gid: 1000}' \
+        sh -c 'echo ready; while read -r line; do echo "<$line $(stty size) $(stat -c %u /dev/pts/0)>"; [ "$line" != end ] || exit 7; done'
+    console "one
+" ready 30x100
+    detached rt run --detach --bundle "$bundle" --console-socket "$socket" "$id"
+    until_true tty_said "<one 30 100 1000>"
+    checkpoint
+    rt delete "$id"
+    console "two
+" "" 31x101
+    restore --console-socket "$socket"
+    until_true tty_said "<two 31 101 1000>"
+    equals "$(cat "$said.message")" 1
+    equals "$(cat "$said.size")" "30 100" # as it was
+    equals "$(rt exec --user 1000 "$id" sh -c 'ls /dev/pts; echo from outside >/dev/console')" "$(printf '0\nptmx')"
+    until_true tty_said "from outside"
+    rt delete --force "$id"
+    nothing_left
+
+    ONTTY_TYPE=end run $py "$here/ontty.py" 33x77 "$runtime" --root "$root" restore --bundle "$bundle" --image-path "$images" "$id"
+    contains "$output" "<end 33 77 1000>"
+    equals "$status" 7
+    nothing_left
+}
+
+# bats test_tags=smoke
+@test "who kills a restore when CRIU has made the namespaces leaves what delete --force removes" {
+    needs_criu
+    counting .
+    checkpoint
+    rt delete "$id"
+    jq '.hooks.createRuntime = [{path: "/bin/sh", args: ["sh", "-c", "kill -KILL $PPID"]}]' "$bundle/config.json" >"$bundle/new"
+    mv "$bundle/new" "$bundle/config.json"
+    run rt restore --detach --bundle "$bundle" --image-path "$images" "$id"
+    equals "$status" 137
+    rt delete --force "$id"
+    nothing_left
+}
+
+# CRIU as it is for a restore up to the moment that hooks wait for.
+makes_namespaces() {
+    speaks_for_criu 'notify("pre-restore")
+if notify("setup-namespaces", pid=os.getpid()):
+    write(tmp + "/went-on", os.getpid())
+    respond(False, log="(0.1) Error (criu/x.c:1): that was all")
+respond(False, log="(0.1) Error (criu/y.c:1): the caller says no")'
+    has_images
 }
 
 @test "a restore's hooks get the state with the pid that CRIU tells; CRIU waits for their end" {
-    script_in_criu
+    makes_namespaces
     bundle '.hooks.createRuntime = [{path: "/bin/sh", args: ["sh", "-c", "sleep 0.1; cat >\($tmp)/state"]}]' true
     run rt --criu "$criu" restore --bundle "$bundle" --image-path "$images" "$id"
     equals "$status" 1
-    contains "$output" "status 5"
+    contains "$output" "criu restore failed: Error (criu/x.c:1): that was all"
     equals "$(jq '.pid' "$BATS_TEST_TMPDIR/state")" "$(cat "$BATS_TEST_TMPDIR/went-on")"
     equals "$(jq -r '.status' "$BATS_TEST_TMPDIR/state")" creating
     nothing_left
 }
 
 @test "a restore's hook that fails ends the restore, and is what is told" {
-    script_in_criu
+    makes_namespaces
     bundle '.hooks.prestart = [{path: "/bin/sh", args: ["sh", "-c", "echo no good >&2; exit 3"]}]' true
     run rt --criu "$criu" restore --bundle "$bundle" --image-path "$images" "$id"
     equals "$status" 1
     contains "$output" prestart
     contains "$output" "no good"
+    [[ $output != *"the caller says no"* ]]
     [ ! -e "$BATS_TEST_TMPDIR/went-on" ]
     nothing_left
 }
 
+# CRIU as it is for a restore, with TEXT for a terminal; what it restores says "ready", and what it is told.
+restores_terminal() {
+    speaks_for_criu 'assert option("orphan_pts_master") == 1
+import pty
+master, slave = pty.openpty()
+notify("setup-namespaces", pid=os.getpid())
+'"$1"'
+pid = os.fork()
+if pid == 0:
+    channel.close()
+    os.setsid()
+    os.close(master)
+    os.write(slave, b"ready\n")
+    os.write(slave, b"<" + os.read(slave, 100).strip() + b">")
+    while True: os.read(slave, 100)
+if notify("post-restore", pid=pid):
+    respond(True, pid=pid)
+os.kill(pid, 9)
+respond(False, log="(0.1) Error (criu/y.c:1): the caller says no")'
+    has_images
+    bundle '.process.terminal = true' true
+}
+
+@test "the terminal that CRIU hands over goes to the console socket" {
+    restores_terminal 'notify("orphan-pts-master", fd=master)'
+    console "hello
+" ready
+    detached rt --criu "$criu" restore --detach --bundle "$bundle" --image-path "$images" --console-socket "$socket" "$id"
+    is_status running
+    until_true tty_said "<hello>"
+    equals "$(cat "$said.message")" 1
+    rt delete --force "$id"
+    nothing_left
+}
+
+@test "a restore whose terminal does not come fails before anything runs on" {
+    local how
+    for how in "" 'notify("network-lock")'; do
+        restores_terminal "$how"
+        console
+        run rt --criu "$criu" restore --detach --bundle "$bundle" --image-path "$images" --console-socket "$socket" "$id"
+        equals "$status" 1
+        contains "$output" "the checkpoint has no terminal"
+        [[ $output != *"the caller says no"* ]]
+        nothing_left
+        rm -rf "$bundle"
+    done
+    restores_terminal 'respond(False) if not notify("orphan-pts-master") else None'
+    console
+    run rt --criu "$criu" restore --detach --bundle "$bundle" --image-path "$images" --console-socket "$socket" "$id"
+    contains "$output" "CRIU tells of a terminal and sends none"
+    nothing_left
+}
+
+@test "messages that are none of CRIU's end the restore" {
+    local message
+    bundle . true
+    has_images
+    for message in 'b"\xff"' 'field(1, 2)' 'b"x" * 9000' 'field(1, 2) + field(2, 1) + field(4, b"")'; do
+        speaks_for_criu "send($message)"
+        run rt --criu "$criu" restore --bundle "$bundle" --image-path "$images" "$id"
+        equals "$status" 1
+        contains "$output" "CRIU"
+        nothing_left
+    done
+    speaks_for_criu 'respond(True)'
+    run rt --criu "$criu" restore --bundle "$bundle" --image-path "$images" "$id"
+    contains "$output" "CRIU does not tell the pid"
+    nothing_left
+}
+
 @test "where CRIU fails, its first error is told, and where its log is; the container goes on" {
-    in_place_of_criu 'while [ "$1" != --work-dir ]; do shift; done
-        printf "(0.1) Error (criu/x.c:12): not on this \033kernel\n(0.2) Error (criu/y.c:7): so\n(0.3) Error (criu/cr-dump.c:2053): Dumping FAILED.\n" >"$2/dump.log"
-        exit 1'
+    speaks_for_criu 'respond(False, log="(0.1) Error (criu/x.c:12): not on this \033kernel\n(0.2) Error (criu/y.c:7): so\n(0.3) Error (criu/cr-dump.c:2053): Dumping FAILED.")'
     counting .
     run rt --criu "$criu" --log "$BATS_TEST_TMPDIR/log" --log-format json checkpoint --image-path "$images" "$id"
     equals "$status" 1
@@ -231,28 +364,32 @@ script_in_criu() {
     until_true goes_on "$before"
 }
 
-@test "CRIU gets a command line, a short environment, and no descriptor of ours" {
-    in_place_of_criu 'echo "$@" >"'"$BATS_TEST_TMPDIR"'/args"; env >"'"$BATS_TEST_TMPDIR"'/env"
-        ls /proc/$$/fd >"'"$BATS_TEST_TMPDIR"'/fds"; exit 1'
+@test "CRIU gets a request, a short environment, and no descriptor of ours" {
+    speaks_for_criu 'write(tmp + "/request", "\n".join([kind] + [f"{name}={option(name)}" for name in OPTIONS] + external()))
+write(tmp + "/images-fd", os.readlink(f"/proc/{os.getppid()}/fd/{options[1][0]}"))
+write(tmp + "/env", "\n".join(os.environ))
+write(tmp + "/fds", "\n".join(fd for fd in os.listdir("/proc/self/fd") if int(fd) > 2 and fd != sys.argv[2]))
+respond(True)'
     counting .
-    run rt --criu "$criu" checkpoint --image-path "$images" --leave-running --tcp-established \
+    rt --criu "$criu" checkpoint --image-path "$images" --leave-running --tcp-established \
         --ext-unix-sk --shell-job --file-locks --empty-ns network --auto-dedup --link-remap --tcp-skip-in-flight --parent-path ../p "$id"
-    contains "$output" "no error in its log"
     local want
-    for want in "dump --images-dir $images" "--tree $(container_pid)" "--root $bundle/rootfs" --leave-running \
-        --tcp-established --ext-unix-sk --shell-job --file-locks "--empty-ns net" --auto-dedup --link-remap --skip-in-flight \
-        "--prev-images-dir ../p" "mnt[/work]:/work" "mnt[/proc/version]:/proc/version"; do
-        contains "$(cat "$BATS_TEST_TMPDIR/args")" "$want"
+    for want in dump pid="$(container_pid)" root="$bundle/rootfs" log_file=dump.log parent_img=../p track_mem=1 manage_cgroups_mode=0 \
+        empty_ns=$((0x40000000)) orphan_pts_master=None notify_scripts=None "mnt[/work]:/work" "mnt[/proc/version]:/proc/version" \
+        {leave_running,tcp_established,ext_unix_sk,shell_job,file_locks,auto_dedup,link_remap,tcp_skip_in_flight}=1; do
+        grep -qxF "$want" "$BATS_TEST_TMPDIR/request" || { echo "no $want in"; cat "$BATS_TEST_TMPDIR/request"; false; } >&2
     done
-    ! grep -v -e ^PATH= -e ^PWD= -e ^_= -e ^SHLVL= "$BATS_TEST_TMPDIR/env"
-    ! grep -vx -e '[012]' -e 10 "$BATS_TEST_TMPDIR/fds"
+    equals "$(cat "$BATS_TEST_TMPDIR/images-fd")" "$images"
+    ! grep -vx -e PATH -e LC_CTYPE "$BATS_TEST_TMPDIR/env"
+    equals "$(grep -c . "$BATS_TEST_TMPDIR/fds")" 1 # the listing's own
     is_status running
+    rt --criu "$criu" checkpoint --image-path "$images" --pre-dump "$id"
+    head -n 1 "$BATS_TEST_TMPDIR/request" | grep -qx pre-dump
 }
 
 @test "who kills a restore leaves what delete --force and gc remove" {
     bundle . true
-    mkdir "$images"
-    touch "$images/inventory.img"
+    has_images
     in_place_of_criu 'echo $$ >"'"$BATS_TEST_TMPDIR"'/criu-pid"; sleep 1000 & wait'
     local how
     for how in "delete --force $id" "gc --older-than 0s"; do
@@ -273,17 +410,23 @@ script_in_criu() {
 
 @test "a restore that fails leaves nothing" {
     bundle . true
-    mkdir "$images"
-    touch "$images/inventory.img"
+    has_images
     in_place_of_criu 'exit 3'
     run rt --criu "$criu" restore --bundle "$bundle" --image-path "$images" "$id"
     equals "$status" 1
-    contains "$output" "criu restore failed"
+    contains "$output" "criu restore ended with status 3, and no error in its log"
     nothing_left
-    in_place_of_criu 'echo "$@" >"'"$BATS_TEST_TMPDIR"'/args"; exit 3'
+    speaks_for_criu 'write(tmp + "/request", "\n".join([kind] + [f"{name}={option(name)}" for name in OPTIONS] + list(inherited())))
+respond(False)'
+    printf -- '-\npipe:[17]\n-\n' >"$images/joblet-stdio"
     run rt --criu "$criu" restore --bundle "$bundle" --image-path "$images" --tcp-close --auto-dedup \
         --lsm-profile apparmor:other --lsm-mount-context c "$id"
-    contains "$(cat "$BATS_TEST_TMPDIR/args")" "--tcp-close --auto-dedup --lsm-profile apparmor:other --lsm-mount-context c"
+    contains "$output" "criu restore failed, with no error in its log"
+    local want
+    for want in restore root="$bundle/rootfs" {rst_sibling,notify_scripts,tcp_close,auto_dedup}=1 orphan_pts_master=None manage_cgroups_mode=0 \
+        lsm_profile=apparmor:other lsm_mount_context=c 'pipe:[17]'; do
+        grep -qxF "$want" "$BATS_TEST_TMPDIR/request" || { echo "no $want in"; cat "$BATS_TEST_TMPDIR/request"; false; } >&2
+    done
     nothing_left
 }
 
@@ -313,8 +456,16 @@ script_in_criu() {
     rt delete --force "$id"
     rm -rf "$bundle"
     bundle '.process.terminal = true' true
-    run rt restore --bundle "$bundle" --image-path "$images" "$id"
-    contains "$output" "process.terminal"
+    run rt restore --detach --bundle "$bundle" --image-path "$images" "$id"
+    contains "$output" "process.terminal: cannot allocate a terminal without --console-socket"
+    run rt restore --bundle "$bundle" --image-path "$images" --console-socket /nowhere "$id"
+    contains "$output" "--console-socket: needs --detach"
+    run rt restore --detach --bundle "$bundle" --image-path "$images" --console-socket /nowhere "$id"
+    contains "$output" "the console socket: connect"
+    [ ! -e "$root/$id" ]
+    bundle . true
+    run rt restore --detach --bundle "$bundle" --image-path "$images" --console-socket /nowhere "$id"
+    contains "$output" "--console-socket: process.terminal is not set"
     bundle '.linux.namespaces |= map(if .type == "ipc" then .path = "/proc/1/ns/ipc" else . end)' true
     run rt restore --bundle "$bundle" --image-path "$images" "$id"
     contains "$output" "ipc by path"

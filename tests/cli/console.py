@@ -1,6 +1,6 @@
-"""console.py SOCKET OUT [INPUT [AFTER]]: what an engine does with --console-socket. Listens on
-SOCKET, gets one terminal's master by SCM_RIGHTS, types INPUT once the terminal has said AFTER, and
-writes what the terminal says to OUT until the container has closed it. OUT.size gets the size that the terminal had at first; OUT.message, the
+"""console.py SOCKET OUT [INPUT [AFTER [ROWSxCOLS]]]: what an engine does with --console-socket. Listens on
+SOCKET, gets one terminal's master by SCM_RIGHTS, types INPUT once the terminal has said AFTER and
+was given that size, and writes what the terminal says to OUT until the container has closed it. OUT.size gets the size that the terminal had at first; OUT.message, the
 number of descriptors that came."""
 import array
 import fcntl
@@ -13,6 +13,7 @@ import termios
 path, out = sys.argv[1:3]
 text = sys.argv[3].encode() if len(sys.argv) > 3 else b""
 after = sys.argv[4].encode() if len(sys.argv) > 4 else b""
+size = tuple(map(int, sys.argv[5].split("x"))) if len(sys.argv) > 5 else None
 listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 listener.bind(path + ".new")
 listener.listen(1)
@@ -34,6 +35,8 @@ heard = b""
 with open(out, "wb", buffering=0) as f:
     while True:
         if text and after in heard:
+            if size:
+                fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
             os.write(master, text)
             text = b""
         try:

@@ -1,10 +1,11 @@
-/* Texts that checkpoint and restore read: names and errors fit into what they are given, have no
- * control characters, and each reader comes to an end. */
+/* Texts that checkpoint and restore read, and messages of CRIU's: names and errors fit into what
+ * they are given, errors have no control characters, and each reader comes to an end. */
 #include <assert.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/criu_rpc.h"
 #include "runtime/criu_text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -34,6 +35,17 @@ static void error(const char *text)
         assert((unsigned char) *p >= ' ' && *p != 0x7f);
 }
 
+static void message(const uint8_t *data, size_t len)
+{
+    struct rt_criu_message m;
+
+    if (rt_criu_message_parse(data, len, &m) < 0)
+        return;
+    assert(m.pid >= 0 && m.what != RT_CRIU_GONE);
+    assert(memchr(m.moment, '\0', sizeof m.moment));
+    assert(m.what == RT_CRIU_NOTIFIES || !*m.moment);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     char *text = malloc(len + 1);
@@ -44,10 +56,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     text[len] = '\0';
     mounts(text);
     error(text);
+    message(data, len);
     if (rt_criu_stdio_names(text, names) == 0)
         for (int fd = 0; fd < 3; fd++)
             assert(!names[fd] || (strlen(names[fd]) > 0 && strlen(names[fd]) < RT_CRIU_NAME_SIZE));
-    assert(rt_criu_pid(text) >= 0);
     free(text);
     return 0;
 }

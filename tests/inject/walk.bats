@@ -97,6 +97,16 @@ mounts='.mounts += [mount("/work"; "bind"; $tmp + "/source"; ["rbind", "ro", "no
     done
 }
 
+@test "restore, where CRIU fails: killed and failing at each call" {
+    local how
+    probe_bundle "$plain" wait
+    mkdir "$BATS_TEST_TMPDIR/images"
+    touch "$BATS_TEST_TMPDIR/images/inventory.img"
+    for how in "--every $(every 2) --kill" "--every $(every 2) --errno" "--kill --children" "--errno --children"; do
+        walk $how restore --image-path "$BATS_TEST_TMPDIR/images"
+    done
+}
+
 @test "create with limits" {
     probe_bundle "$limits" wait
     walk_making 7 create

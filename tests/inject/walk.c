@@ -10,8 +10,8 @@
  *   --from N --to N   only these calls
  *   --runtime FILE --dir DIR --parent GROUP --id ID
  *   VERB [ARG...]     create, run, run-detached, start, exec, kill, delete, pause, resume, update,
- *                     gc (of one that has ended), gc-live (of one that runs), checkpoint (with a
- *                     CRIU that fails); the arguments are for the verb
+ *                     gc (of one that has ended), gc-live (of one that runs), checkpoint, restore
+ *                     (with a CRIU that fails); the arguments are for the verb
  *
  * Whatever happens, the verb never hangs and never dies of a signal by itself. When it fails it
  * says so, and what it would have made is not there; when it succeeds the container is as it
@@ -72,6 +72,17 @@ static bool makes(const char *verb)
     return is(verb, "create") || strncmp(verb, "run", 3) == 0;
 }
 
+/* Before it there is no container. */
+static bool begins(const char *verb)
+{
+    return makes(verb) || is(verb, "restore");
+}
+
+static bool calls_criu(const char *verb)
+{
+    return is(verb, "checkpoint") || is(verb, "restore");
+}
+
 /* What the verb makes says something. */
 static bool speaks(const char *verb)
 {
@@ -87,14 +98,14 @@ static void command(char **argv, const char *verb)
     add(argv, &n, w.runtime);
     add(argv, &n, "--root");
     add(argv, &n, w.root);
-    if (is(verb, "checkpoint")) {
+    if (calls_criu(verb)) {
         add(argv, &n, "--criu");
         add(argv, &n, "/bin/false");
     }
     add(argv, &n, detached ? "run" : gc ? "gc" : verb);
     if (detached)
         add(argv, &n, "--detach");
-    if (makes(verb)) {
+    if (begins(verb)) {
         add(argv, &n, "--bundle");
         add(argv, &n, w.bundle);
         add(argv, &n, "--pid-file");
@@ -162,10 +173,11 @@ static void bad(const char *what, const struct tr_result *r, int proc, unsigned 
     w.harm++;
 }
 
-/* What a verb that failed may leave nevertheless: run could not remove what it no longer needs. */
+/* What a verb that failed may leave nevertheless: run could not remove what it no longer needs, nor
+ * restore what it has made, CRIU having failed before. */
 static bool may_leave(const struct tr_result *r)
 {
-    return is(w.verb, "run") && r->nr == SYS_unlinkat;
+    return (is(w.verb, "run") && r->nr == SYS_unlinkat) || is(w.verb, "restore");
 }
 
 /* Calls that have no way to fail. */
@@ -194,9 +206,9 @@ static void set_up(void)
     forget_output();
     if (is(w.verb, "start"))
         r = simply("create");
-    else if (!makes(w.verb))
+    else if (!begins(w.verb))
         r = simply("run-detached");
-    if (r == 0 && !makes(w.verb) && !is(w.verb, "start")) {
+    if (r == 0 && !begins(w.verb) && !is(w.verb, "start")) {
         static char text[sizeof w.baseline];
 
         r = wait_output(text, sizeof text) ? 0 : -1;
@@ -262,7 +274,7 @@ static const char *false_change(void)
         return has_limit() ? NULL : "success, but the limit is the old one";
     if (is(w.verb, "gc"))
         return host_check(&w.host) == 0 ? NULL : "success, but something is left";
-    if (is(w.verb, "checkpoint"))
+    if (calls_criu(w.verb))
         return "success, though CRIU failed";
     return NULL; /* delete: remove_container looks */
 }
@@ -317,9 +329,9 @@ static void judge(const struct tr_result *r, int proc, unsigned call)
         }
     } else {
         if (read_file(w.err_path, err, sizeof err) == 0 && !killed_child &&
-            !(is(w.verb, "checkpoint") && r->nr == SYS_write)) /* the words themselves */
+            !(calls_criu(w.verb) && r->nr == SYS_write)) /* the words themselves */
             bad("failed without a word", r, proc, call);
-        if (makes(w.verb) && !may_leave(r) && host_check(&w.host) > 0)
+        if (begins(w.verb) && !may_leave(r) && host_check(&w.host) > 0)
             bad("failed and left something", r, proc, call);
         if ((is(w.verb, "checkpoint") || is(w.verb, "gc-live") || is(w.verb, "pause")) &&
             !has_status("running"))
@@ -357,7 +369,7 @@ static void record(struct tr_result *r)
         plan.also = container_pid();
     command(argv, w.verb);
     tr_run(argv, &plan, r);
-    if (!WIFEXITED(r->status) || (WEXITSTATUS(r->status) != (is(w.verb, "checkpoint") ? 1 : 0) &&
+    if (!WIFEXITED(r->status) || (WEXITSTATUS(r->status) != (calls_criu(w.verb) ? 1 : 0) &&
                                   WEXITSTATUS(r->status) != PROBE_EXIT)) {
         bad("does not work even undisturbed", r, 0, 0);
         exit(1);
