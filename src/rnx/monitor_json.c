@@ -51,12 +51,22 @@ static void numbers(struct jl_json_out *w, const char *key, const double *v, siz
     jl_json_end(w);
 }
 
-/* Shares of 1, as usage is. */
+/* What a host need not have: nothing is shown for 0. */
+static void known(struct jl_json_out *w, const char *key, double v)
+{
+    if (v != 0)
+        jl_json_put_double(w, key, v);
+}
+
+/* Shares of 1, as usage is; frequency in MHz. */
 static void cpu(struct jl_json_out *w, const Joblet__CPUMetrics *c)
 {
     jl_json_put_object(w, "cpuInfo");
     jl_json_put_i64(w, "cores", c->cores);
     jl_json_put_i64(w, "threads", c->cores);
+    rnx_json_str(w, "model", c->model);
+    known(w, "frequency", c->frequency_mhz);
+    known(w, "temperature", c->temperature_celsius);
     jl_json_put_double(w, "usage", c->usage_percent / 100);
     jl_json_put_double(w, "user", c->user_time / 100);
     jl_json_put_double(w, "system", c->system_time / 100);
@@ -109,6 +119,9 @@ static void disks(struct jl_json_out *w, const Joblet__SystemStatusResponse *s)
         jl_json_put_double(w, "percent", d->usage_percent);
         jl_json_put_i64(w, "inodes", d->inodes_total);
         jl_json_put_i64(w, "inodesUsed", d->inodes_used);
+        jl_json_put_double(w, "readBps", d->read_rate);
+        jl_json_put_double(w, "writeBps", d->write_rate);
+        jl_json_put_double(w, "iops", d->iops);
         jl_json_end(w);
     }
     jl_json_end(w);
@@ -136,6 +149,9 @@ static void io(struct jl_json_out *w, const Joblet__IOMetrics *m)
         jl_json_put_i64(w, "writes", d->writes_completed);
         jl_json_put_i64(w, "readBytes", d->read_bytes);
         jl_json_put_i64(w, "writeBytes", d->write_bytes);
+        jl_json_put_double(w, "readBps", d->read_rate);
+        jl_json_put_double(w, "writeBps", d->write_rate);
+        jl_json_put_double(w, "iops", d->iops);
         jl_json_put_double(w, "utilization", d->utilization);
         jl_json_end(w);
     }
@@ -156,6 +172,11 @@ static void networks(struct jl_json_out *w, const Joblet__SystemStatusResponse *
         tx += n->bytes_sent;
         jl_json_put_object(w, NULL);
         jl_json_put_str(w, "name", n->interface);
+        rnx_json_str(w, "type", n->type);
+        rnx_json_str(w, "status", n->status);
+        if (n->speed_mbps > 0)
+            jl_json_put_i64(w, "speed", n->speed_mbps);
+        jl_json_put_i64(w, "mtu", n->mtu);
         rnx_json_strv(w, "ipAddresses", n->ip_addresses, n->n_ip_addresses);
         rnx_json_str(w, "macAddress", n->mac_address);
         jl_json_put_i64(w, "rxBytes", n->bytes_received);
@@ -194,6 +215,7 @@ static void process_list(struct jl_json_out *w, const char *key, Joblet__Process
         jl_json_put_i64(w, "memoryBytes", p->memory_bytes);
         jl_json_put_str(w, "status", p->status);
         rnx_json_str(w, "startTime", p->start_time);
+        jl_json_put_i64(w, "threads", p->threads);
         jl_json_end(w);
     }
     jl_json_end(w);

@@ -86,8 +86,13 @@ static void version_text(FILE *to, const Joblet__ServerVersionInfo *v)
 
 static void cpu_text(FILE *to, const Joblet__CPUMetrics *c)
 {
-    fprintf(to, "\nCPU\n  %-13s %d\n  %-13s %.1f%%\n", "Cores:", c->cores,
-            "Usage:", c->usage_percent);
+    fprintf(to, "\nCPU\n");
+    line(to, "Model:", c->model);
+    if (c->frequency_mhz > 0)
+        fprintf(to, "  %-13s %.0f MHz\n", "Frequency:", c->frequency_mhz);
+    if (c->temperature_celsius != 0)
+        fprintf(to, "  %-13s %.0f C\n", "Temperature:", c->temperature_celsius);
+    fprintf(to, "  %-13s %d\n  %-13s %.1f%%\n", "Cores:", c->cores, "Usage:", c->usage_percent);
     fprintf(to, "  %-13s %.1f%%\n  %-13s %.1f%%\n  %-13s %.1f%%\n  %-13s %.1f%%\n",
             "User:", c->user_time, "System:", c->system_time, "Idle:", c->idle_time,
             "I/O wait:", c->io_wait_time);

@@ -33,6 +33,47 @@ is_true() { sample "$1" | grep -qx true; }
     is_true '.cpuInfo | (.user + .system + .idle + .iowait + .steal) | . > 0.98 and . < 1.02'
 }
 
+@test "the model of the cpus and their frequency, as /proc/cpuinfo has them" {
+    grep -q '^cpu MHz' /proc/cpuinfo || skip "no frequency in this machine's /proc/cpuinfo"
+    [ "$(sample .cpuInfo.model)" = "$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1)" ]
+    least=$(sed -n 's/^cpu MHz[^:]*: *//p' /proc/cpuinfo | sort -n | head -n 1)
+    is_true ".cpuInfo.frequency > 0.1 * $least and .cpuInfo.frequency < 10 * $least"
+    rnx monitor status | grep -Eq '^  Frequency: +[0-9]+ MHz$'
+}
+
+@test "interfaces: kind, state, MTU, and the speed of those that have one" {
+    as_the_kernel_says() {
+        local name mtu status speed type n=0
+        while IFS=$'\t' read -r name mtu status speed type; do
+            [ -d "/sys/class/net/$name" ] || continue # gone since
+            n=$((n + 1))
+            [ "$mtu" = "$(cat "/sys/class/net/$name/mtu")" ] && [ "$status" = "$(cat "/sys/class/net/$name/operstate")" ] || return 1
+            real=$(cat "/sys/class/net/$name/speed" 2>/dev/null) || real=0
+            [ "$speed" = $((real > 0 ? real : 0)) ] || return 1
+            [ ! -d "/sys/class/net/$name/bridge" ] || [ "$type" = bridge ] || return 1
+            [ ! -d "/sys/class/net/$name/device" ] || [ "$type" = ethernet ] || return 1
+        done < <(sample '.networkInfo.interfaces[] | [.name, .mtu, .status, .speed // 0, .type] | @tsv')
+        [ $n -gt 0 ]
+    }
+    ip link add jltest0 type bridge && ip link set jltest0 mtu 1234 up
+    bridge_is_there() { is_true '.networkInfo.interfaces | any(.name == "jltest0" and .mtu == 1234 and .type == "bridge")'; }
+    found=yes
+    until_true 15 as_the_kernel_says || found=
+    [ "$(ls /sys/class/net | wc -l)" -gt 10 ] || until_true 15 bridge_is_there || found= # only the ten that carry most are told
+    ip link del jltest0
+    [ -n "$found" ]
+}
+
+@test "what a volume's disk does, and its operations, while a job writes" {
+    rnx volume create wheel --size=16MB
+    id=$(job --volume=wheel sh -c 'while :; do dd if=/dev/zero of=/volumes/wheel/file bs=64k count=32 conv=fsync 2>/dev/null; done')
+    until_true 20 is_true '.disksInfo.disks | any(.name == "wheel" and .writeBps > 100000 and .iops > 1)'
+    rnx job stop "$id"
+    still() { is_true '.disksInfo.disks | any(.name == "wheel" and .writeBps == 0 and .iops == 0)'; }
+    until_true 20 still
+    rnx volume remove wheel
+}
+
 @test "a busy job is among the processes, by its name, with its CPU time and its memory" {
     # a name that would move the cursor, in a process that takes 100 MB and all it gets of a cpu
     id=$(job python3 -c '
@@ -42,7 +83,7 @@ b = bytearray(100 << 20)
 for i in range(0, len(b), 4096): b[i] = 1
 end = time.time() + 20
 while time.time() < end: pass')
-    until_true 15 is_true '[.processesInfo.processes[] | select((.name | startswith("evil")) and .cpu > 20 and .memoryBytes > 100000000)] | length == 1'
+    until_true 15 is_true '[.processesInfo.processes[] | select((.name | startswith("evil")) and .cpu > 20 and .memoryBytes > 100000000 and .threads == 1)] | length == 1'
     is_true '[.processesInfo.processes[] | select(.name | startswith("evil"))][0].name | test("^evil\\?\\[2J\\?$")'
     is_true '.cpuInfo.usage > 0.1'
     [ "$(rnx monitor status | grep -c $'\x1b')" -eq 0 ]

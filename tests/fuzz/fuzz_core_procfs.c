@@ -11,6 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     static struct jd_proc_stat stat;
+    struct jd_proc_cpuinfo cpuinfo;
     struct jd_proc_memory memory;
     struct jd_proc_net nets[4];
     struct jd_proc_disk disks[4];
@@ -24,6 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     text[len] = '\0';
     jd_proc_stat(text, &stat);
     assert(stat.n_cores <= JD_PROC_CORES_MAX);
+    jd_proc_cpuinfo(text, &cpuinfo);
+    assert(strlen(cpuinfo.model) < sizeof cpuinfo.model && cpuinfo.mhz >= 0 && cpuinfo.mhz < 1e6);
     jd_proc_memory(text, &memory);
     assert(jd_proc_net(text, nets, 4) <= 4);
     assert(jd_proc_disks(text, disks, 4) <= 4);

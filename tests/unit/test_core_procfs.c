@@ -1,9 +1,16 @@
 /* The texts of /proc, as kernels write them and as a hostile process would like to. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/io.h"
 #include "daemon/core/procfs.h"
+#include "daemon/core/sysmon.h"
 #include "unit.h"
 
 static int pid_of(const char *text, struct jd_proc_pid *ret)
@@ -129,6 +136,57 @@ static void test_disks(void **state)
     assert_int_equal(d[0].write_bytes, 50 * 512);
     assert_int_equal(d[0].busy_ms, 70);
     assert_string_equal(d[1].name, "nvme0n1");
+    assert_int_equal(d[1].major, 259);
+    assert_int_equal(d[1].minor, 0);
+}
+
+static void test_models_and_frequencies(void **state)
+{
+    struct jd_proc_cpuinfo x;
+
+    (void) state;
+    jd_proc_cpuinfo("processor\t: 0\nmodel\t\t: 85\nmodel name\t: A (R) B @ 2.60GHz\ncpu MHz\t\t: "
+                    "2600.500\n\nprocessor\t: 1\nmodel name\t: other\ncpu MHz\t\t: 1400.000\n",
+                    &x);
+    assert_string_equal(x.model, "A (R) B @ 2.60GHz");
+    assert_float_equal(x.mhz, 2000.25, 0.001);
+    jd_proc_cpuinfo("processor\t: 0\nBogoMIPS\t: 50.00\ncpu MHz : nan\ncpu MHz : -7\nmodel name",
+                    &x);
+    assert_string_equal(x.model, "");
+    assert_float_equal(x.mhz, 0, 0);
+}
+
+static void put(const char *dir, const char *name, const char *text)
+{
+    struct jl_err e = JL_ERR_INIT;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(jl_publish_at(fd, name, text, strlen(text), 0600, false, &e), 0);
+    close(fd);
+}
+
+static void test_the_hottest_package(void **state)
+{
+    static const char *const sensors[][2] = { { "acpitz\n", "99000\n" },
+                                              { "coretemp\n", "41500\n" },
+                                              { "coretemp\n", "43000\n" },
+                                              { "k10temp\n", "rubbish" } };
+    char dir[] = "/tmp/jl-hwmon.XXXXXX", sub[64];
+    _arena_ struct jd_arena a = JD_ARENA_INIT;
+    struct jl_err e = JL_ERR_INIT;
+
+    (void) state;
+    assert_non_null(mkdtemp(dir));
+    assert_float_equal(jd_sysmon_temperature(&a, dir), 0, 0);
+    for (size_t i = 0; i < JL_COUNT(sensors); i++) {
+        snprintf(sub, sizeof sub, "%s/hwmon%zu", dir, i);
+        assert_int_equal(mkdir(sub, 0700), 0);
+        put(sub, "name", sensors[i][0]);
+        put(sub, "temp1_input", sensors[i][1]);
+    }
+    assert_float_equal(jd_sysmon_temperature(&a, dir), 43, 0.001);
+    assert_int_equal(jl_remove_tree_at(AT_FDCWD, dir, &e), 0);
 }
 
 static void test_mounts(void **state)
@@ -159,6 +217,8 @@ int main(void)
         cmocka_unit_test(test_memory),
         cmocka_unit_test(test_interfaces),
         cmocka_unit_test(test_disks),
+        cmocka_unit_test(test_models_and_frequencies),
+        cmocka_unit_test(test_the_hottest_package),
         cmocka_unit_test(test_mounts),
     };
 

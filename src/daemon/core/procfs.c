@@ -67,6 +67,37 @@ void jd_proc_stat(const char *text, struct jd_proc_stat *ret)
     }
 }
 
+/* What stands behind the colon of a line that begins with key; NULL for other lines. */
+static const char *value_of(const char *p, const char *key)
+{
+    size_t len = strlen(key);
+
+    if (strncmp(p, key, len) != 0)
+        return NULL;
+    p += len + strspn(p + len, " \t");
+    return *p == ':' ? p + 1 + strspn(p + 1, " \t") : NULL;
+}
+
+void jd_proc_cpuinfo(const char *text, struct jd_proc_cpuinfo *ret)
+{
+    double sum = 0;
+    unsigned n = 0;
+
+    memset(ret, 0, sizeof *ret);
+    for (const char *p = text; *p != '\0'; p = next_line(p)) {
+        const char *model = value_of(p, "model name"), *mhz = value_of(p, "cpu MHz");
+        double v = mhz ? strtod(mhz, NULL) : 0;
+
+        if (model && ret->model[0] == '\0')
+            take(ret->model, sizeof ret->model, model, strcspn(model, "\n"));
+        if (v > 0 && v < 1e6) {
+            sum += v;
+            n++;
+        }
+    }
+    ret->mhz = n > 0 ? sum / n : 0;
+}
+
 void jd_proc_memory(const char *text, struct jd_proc_memory *ret)
 {
     const struct {
@@ -132,6 +163,8 @@ size_t jd_proc_disks(const char *text, struct jd_proc_disk *ret, size_t room)
         at += len;
         if (len == 0 || numbers(&at, v, 10) < 10)
             continue;
+        x->major = (unsigned) dev[0];
+        x->minor = (unsigned) dev[1];
         x->reads = v[0];
         x->read_bytes = v[2] * SECTOR;
         x->read_ms = v[3];

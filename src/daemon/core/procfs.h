@@ -24,6 +24,13 @@ struct jd_proc_stat {
 };
 void jd_proc_stat(const char *text, struct jd_proc_stat *ret);
 
+/* /proc/cpuinfo: what x86 has; elsewhere the model may be "" and the frequency 0. */
+struct jd_proc_cpuinfo {
+    char model[128];
+    double mhz; /* mean of all cpus */
+};
+void jd_proc_cpuinfo(const char *text, struct jd_proc_cpuinfo *ret);
+
 /* /proc/meminfo, in bytes. */
 struct jd_proc_memory {
     uint64_t total, free, available, buffers, cached, swap_total, swap_free;
@@ -40,6 +47,7 @@ size_t jd_proc_net(const char *text, struct jd_proc_net *ret, size_t room);
 
 /* A line of /proc/diskstats, running totals. */
 struct jd_proc_disk {
+    unsigned major, minor;
     char name[32];
     uint64_t reads, read_bytes, read_ms, writes, write_bytes, write_ms, busy_ms;
 };

@@ -1,4 +1,4 @@
-/* sysmon.c - see sysmon.h: the sample as a whole, cpus and memory. */
+/* sysmon.c - see sysmon.h: the sample as a whole, and memory. */
 #include "daemon/core/sysmon.h"
 
 #include <errno.h>
@@ -55,67 +55,9 @@ double jd_sysmon_share(uint64_t part, uint64_t whole)
     return whole == 0 ? 0 : 100.0 * (double) part / (double) whole;
 }
 
-static uint64_t all_ticks(const struct jd_proc_cpu *c)
+uint64_t jd_sysmon_since(uint64_t now, uint64_t before)
 {
-    return c->user + c->kernel + c->idle + c->iowait + c->steal;
-}
-
-static uint64_t since(uint64_t now, uint64_t before)
-{
-    return now > before ? now - before : 0; /* idle and iowait may go back a little */
-}
-
-static struct jd_proc_cpu cpu_since(const struct jd_proc_cpu *now, const struct jd_proc_cpu *before)
-{
-    return (struct jd_proc_cpu){ .user = since(now->user, before->user),
-                                 .kernel = since(now->kernel, before->kernel),
-                                 .idle = since(now->idle, before->idle),
-                                 .iowait = since(now->iowait, before->iowait),
-                                 .steal = since(now->steal, before->steal) };
-}
-
-static double usage(const struct jd_proc_cpu *c)
-{
-    return jd_sysmon_share(c->user + c->kernel + c->steal, all_ticks(c));
-}
-
-static void look_at_cpus(struct jd_sysmon *s)
-{
-    static struct jd_proc_stat before, now;
-    Joblet__CPUMetrics *m = jd_arena_get(&s->a, sizeof *m);
-    double *numbers = jd_arena_get(&s->a, (JD_PROC_CORES_MAX + 3) * sizeof *numbers);
-    const char *text = jd_sysmon_file(&s->a, "/proc/stat"),
-               *load = jd_sysmon_file(&s->a, "/proc/loadavg");
-    struct jd_proc_cpu all;
-
-    if (!m || !numbers || !text || !load)
-        return;
-    joblet__cpumetrics__init(m);
-    jd_proc_stat(text, &now);
-    if (now.n_cores != before.n_cores) /* one came or went: their numbers do not fit together */
-        memset(before.cores, 0, sizeof before.cores);
-    all = cpu_since(&now.all, &before.all);
-    m->cores = (int32_t) now.n_cores;
-    m->usage_percent = usage(&all);
-    m->user_time = jd_sysmon_share(all.user, all_ticks(&all));
-    m->system_time = jd_sysmon_share(all.kernel, all_ticks(&all));
-    m->idle_time = jd_sysmon_share(all.idle, all_ticks(&all));
-    m->io_wait_time = jd_sysmon_share(all.iowait, all_ticks(&all));
-    m->steal_time = jd_sysmon_share(all.steal, all_ticks(&all));
-    m->load_average = numbers;
-    m->n_load_average = 3;
-    if (sscanf(load, "%lf %lf %lf", &numbers[0], &numbers[1], &numbers[2]) != 3)
-        m->n_load_average = 0;
-    m->per_core_usage = numbers + 3;
-    m->n_per_core_usage = now.n_cores;
-    for (size_t i = 0; i < now.n_cores; i++) {
-        struct jd_proc_cpu c = cpu_since(&now.cores[i], &before.cores[i]);
-
-        m->per_core_usage[i] = usage(&c);
-    }
-    before = now;
-    s->boot_s = now.boot_s;
-    s->m->cpu = m;
+    return now > before ? now - before : 0;
 }
 
 static void look_at_memory(struct jd_sysmon *s)
@@ -130,7 +72,7 @@ static void look_at_memory(struct jd_sysmon *s)
     jd_proc_memory(text, &x);
     s->memory_total = x.total;
     m->total_bytes = (int64_t) x.total;
-    m->used_bytes = (int64_t) since(x.total, x.available);
+    m->used_bytes = (int64_t) jd_sysmon_since(x.total, x.available);
     m->free_bytes = (int64_t) x.free;
     m->available_bytes = (int64_t) x.available;
     m->usage_percent = jd_sysmon_share((uint64_t) m->used_bytes, x.total);
@@ -138,7 +80,7 @@ static void look_at_memory(struct jd_sysmon *s)
     m->buffered_bytes = (int64_t) x.buffers;
     m->swap_total = (int64_t) x.swap_total;
     m->swap_free = (int64_t) x.swap_free;
-    m->swap_used = (int64_t) since(x.swap_total, x.swap_free);
+    m->swap_used = (int64_t) jd_sysmon_since(x.swap_total, x.swap_free);
     s->m->memory = m;
 }
 
@@ -173,7 +115,7 @@ int jd_sysmon_sample(const void *in, size_t len, const int *fds, size_t n_fds, s
     if (s.m && when) {
         joblet__system_status_response__init(s.m);
         s.m->timestamp = jl_rfc3339(jl_wall_ns(), 3, when);
-        look_at_cpus(&s);
+        jd_sysmon_cpus(&s);
         look_at_memory(&s);
         look_at_host(&s);
         jd_sysmon_disks(&s);

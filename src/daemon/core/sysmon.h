@@ -50,8 +50,12 @@ struct jd_sysmon {
 char *jd_sysmon_text(struct jd_arena *a, const char *s, size_t len);
 /* A file of /proc or /sys, whole; "" when there is none. In the arena; NULL without memory. */
 char *jd_sysmon_file(struct jd_arena *a, const char *path);
-double jd_sysmon_share(uint64_t part, uint64_t whole); /* percent; 0 of nothing */
+double jd_sysmon_share(uint64_t part, uint64_t whole);   /* percent; 0 of nothing */
+uint64_t jd_sysmon_since(uint64_t now, uint64_t before); /* of a counter; 0 when it went back */
+/* In degrees Celsius, of the hottest package that `hwmon` (/sys/class/hwmon) knows; 0: of none. */
+double jd_sysmon_temperature(struct jd_arena *a, const char *hwmon);
 
+void jd_sysmon_cpus(struct jd_sysmon *s);      /* sysmon_cpu.c */
 void jd_sysmon_processes(struct jd_sysmon *s); /* sysmon_procs.c */
 void jd_sysmon_disks(struct jd_sysmon *s);     /* sysmon_disks.c */
 void jd_sysmon_networks(struct jd_sysmon *s);  /* sysmon_net.c */

@@ -8,6 +8,47 @@
 #include "daemon/core/procfs.h"
 #include "daemon/core/sysmon.h"
 
+#define DISKSTATS_MAX 1024 /* lines looked at: parts and loop devices have one too */
+
+/* What /proc/diskstats says, and said the last time. */
+static struct jd_proc_disk now[DISKSTATS_MAX], before[DISKSTATS_MAX];
+static size_t n_now, n_before;
+
+struct rates {
+    double read, write, ops, busy; /* bytes and operations a second; percent */
+};
+
+static struct rates rates_of(const struct jd_sysmon *s, const struct jd_proc_disk *x)
+{
+    const struct jd_proc_disk *old = NULL;
+
+    for (size_t i = 0; i < n_before && !old; i++)
+        if (strcmp(before[i].name, x->name) == 0)
+            old = &before[i];
+    if (!old || s->seconds <= 0)
+        return (struct rates){ 0 };
+    return (struct rates){
+        .read = (double) jd_sysmon_since(x->read_bytes, old->read_bytes) / s->seconds,
+        .write = (double) jd_sysmon_since(x->write_bytes, old->write_bytes) / s->seconds,
+        .ops =
+            (double) jd_sysmon_since(x->reads + x->writes, old->reads + old->writes) / s->seconds,
+        .busy = (double) jd_sysmon_since(x->busy_ms, old->busy_ms) / 10.0 / s->seconds,
+    };
+}
+
+/* The device a file system is on: by number, or, where it has a number of its own as btrfs does, by
+ * name. NULL: no one device. */
+static const struct jd_proc_disk *device_of(const struct jd_proc_mount *x)
+{
+    const char *name = strncmp(x->source, "/dev/", 5) == 0 ? x->source + 5 : "";
+
+    for (size_t i = 0; i < n_now; i++)
+        if ((now[i].major == x->major && now[i].minor == x->minor) ||
+            strcmp(now[i].name, name) == 0)
+            return &now[i];
+    return NULL;
+}
+
 /* The volume that is mounted at this point, or NULL. */
 static const char *volume_of(const struct jd_sysmon *s, const char *point, size_t *ret_len)
 {
@@ -43,6 +84,7 @@ static Joblet__DiskMetrics *disk_of(struct jd_sysmon *s, const struct jd_proc_mo
                                     const char *volume, size_t len)
 {
     Joblet__DiskMetrics *m = jd_arena_get(&s->a, sizeof *m);
+    const struct jd_proc_disk *device = device_of(x);
     struct statvfs f;
     uint64_t unit;
 
@@ -65,6 +107,13 @@ static Joblet__DiskMetrics *disk_of(struct jd_sysmon *s, const struct jd_proc_mo
     m->inodes_free = (int64_t) f.f_ffree;
     m->inodes_used = (int64_t) (f.f_files - f.f_ffree);
     m->inodes_usage_percent = jd_sysmon_share(f.f_files - f.f_ffree, f.f_files);
+    if (device) {
+        struct rates r = rates_of(s, device);
+
+        m->read_rate = r.read;
+        m->write_rate = r.write;
+        m->iops = r.ops;
+    }
     return jd_arena_failed(&s->a) ? NULL : m;
 }
 
@@ -105,19 +154,10 @@ static bool is_stacked(const char *name)
     return strncmp(name, "dm-", 3) == 0 || strncmp(name, "md", 2) == 0;
 }
 
-static uint64_t busy_before(const struct jd_proc_disk *before, size_t n,
-                            const struct jd_proc_disk *x)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(before[i].name, x->name) == 0)
-            return before[i].busy_ms;
-    return x->busy_ms;
-}
-
-static Joblet__DiskIOMetrics *disk_io(struct jd_sysmon *s, const struct jd_proc_disk *x,
-                                      uint64_t busy)
+static Joblet__DiskIOMetrics *disk_io(struct jd_sysmon *s, const struct jd_proc_disk *x)
 {
     Joblet__DiskIOMetrics *m = jd_arena_get(&s->a, sizeof *m);
+    struct rates r = rates_of(s, x);
 
     if (!m)
         return NULL;
@@ -130,30 +170,26 @@ static Joblet__DiskIOMetrics *disk_io(struct jd_sysmon *s, const struct jd_proc_
     m->read_time = (int64_t) x->read_ms;
     m->write_time = (int64_t) x->write_ms;
     m->io_time = (int64_t) x->busy_ms;
-    if (s->seconds > 0 && x->busy_ms > busy)
-        m->utilization = (double) (x->busy_ms - busy) / 10.0 / s->seconds;
-    if (m->utilization > 100)
-        m->utilization = 100;
+    m->utilization = r.busy < 100 ? r.busy : 100;
+    m->read_rate = r.read;
+    m->write_rate = r.write;
+    m->iops = r.ops;
     return m;
 }
 
 static void disks(struct jd_sysmon *s)
 {
-    static struct jd_proc_disk before[JD_SYSMON_DISKS], now[JD_SYSMON_DISKS];
-    static size_t n_before;
     static int64_t read_before, written_before;
-    const char *text = jd_sysmon_file(&s->a, "/proc/diskstats");
     Joblet__IOMetrics *m = jd_arena_get(&s->a, sizeof *m);
-    size_t n = text ? jd_proc_disks(text, now, JD_SYSMON_DISKS) : 0;
 
     if (!m)
         return;
     joblet__iometrics__init(m);
     m->disk_io = jd_arena_get(&s->a, JD_SYSMON_DISKS * sizeof *m->disk_io);
-    for (size_t i = 0; m->disk_io && i < n; i++) {
+    for (size_t i = 0; m->disk_io && i < n_now && m->n_disk_io < JD_SYSMON_DISKS; i++) {
         if (!is_whole(now[i].name))
             continue;
-        m->disk_io[m->n_disk_io] = disk_io(s, &now[i], busy_before(before, n_before, &now[i]));
+        m->disk_io[m->n_disk_io] = disk_io(s, &now[i]);
         m->n_disk_io += m->disk_io[m->n_disk_io] != NULL;
         if (is_stacked(now[i].name))
             continue;
@@ -168,13 +204,16 @@ static void disks(struct jd_sysmon *s)
         m->write_rate = (double) (m->write_bytes - written_before) / s->seconds;
     read_before = m->read_bytes;
     written_before = m->write_bytes;
-    memcpy(before, now, sizeof before);
-    n_before = n;
     s->m->io = m;
 }
 
 void jd_sysmon_disks(struct jd_sysmon *s)
 {
+    const char *text = jd_sysmon_file(&s->a, "/proc/diskstats");
+
+    n_now = text ? jd_proc_disks(text, now, DISKSTATS_MAX) : 0;
     file_systems(s);
     disks(s);
+    memcpy(before, now, n_now * sizeof *now);
+    n_before = n_now;
 }

@@ -1,7 +1,9 @@
 /* sysmon_net.c - see sysmon.h: the interfaces that carry most. */
 #include <ifaddrs.h>
+#include <net/if_arp.h>
 #include <netdb.h>
 #include <netpacket/packet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -62,6 +64,63 @@ static void add_address(struct jd_sysmon *s, Joblet__NetworkMetrics *m, const st
     }
 }
 
+/* A file of the interface's directory, without its line break; "" when it can't be read. */
+static char *attribute(struct jd_sysmon *s, const char *name, const char *file)
+{
+    char path[96];
+    const char *text;
+
+    snprintf(path, sizeof path, "/sys/class/net/%s/%s", name, file);
+    text = jd_sysmon_file(&s->a, path);
+    return text ? jd_sysmon_text(&s->a, text, strcspn(text, "\n")) : NULL;
+}
+
+/* What kind it is: by its driver ("DEVTYPE=bridge"), else by what its packets are like. */
+static char *type_of(struct jd_sysmon *s, const char *name)
+{
+    static const struct {
+        int type; /* ARPHRD_* */
+        const char *word;
+    } words[] = { { ARPHRD_ETHER, "ethernet" },   { ARPHRD_INFINIBAND, "infiniband" },
+                  { ARPHRD_PPP, "ppp" },          { ARPHRD_TUNNEL, "tunnel" },
+                  { ARPHRD_TUNNEL6, "tunnel" },   { ARPHRD_SIT, "tunnel" },
+                  { ARPHRD_IPGRE, "tunnel" },     { ARPHRD_NONE, "tunnel" },
+                  { ARPHRD_LOOPBACK, "loopback" } };
+    static const char devtype[] = "DEVTYPE=";
+    const char *number = attribute(s, name, "type"), *uevent;
+    char path[96];
+
+    snprintf(path, sizeof path, "/sys/class/net/%s/uevent", name);
+    uevent = jd_sysmon_file(&s->a, path);
+    if (!uevent || !number)
+        return NULL;
+    if (strncmp(uevent, devtype, sizeof devtype - 1) == 0) {
+        uevent += sizeof devtype - 1;
+        return jd_sysmon_text(&s->a, uevent, strcspn(uevent, "\n"));
+    }
+    for (size_t i = 0; i < JL_COUNT(words); i++)
+        if (words[i].type == strtol(number, NULL, 10))
+            return (char *) (uintptr_t) words[i].word;
+    return jd_sysmon_text(&s->a, "", 0);
+}
+
+static int64_t at_least_0(const char *text)
+{
+    long v = text ? strtol(text, NULL, 10) : 0;
+
+    return v > 0 ? v : 0; /* -1: the link is down, or the device has no notion of it */
+}
+
+static void add_link(struct jd_sysmon *s, Joblet__NetworkMetrics *m, const char *name)
+{
+    if (strchr(name, '/'))
+        return;
+    m->type = type_of(s, name);
+    m->status = attribute(s, name, "operstate");
+    m->speed_mbps = at_least_0(attribute(s, name, "speed"));
+    m->mtu = (int32_t) at_least_0(attribute(s, name, "mtu"));
+}
+
 static Joblet__NetworkMetrics *message_of(struct jd_sysmon *s, const struct one *o,
                                           const struct ifaddrs *all)
 {
@@ -81,6 +140,7 @@ static Joblet__NetworkMetrics *message_of(struct jd_sysmon *s, const struct one 
     m->drops_out = (int64_t) o->x.tx_drops;
     m->receive_rate = o->rx_rate;
     m->transmit_rate = o->tx_rate;
+    add_link(s, m, o->x.name);
     m->ip_addresses = jd_arena_get(&s->a, ADDRESSES_MAX * sizeof *m->ip_addresses);
     for (const struct ifaddrs *i = all; i && m->ip_addresses; i = i->ifa_next)
         if (i->ifa_addr && strcmp(i->ifa_name, o->x.name) == 0)

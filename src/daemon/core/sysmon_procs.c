@@ -189,6 +189,7 @@ static Joblet__ProcessInfo *info_of(struct jd_sysmon *s, const struct one *x)
     m->status = (char *) (uintptr_t) state_word(x->p.state);
     m->start_time = jl_rfc3339((s->boot_s + x->p.start_ticks / hz) * JL_NS_PER_S, 0, when);
     m->user = user_of(s, x->p.pid);
+    m->threads = (int32_t) x->p.threads;
     return m;
 }
 
