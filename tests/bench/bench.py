@@ -11,7 +11,8 @@ Rows (--rows picks some):
   limit      smallest memory limit of the container under which `true` still runs, KiB
   syscalls   system calls of one run, the runtime and its children until the program runs (strace)
   idle       PSS of joblet-shim and of conmon beside a sleeping container, KiB
-  daemon     joblet as a whole, over its API: submissions, answers, short jobs a second (daemon.py)
+  daemon     joblet as a whole, over its API: submissions, answers, short jobs a second (daemon.py);
+             beside podman run, ctr run, srun and systemd-run, those that are installed (peers.py)
 
 `floor` does what the kernel must do for the same container and nothing else (floor.c).
 Each runtime runs once per round and rounds are interleaved, so that a noisy machine hurts all of
@@ -254,7 +255,7 @@ class Bench:
             print("  conmon: not installed here")
 
     def daemon(self):
-        daemon.measure(os.path.dirname(self.shim), 10000, self.rounds, self.bundles.rootfs)
+        daemon.measure(os.path.dirname(self.shim), 10000, self.rounds, self.measure_path)
 
     def clean(self):
         for root, _, _ in os.walk("/sys/fs/cgroup"):

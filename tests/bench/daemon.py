@@ -1,16 +1,16 @@
 """The row `daemon` of bench.py: a joblet of its own, made by tests/e2e/lib.bash, measured by load.c
-over the API, beside the time that `podman run`, `ctr run`, `srun` and `systemd-run` take for a `true`.
+over the API, and beside others by peers.py.
 
     daemon.py [--build DIR] [--jobs N] [--runs N]
 """
 import argparse
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
-import time
+
+import peers
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SETTINGS = "--set joblet.maxWaitingJobs=20000 --set 'joblet.retention={max_jobs: 20000, max_age: 168h}'"
@@ -42,12 +42,6 @@ for ((i = 0; i < $2; i++)); do
     echo "own $began $("$build/joblet-run" --root "$I/own/state" run --bundle "$I/own" own-$i 2>&1)"
 done
 """
-PEERS = {
-    "podman": ["podman", "run", "--rm", "--network=none", "--rootfs", "{rootfs}", "true"],
-    "ctr": ["ctr", "run", "--rm", "--rootfs", "{rootfs}", "joblet-bench", "true"],
-    "srun": ["srun", "-Q", "true"],
-    "systemd-run": ["systemd-run", "--quiet", "--wait", "true"],
-}
 
 
 def load(build, args, settings, is_queue=False):
@@ -108,27 +102,7 @@ def row(what, value, unit, wanted, is_least=False):
           f"{'' if good else '  (missed)'}")
 
 
-def peers(runs, rootfs):
-    """Medians in ms of what runs here; the others are named."""
-    print("  a `true`, run and waited for, by others:")
-    for name, argv in PEERS.items():
-        argv = [a.replace("{rootfs}", rootfs) for a in argv]
-        if not shutil.which(name):
-            print(f"    {name:<12} not installed here")
-            continue
-        walls = []
-        for _ in range(runs):
-            began = time.monotonic()
-            done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-            walls.append((time.monotonic() - began) * 1e3)
-            if done.returncode != 0:
-                print(f"    {name:<12} left out: {(done.stderr.strip().splitlines() or ['no message'])[-1][:100]}")
-                break
-        else:
-            print(f"    {name:<12} {statistics.median(walls):9.2f} ms")
-
-
-def measure(build, jobs, runs, rootfs):
+def measure(build, jobs, runs, program):
     build = os.path.abspath(build)
     print(f"joblet: {jobs} jobs queued by 8 clients, {runs * 10} short ones run, {runs} started one by one")
     q = load(build, f"queue {jobs} 8", "--set joblet.maxConcurrentJobs=1 " + SETTINGS, True)
@@ -143,7 +117,7 @@ def measure(build, jobs, runs, rootfs):
         print(f"  {f'submission to first instruction, network {network}':<48} {whole:9.2f} ms")
         print(f"  {'  joblet-run alone, the same bundle':<48} {own:9.2f} ms")
         row("  the difference", whole - own, "ms", 3)
-    peers(runs, rootfs)
+    peers.measure(build, runs, os.path.abspath(program))
 
 
 def main():
@@ -151,13 +125,13 @@ def main():
     parser.add_argument("--build", metavar="DIR", default=".")
     parser.add_argument("--jobs", type=int, default=10000, metavar="N")
     parser.add_argument("--runs", type=int, default=40, metavar="N")
-    parser.add_argument("--rootfs", default="/", metavar="DIR", help="of the containers of podman and ctr")
+    parser.add_argument("--measure", default="tests/bench/measure", metavar="PATH")
     parser.add_argument("--own", metavar="DIR", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.own:
         own_bundle(options.own)
         return 0
-    measure(options.build, options.jobs, options.runs, options.rootfs)
+    measure(options.build, options.jobs, options.runs, options.measure)
     return 0
 
 

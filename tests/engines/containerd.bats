@@ -5,8 +5,7 @@ load lib.bash
 
 setup_file() {
     machine_up containerd ctr
-    inside_daemon containerd containerd
-    until_true inside ctr version >/dev/null 2>&1 || { tail -n 20 "$dir/containerd.log" >&2; return 1; }
+    containerd_up
     make_archive "$image" sh
     task images import "$dir/image.oci" >/dev/null
 }
@@ -154,8 +153,7 @@ make_archive() {
     pid=$(pid_of t)
     inside pkill -KILL -x containerd
     until_true eval '! inside pgrep -x containerd >/dev/null'
-    inside_daemon containerd containerd
-    until_true inside ctr version >/dev/null 2>&1
+    containerd_up
     equals "$(pid_of t)" "$pid"
     run -0 task tasks exec --exec-id e t echo there
     equals "$output" there

@@ -5,18 +5,7 @@ load lib.bash
 
 setup_file() {
     machine_up slurmctld slurmd munged srun
-    inside install -d -m 1777 /run/joblet-slurm
-    inside install -d /var/lib/slurm/state /var/lib/slurm/spool /var/log/slurm
-    inside install -d -o munge -g munge /run/munge /var/lib/munge /var/log/munge
-    head -c 1024 /dev/urandom | inside sh -c 'cat >/etc/munge/munge.key'
-    inside sh -c 'chown -R munge:munge /etc/munge && chmod 700 /etc/munge && chmod 600 /etc/munge/munge.key'
-    # --force: what directories above say about safety is not what is tested here.
-    inside_daemon munged setpriv --reuid munge --regid munge --clear-groups munged --foreground --force
-    slurm_conf | inside sh -c 'cat >/etc/slurm/slurm.conf'
-    until_true inside sh -c 'munge -n | unmunge' >/dev/null 2>&1 || { cat "$dir/munged.log" >&2; return 1; }
-    inside_daemon slurmctld slurmctld -D
-    inside_daemon slurmd slurmd -D
-    until_true prints idle inside sinfo --noheader --format %T || { tail "$dir"/slurm*.log >&2; return 1; }
+    slurm_up
     make_bundle "$dir/bundle" .
     make_bundle "$dir/worker" '.linux.namespaces += [{type: "user"}]
         | .linux.uidMappings = [{containerID: 0, hostID: 7000, size: 1}]
@@ -26,43 +15,6 @@ teardown_file() { machine_down; }
 teardown() {
     inside scancel --me >/dev/null 2>&1
     until_true eval '[ -z "$(inside squeue --noheader)" ]'
-}
-
-slurm_conf() {
-    cat <<'CONF'
-ClusterName=engines
-SlurmctldHost=engines(127.0.0.1)
-SlurmUser=root
-SlurmdUser=root
-StateSaveLocation=/var/lib/slurm/state
-SlurmdSpoolDir=/var/lib/slurm/spool
-SlurmctldPidFile=/run/slurmctld.pid
-SlurmdPidFile=/run/slurmd.pid
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-MpiDefault=none
-SwitchType=switch/none
-AccountingStorageType=accounting_storage/none
-JobAcctGatherType=jobacct_gather/none
-KillWait=1
-SchedulerParameters=sched_interval=1,batch_sched_delay=0
-SlurmdParameters=config_overrides
-NodeName=engines NodeAddr=127.0.0.1 CPUs=2 RealMemory=500
-PartitionName=all Nodes=engines Default=YES State=UP
-CONF
-}
-
-make_bundle() { # make_bundle DIR FILTER
-    mkdir -p "$1"
-    cp -al "$dir/rootfs" "$1/rootfs"
-    jq -n '{
-        ociVersion: "1.0.2",
-        process: {terminal: false, user: {uid: 0, gid: 0}, args: ["sh"], env: ["PATH=/bin"], cwd: "/"},
-        root: {path: "rootfs"},
-        mounts: [{destination: "/proc", type: "proc", source: "proc"},
-                 {destination: "/tmp", type: "tmpfs", source: "tmpfs"},
-                 {destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755"]}],
-        linux: {namespaces: [{type: "pid"}, {type: "ipc"}, {type: "uts"}, {type: "mount"}]}} | '"$2" >"$1/config.json"
 }
 
 job() { inside srun --quiet --immediate=30 "$@"; }
