@@ -182,10 +182,8 @@ setup() {
     expect 1 "127.0.0.1:" "refused" "daemon"
     RNX_SERVER=127.0.0.1:1 run "$rnx" --config "$conf" list
     expect 1 "127.0.0.1:1:"
-    start=$SECONDS
-    run "$rnx" --config "$conf" log abcd1234
+    run timeout 100 "$rnx" --config "$conf" log abcd1234 # it does not try for ever
     expect 1 "refused"
-    [ $((SECONDS - start)) -lt 10 ]
 }
 
 @test "a configuration that others can read is warned of" {

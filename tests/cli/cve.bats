@@ -390,7 +390,7 @@ overwriter='cd /proc; while [ ! -e /work/stop ]; do for p in [0-9]*; do
     mkdir -p "$bundle"/rootfs/dev/{pts,shm}
     ln -sfn ../work/file "$bundle/rootfs/dev/console"
     echo untouched >"$bundle/rootfs/work/file"
-    run timeout 10 $py "$here/ontty.py" 33x77 "$runtime" --root "$root" run --bundle "$bundle" "$id"
+    run timeout 100 $py "$here/ontty.py" 33x77 "$runtime" --root "$root" run --bundle "$bundle" "$id"
     equals "$(cat "$bundle/rootfs/work/file")" untouched
     [ "$status" -eq 1 ] || equals "$(tr -d '\r' <<<"$output")" untouched # refused, or the file is no terminal
     nothing_left

@@ -68,7 +68,7 @@ while time.time() < end and not os.path.exists(os.environ["STOP"]):
 
 @test "the watcher holds no pipe and no lock of its caller's, and goes with the container" {
     bundle . sleep 1000
-    timeout 20 sh -c '"$@" | cat' - "$runtime" --root "$root" run --detach --keep-exit --bundle "$bundle" "$id" \
+    timeout 100 sh -c '"$@" | cat' - "$runtime" --root "$root" run --detach --keep-exit --bundle "$bundle" "$id" \
         </dev/null >/dev/null 2>&1 &
     pids+=($!)
     until_true is_status running

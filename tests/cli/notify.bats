@@ -57,7 +57,7 @@ MAINPID=$(container_pid)
 
 @test "a container that ends before it was ready keeps nobody waiting" {
     bundle . true
-    run timeout 20 "$runtime" --root "$root" run --detach --bundle "$bundle" "$id" </dev/null 3>&-
+    run timeout 100 "$runtime" --root "$root" run --detach --bundle "$bundle" "$id" </dev/null 3>&-
     equals "$status" 0
     [ ! -s "$heard" ]
     rt delete "$id"

@@ -272,7 +272,7 @@ seccomp() {
     rm "$bundle/rootfs/etc/passwd"
     mkfifo "$bundle/rootfs/etc/passwd"
     not_runc "waits for a writer"
-    run timeout $((10 * slow)) "$runtime" --root "$root" run --bundle "$bundle" "$id"
+    run timeout 100 "$runtime" --root "$root" run --bundle "$bundle" "$id"
     equals "$output" ran
 }
 
@@ -317,7 +317,7 @@ seccomp() {
     rm "$bundle/rootfs/etc/passwd"
     mkfifo "$bundle/rootfs/etc/passwd"
     chmod 777 "$bundle/rootfs/dev"
-    run --separate-stderr timeout -k 1 10 "$runtime" --root "$root" run --bundle "$bundle" "$id"
+    run --separate-stderr timeout -k 1 100 "$runtime" --root "$root" run --bundle "$bundle" "$id"
     equals "$stderr" ""
     equals "$output" well
     equals "$status" 0

@@ -104,7 +104,7 @@ notified() {
     $py "$agent" "$BATS_TEST_TMPDIR/agent" "$BATS_TEST_TMPDIR/got" </dev/null >/dev/null 2>&1 3>&- &
     pids+=($!)
     until_true test -S "$BATS_TEST_TMPDIR/agent"
-    run --separate-stderr timeout $((10 * slow)) "$runtime" --root "$root" run --bundle "$bundle" "$id"
+    run --separate-stderr timeout 100 "$runtime" --root "$root" run --bundle "$bundle" "$id"
 }
 # The agent writes it once its connection ends, which may be after the container's end.
 has_got() { until_true test -s "$BATS_TEST_TMPDIR/got"; }

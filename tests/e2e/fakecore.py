@@ -319,7 +319,7 @@ class Front:
             self.mounted = self.core.staging
         settings = {"address": "127.0.0.1", "port": 0, "server_cert": cert.decode(),
                     "server_key": key.decode(), "ca_cert": authority.pem.decode(),
-                    "grpc": {"max_streams": 1000}, "timeout_ms": 5000, "log_level": "DEBUG",
+                    "grpc": {"max_streams": 1000}, "timeout_ms": 60000, "log_level": "DEBUG",
                     "log_format": "text", "node_id": "test", "version": "test",
                     "revoked": "", **conf}
         fds = [theirs.fileno(), sealed_memfd(json.dumps(settings).encode()),
@@ -362,7 +362,7 @@ class Front:
             return f.read()
 
     def wait_listening(self):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 100
         while not self.core.listening.wait(0.05):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"front does not listen ({self.process.poll()}): {self.log()}")
@@ -387,7 +387,7 @@ class Front:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(20)
+                self.process.wait(100)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

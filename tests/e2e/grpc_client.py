@@ -73,7 +73,7 @@ def code_of(call, *args, **kwargs):
 
 
 class Client:
-    def __init__(self, address, ca=None, cert=None, key=None, timeout=30, **options):
+    def __init__(self, address, ca=None, cert=None, key=None, timeout=100, **options):
         self.timeout = timeout
         self.channel = channel(address, ca, cert, key, **options)
         self.job = rpc.JobServiceStub(self.channel)
@@ -117,7 +117,7 @@ class Client:
     def status(self, uuid):
         return self.job.GetJobStatus(pb.GetJobStatusRequest(uuid=uuid), timeout=self.timeout)
 
-    def wait(self, uuid, seconds=60):
+    def wait(self, uuid, seconds=300):
         """The status once the job has ended; TimeoutError after `seconds`."""
         until = time.monotonic() + seconds
         while True:
@@ -128,11 +128,11 @@ class Client:
                 raise TimeoutError("job %s is still %s" % (uuid, s.status))
             time.sleep(0.05)
 
-    def log_chunks(self, uuid, seconds=60, **fields):
+    def log_chunks(self, uuid, seconds=300, **fields):
         """DataChunks as they come; cancel() on the result ends it."""
         return self.job.GetJobLogs(pb.GetJobLogsRequest(uuid=uuid, **fields), timeout=seconds)
 
-    def logs(self, uuid, stream=None, seconds=60, **fields):
+    def logs(self, uuid, stream=None, seconds=300, **fields):
         """All output as bytes, until the job has ended; stream 1 or 2 alone if given."""
         chunks = self.log_chunks(uuid, seconds, **fields)
         return b"".join(c.payload for c in chunks if stream in (None, c.stream))

@@ -50,9 +50,9 @@ teardown_file() { instance_end; }
 }
 
 @test "two jobs do not see each other" {
-    id=$(job sh -c 'echo secret >/tmp/here; echo secret >/work/here; sleep 30')
+    id=$(job sh -c 'echo secret >/tmp/here; echo secret >/work/here; sleep 600')
     until_true 10 has_status "$id" RUNNING
-    [ "$(output sh -c 'ls /tmp /work; ps | grep -c "[s]leep 30"; true')" = "/tmp:
+    [ "$(output sh -c 'ls /tmp /work; ps | grep -c "[s]leep 600"; true')" = "/tmp:
 
 /work:
 0" ]
@@ -98,7 +98,7 @@ ok
 }
 
 @test "limits are in force in the kernel, and read back there" {
-    id=$(job --max-memory=64 --max-cpu=50 --cpu-cores=0 sh -c 'grep Cpus_allowed_list /proc/self/status; sleep 60')
+    id=$(job --max-memory=64 --max-cpu=50 --cpu-cores=0 sh -c 'grep Cpus_allowed_list /proc/self/status; sleep 600')
     until_true 10 has_status "$id" RUNNING
     memory= cpu= cores= pids=
     for dir in $(cgroup_dirs | grep "$id"); do
@@ -136,7 +136,7 @@ print(time.monotonic() - began > 0.6)'
 }
 
 @test "a fork bomb meets the pids limit and leaves nothing" {
-    id=$(job --timeout=20s --max-cpu=100 $py -c 'import os, signal, time
+    id=$(job --timeout=300s --max-cpu=100 $py -c 'import os, signal, time
 n = 0
 try:
     while True:
@@ -159,16 +159,15 @@ except OSError as e:
     [[ $(rnx job log "$id") == *bye* ]]
     id=$(job sh -c 'trap "" TERM; echo up; while :; do sleep 0.1; done')
     until_true 10 sh -c "rnx job log --no-follow $id | grep -q up"
-    began=$(date +%s)
     rnx job stop "$id"
     [ "$(status_of "$id")" = STOPPED ]
-    [ $(($(date +%s) - began)) -le 8 ]
+    [ "$(field "$id" exit_code)" = 137 ]
     run rnx job stop "$id" # it is over
     [ "$status" -ne 0 ]
 }
 
 @test "a job over its time ends as TIMEOUT with 124" {
-    id=$(job --timeout=1s sleep 60)
+    id=$(job --timeout=1s sleep 600)
     [ "$(ended "$id" 20)" = "TIMEOUT 124" ]
 }
 
@@ -198,7 +197,7 @@ for i in range(3):
     rnx job log "$id" >"$BATS_TEST_TMPDIR/log" 3>&- &
     exec 7<"$BATS_TEST_TMPDIR/log"
     for i in 0 1 2; do
-        read -r -t 10 line <&7 # it comes while the job waits for us
+        read -r -t 100 line <&7 # it comes while the job waits for us
         [ "$line" = $i ]
         kill -USR1 "$(job_pid "$id" python3)"
     done
@@ -245,10 +244,11 @@ sys.stdout.buffer.write(bytes(range(256)) * 40000 + b"end")' | sha256sum)" ]
 }
 
 @test "what a job leaves running ends with it" {
-    id=$(job sh -c '(setsid sleep 300 &) ; echo started; exit 0')
+    local own=300.$$ # nobody else on this machine sleeps so long
+    id=$(job sh -c "(setsid sleep $own &) ; echo started; exit 0")
     [ "$(ended "$id")" = "COMPLETED 0" ]
     until_true 10 no_cgroup "$id"
-    ! pgrep -f 'sleep 300' -P 1
+    ! pgrep -f "^sleep $own"
 }
 
 @test "a priority and a name are the job's" {

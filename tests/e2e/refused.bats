@@ -39,7 +39,7 @@ ours = pki.Authority.__new__(pki.Authority)
 ours.dir, ours.key_file, ours.crt_file, ours.serial = f"{I}/run/foreign", f"{I}/config/ca/ca.key", f"{I}/config/ca/ca.crt", 5000
 for what, pair in (("foreign", foreign.client("admin")), ("expired", ours.client("admin", days=-1)),
                    ("none", (None, None))):
-    bad = Client(conf["address"], conf["ca"], pair[0], pair[1], timeout=5)
+    bad = Client(conf["address"], conf["ca"], pair[0], pair[1])
     code, words = code_of(bad.jobs)
     assert code == grpc.StatusCode.UNAVAILABLE, (what, code, words)
 good = Client(conf["address"], conf["ca"], *ours.client("admin"))
@@ -151,7 +151,7 @@ fewer_fds() { [ "$(ls "/proc/$(front_pid)/fd" | wc -l)" -le "$1" ]; }
     mkdir "$other/logs"
     "$top/contrib/certs_gen_embedded.sh" --prefix-dir "$other" --address 127.0.0.1 --port "$PORT" --fast \
         --default-network none --cgroup-base "/sys/fs/cgroup/$CGROUP-other" >/dev/null 2>&1
-    run timeout 30 joblet --prefix-dir "$other" --config "$other/config/joblet-config.yml"
+    run timeout 100 joblet --prefix-dir "$other" --config "$other/config/joblet-config.yml"
     echo "$output"
     [ "$status" -eq 1 ]
     [[ $output == *"127.0.0.1:$PORT"*"in use"* ]]
@@ -161,7 +161,7 @@ fewer_fds() { [ "$(ls "/proc/$(front_pid)/fd" | wc -l)" -le "$1" ]; }
 }
 
 @test "a second joblet on the same directory is refused" {
-    run timeout 30 joblet --prefix-dir "$I" --config "$I/config/joblet-config.yml"
+    run timeout 100 joblet --prefix-dir "$I" --config "$I/config/joblet-config.yml"
     echo "$output"
     [ "$status" -eq 1 ]
     [ "$(output echo alive)" = alive ]
@@ -175,7 +175,7 @@ fewer_fds() { [ "$(ls "/proc/$(front_pid)/fd" | wc -l)" -le "$1" ]; }
     client '
 ids = [c.run("sh", "-c", f"echo {i}; exit {i % 7}") for i in range(100)]
 for i, uuid in enumerate(ids):
-    s = c.wait(uuid, 120)
+    s = c.wait(uuid)
     assert s.exit_code == i % 7, (i, s)
     assert c.logs(uuid) == b"%d\n" % i
 '

@@ -91,7 +91,7 @@ def call(chan, path, method):
         "stream" if method.server_streaming else "unary")
     request = iter([b""]) if method.client_streaming else b""
     try:
-        answer = getattr(chan, kind)(path)(request, timeout=3 if method.server_streaming else 20)
+        answer = getattr(chan, kind)(path)(request, timeout=100)
         if method.server_streaming:
             next(answer, None)
             answer.cancel()

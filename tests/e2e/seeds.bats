@@ -69,7 +69,7 @@ id_of() { sed -n 's/^ID: //p' <<<"$output"; }
     said 0 "COMPLETED"
     run rnx stop "$id"
     said 1 "$id"
-    run rnx run sleep 60
+    run rnx run sleep 600
     run rnx stop "$(id_of)"
     said 0 "STOPPED"
 }

@@ -140,7 +140,7 @@ needs_memory() {
 
 @test "a volume that a running, pending or scheduled job uses stays" {
     rnx volume create busy --size=4MB
-    running=$(job --volume=busy sleep 60)
+    running=$(job --volume=busy sleep 600)
     scheduled=$(job --volume=busy:ro --schedule=1h true)
     run -1 rnx volume remove busy
     [[ "$output" == *"in use by 2 jobs"* ]]

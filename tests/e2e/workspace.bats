@@ -67,7 +67,7 @@ none_remains() { ! remains; }
 
 @test "a workspace on disk outlives kill -9 of joblet, before and after the job has begun, and goes with the job" {
     head -c 70000000 /dev/urandom >"$BATS_TEST_TMPDIR/big"
-    id=$(job --upload="$BATS_TEST_TMPDIR/big" sh -c 'sha256sum big; sleep 60')
+    id=$(job --upload="$BATS_TEST_TMPDIR/big" sh -c 'sha256sum big; sleep 600')
     kill -KILL "$(joblet_pid)"
     until_true 20 answers
     until_true 30 has_status "$id" RUNNING || { rnx job status "$id"; instance_log; false; }
@@ -103,7 +103,7 @@ none_remains() { ! remains; }
 
 @test "the uploads of a job that is started anew are whole, though it wrote into its copy" {
     echo mine >"$BATS_TEST_TMPDIR/file"
-    id=$(job --upload="$BATS_TEST_TMPDIR/file" sh -c 'echo changed >file; sleep 30')
+    id=$(job --upload="$BATS_TEST_TMPDIR/file" sh -c 'echo changed >file; sleep 600')
     until_true 10 has_status "$id" RUNNING
     [ "$(cat "$I/jobs/$id/work/file")" = mine ]
     rnx job stop "$id"

@@ -17,7 +17,7 @@ teardown() {
     until_true eval '[ -z "$(inside squeue --noheader)" ]'
 }
 
-job() { inside srun --quiet --immediate=30 "$@"; }
+job() { inside srun --quiet --immediate=100 "$@"; }
 worker() { inside setpriv --reuid worker --regid worker --init-groups "$@"; }
 # No container, hence no state, is left in a user's directory.
 nothing_left() { [ -z "$(inside ls -A "/run/joblet-slurm/$1" 2>/dev/null)" ]; }

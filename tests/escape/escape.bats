@@ -8,11 +8,11 @@ setup_file() {
     [ -x "$attempt" ] || { echo "no $attempt: make escape-programs" >&2; return 1; }
     instance_new && instance_start --keep-bundles || return 1
     host_state >"$I/run/host"
-    sleep 300 3>&- &
+    sleep 3600 3>&- &
     echo $! >"$I/run/victim"
     $py -c 'import socket, sys, time
 s = socket.socket(socket.AF_UNIX); s.bind("\0" + sys.argv[1]); s.listen()
-time.sleep(300)' "escape-${I##*/}" 3>&- &
+time.sleep(3600)' "escape-${I##*/}" 3>&- &
     echo $! >"$I/run/listener"
 }
 
@@ -92,7 +92,7 @@ json.dump(c, open(sys.argv[1], "w"))' "$bundle/config.json" /work/attempt "$(cat
     "$1" --root "$BATS_TEST_TMPDIR/state" run --bundle "$bundle" "escape-$$" >"$BATS_TEST_TMPDIR/said" </dev/null 3>&- || echo "$1: ended with $?"
     cat "$BATS_TEST_TMPDIR/said"
     instance_end || true
-    I=$keep CGROUP=joblet-test-e2e/${keep##*/} RNX_CONFIG=$keep/config/rnx-config.yml
+    I=$keep CGROUP=joblet-test-e2e-${keep##*.} RNX_CONFIG=$keep/config/rnx-config.yml
     as_refused <"$BATS_TEST_TMPDIR/said"
 }
 

@@ -64,9 +64,9 @@ tried() {
 }
 
 @test "a job's name stands for no name of the outside, of loopback or of another job" {
-    victim=$(start_running --network=bridge --name=victim sleep 60)
+    victim=$(start_running --network=bridge --name=victim sleep 600)
     for name in pypi.org LocalHost "job_$victim" "JOB_${victim:0:8}" VICTIM; do
-        job --network=bridge --name="$name" sleep 60 >>"$BATS_TEST_TMPDIR/ids"
+        job --network=bridge --name="$name" sleep 600 >>"$BATS_TEST_TMPDIR/ids"
     done
     ids=$(cat "$BATS_TEST_TMPDIR/ids")
     for id in $ids; do until_true 20 is_running "$id"; done
@@ -83,7 +83,7 @@ tried() {
 # as root of the namespace of the job $id, which no job is
 inside() { nsenter -t "$pid" -n "$@"; }
 enter() {
-    id=$(start_running --network="$1" sleep 120)
+    id=$(start_running --network="$1" sleep 600)
     addr=$(field "$id" address)
     pid=$(sed -n "s/.*job.running job=$id pid=//p" "$I/logs/joblet.log")
 }

@@ -49,7 +49,7 @@ umount2           | -  | umount2                | umount2                | same 
 TABLE
 }
 
-refused() { timeout 30 "$tools/refuse" "$errno" "$call" "$runtime" --root "$root" "$@" </dev/null 3>&- 4>&-; }
+refused() { timeout 100 "$tools/refuse" "$errno" "$call" "$runtime" --root "$root" "$@" </dev/null 3>&- 4>&-; }
 
 # verdict WANTED STATUS OWN: what a way of use has come to; OWN is joblet-run's own failure.
 verdict() {

@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TR_SECONDS 15
+#define TR_SECONDS 60
 #define FOLLOW (PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE)
 #define OPTIONS (PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC)
 
@@ -377,7 +377,7 @@ int tr_reap_all(void)
     char text[200];
     int left = 0, status;
 
-    for (int i = 0; i < 6000; i++) {
+    for (int i = 0; i < 120000; i++) {
         pid_t pid = waitpid(-1, &status, __WALL | WNOHANG);
 
         if (pid < 0)

@@ -148,12 +148,12 @@ static void forget_output(void)
         exit(2);
 }
 
-/* The probe's words, once it has said all; false when that does not happen within 3 s. */
+/* The probe's words, once it has said all; false when that does not happen within a minute. */
 static bool wait_output(char *text, size_t size)
 {
     struct timespec pause = { 0, 500000 };
 
-    for (int i = 0; i < 6000; i++) {
+    for (int i = 0; i < 120000; i++) {
         read_file(w.out_path, text, size);
         if (strstr(text, "end\n"))
             return true;

@@ -367,20 +367,25 @@ log_size() { cat "$dir"/log/output.* | wc -c; }
     start --time-limit-ms 3600000
     until_true test -s "$dir/log/output.0.log"
     ctl state "$dir/state/control"
-    local status=/proc/$shim_pid/status switches ticks pss dirty
-    sleep 0.3 # what was under way has ended
-    switches=$(field voluntary_ctxt_switches $status)$(field nonvoluntary_ctxt_switches $status)
-    ticks=$(awk '{print $14 + $15}' "/proc/$shim_pid/stat")
-    sleep 2 # the thing measured is that nothing happens
-    [ "$(field voluntary_ctxt_switches $status)$(field nonvoluntary_ctxt_switches $status)" = "$switches" ]
-    [ "$(awk '{print $14 + $15}' "/proc/$shim_pid/stat")" = "$ticks" ]
+    local pss dirty
+    activity() { # its switches and its time
+        grep ctxt_switches "/proc/$shim_pid/status"
+        awk '{ print $14 + $15 }' "/proc/$shim_pid/stat"
+    }
+    asleep() { # the thing measured is that nothing happens, once what was under way has ended
+        local before
+        before=$(activity)
+        sleep 2
+        [ "$(activity)" = "$before" ]
+    }
+    until_true asleep
     pss=$(field Pss "/proc/$shim_pid/smaps_rollup")
     dirty=$(field Private_Dirty "/proc/$shim_pid/smaps_rollup")
     echo "# idle shim: PSS $pss kB, private dirty $dirty kB" >&3
     if [ -z "${JOBLET_SANITIZED-}" ]; then
         [ "$pss" -le 1100 ]
     fi
-    ctl stop "$dir/state/control" 5000
+    ctl stop "$dir/state/control" 600000
     ended
 }
 

@@ -103,7 +103,7 @@ outcome() { echo "$(record value) $(job_log)"; }
 @test "a thousand orphans leave no zombie" {
     bundle sh -c 'i=0; while [ $i -lt 1000 ]; do (true &) ; i=$((i + 1)); done
         n=1; tries=0
-        while [ $n -gt 0 ] && [ $tries -lt 100 ]; do
+        while [ $n -gt 0 ] && [ $tries -lt 3000 ]; do
             n=$(grep -l "^State:.Z" /proc/[0-9]*/status 2>/dev/null | wc -l)
             tries=$((tries + 1))
             [ $n -eq 0 ] || sleep 0.02

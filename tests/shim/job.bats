@@ -120,7 +120,7 @@ teardown() { job_teardown; }
 @test "stop: SIGTERM reaches the command, and sleep ends on it" {
     bundle sleep 600
     start
-    [[ $(ctl stop "$dir/state/control" 20000) == running\ * ]]
+    [[ $(ctl stop "$dir/state/control" 600000) == running\ * ]]
     ended
     [ "$(record kind) $(record value)" = "code 143" ]
     [ "$(record stop_requested)" = 1 ]
@@ -132,7 +132,7 @@ teardown() { job_teardown; }
     bundle sh -c 'trap "echo got TERM; exit 5" TERM; echo ready; while :; do sleep 0.05; done'
     start
     until_true grep -q ready "$dir/log/output.0.log"
-    ctl stop "$dir/state/control" 20000
+    ctl stop "$dir/state/control" 600000
     ended
     [ "$(record value)" = 5 ]
     [ "$(job_log stdout | grep -c TERM)" = 1 ]
@@ -158,27 +158,24 @@ teardown() { job_teardown; }
     JQ='.process.args = ["/bin/sh", "-c", "i=0; while [ $i -lt 150000 ]; do i=$((i+1)); done
         trap \"echo TERM; exit 5\" TERM; while :; do sleep 0.05; done"]' bundle
     start
-    ctl stop "$dir/state/control" 15000
+    ctl stop "$dir/state/control" 600000
     ended
     [ "$(record value) $(job_log stdout)" = "5 TERM" ]
 }
 
 @test "stop: while the job starts it is not lost" {
-    local i began took
+    local i
     [ "${runtime##*/}" = joblet-run ] || skip "a container of $runtime may take its SIGTERM while it starts"
     for i in {1..20}; do
         bundle sleep 600
-        began=$(date +%s%N)
         "$shim" --id "$id" --bundle "$dir/bundle" --state-dir "$dir/state" --log-dir "$dir/log" \
             --runtime-root "$dir/root" --runtime "$runtime" --cgroup "$cgroup_parent/$id" \
             3>&- 2>"$dir/stderr" &
         shim_pid=$!
         until_true test -S "$dir/state/control"
-        ctl stop "$dir/state/control" 20000 >/dev/null
-        ended
+        ctl stop "$dir/state/control" 600000 >/dev/null # ended is not so patient
+        ended || { echo "turn $i"; false; }
         [ "$(record stop_requested)" = 1 ]
-        took=$((($(date +%s%N) - began) / 1000000))
-        [ $took -lt $((5000 * patience)) ] || { echo "turn $i: $took ms, $(record value)"; false; }
     done
 }
 
@@ -219,21 +216,29 @@ teardown() { job_teardown; }
     [ "$(record stop_requested)" = 0 ] # SIGUSR1 does not ask a job to end
 }
 
+# limited OPTION... SCRIPT: a life that a limit ends once the script has said "ready"; a slow machine
+# gets a longer one.
+limited() {
+    local ms
+    for ms in 300 3000 30000; do
+        bundle sh -c "${!#}"
+        start --time-limit-ms $ms "${@:1:$#-1}"
+        ended
+        [ "$(record timed_out)" = 1 ]
+        [[ $(job_log stdout) != ready* ]] || return 0
+    done
+    return 1
+}
+
 @test "the time limit stops the job and says so" {
-    bundle sh -c 'trap "echo bye; exit 0" TERM; while :; do sleep 0.05; done'
-    start --time-limit-ms 300
-    ended
-    [ "$(record timed_out)" = 1 ]
+    limited 'trap "echo bye; exit 0" TERM; echo ready; while :; do sleep 0.05; done'
     [ "$(record stop_requested)" = 0 ]
     [ "$(record kind) $(record value)" = "code 0" ]
-    [ "$(job_log stdout)" = bye ]
+    [ "$(job_log stdout)" = $'ready\nbye' ]
 }
 
 @test "the time limit kills what does not listen" {
-    bundle sh -c 'trap "" TERM; while :; do sleep 600; done'
-    start --time-limit-ms 100 --stop-grace-ms 200
-    ended
-    [ "$(record timed_out)" = 1 ]
+    limited --stop-grace-ms 200 'trap "" TERM; echo ready; while :; do sleep 600; done'
     [ "$(record kind) $(record value)" = "signal 9" ]
 }
 

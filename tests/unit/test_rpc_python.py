@@ -42,7 +42,7 @@ class Server(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.server.stdin.close()
-        status = cls.server.wait(timeout=20)
+        status = cls.server.wait(timeout=100)
         cls.server.stdout.close()
         cls.dir.cleanup()
         if status:
@@ -61,7 +61,7 @@ class Server(unittest.TestCase):
 
     def unary(self, method, request=b"", ch=None, **kwargs):
         call = (ch or self.channel()).unary_unary("/t.T/" + method)
-        return call(request, timeout=20, **kwargs)
+        return call(request, timeout=100, **kwargs)
 
     def code(self, *args, **kwargs):
         return grpc_client.code_of(self.unary, *args, **kwargs)
@@ -86,12 +86,12 @@ class Server(unittest.TestCase):
 
     def test_stream(self):
         call = self.channel().unary_stream("/t.T/Stream")
-        sizes = [len(m) for m in call(b"10000 300", timeout=60)]
+        sizes = [len(m) for m in call(b"10000 300", timeout=100)]
         self.assertEqual(sizes, [300] * 10000)
 
     def test_cancel_in_the_middle(self):
         ch = self.channel()
-        call = ch.unary_stream("/t.T/Forever")(b"", timeout=60)
+        call = ch.unary_stream("/t.T/Forever")(b"", timeout=100)
         self.assertEqual(next(call), b"one")
         threading.Timer(0.05, call.cancel).start()
         with self.assertRaises(grpc.RpcError) as caught:
@@ -102,7 +102,7 @@ class Server(unittest.TestCase):
     def test_many_at_once(self):
         ch = self.channel()
         call = ch.unary_unary("/t.T/Echo")
-        waiting = [call.future(b"%d" % i, timeout=60) for i in range(500)]
+        waiting = [call.future(b"%d" % i, timeout=100) for i in range(500)]
         self.assertEqual([f.result() for f in waiting], [b"%d" % i for i in range(500)])
 
     def test_deadline(self):
@@ -111,7 +111,7 @@ class Server(unittest.TestCase):
         with self.assertRaises(grpc.RpcError) as caught:
             call(b"", timeout=0.3)
         self.assertEqual(caught.exception.code(), CODE.DEADLINE_EXCEEDED)
-        self.assertLess(time.monotonic() - begun, 5)
+        self.assertLess(time.monotonic() - begun, 50)
 
     def test_64_mib(self):
         data = os.urandom(1 << 20) * 64
@@ -130,7 +130,7 @@ class Server(unittest.TestCase):
 
     def test_no_request_message(self):
         call = self.channel().stream_unary("/t.T/Echo")
-        code, words = grpc_client.code_of(call, iter(()), timeout=20)
+        code, words = grpc_client.code_of(call, iter(()), timeout=100)
         self.assertEqual(code, CODE.INVALID_ARGUMENT, words)
 
     def test_no_tls(self):
