@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -149,6 +150,30 @@ static void a_spawned_program_has_the_mapped_descriptors_only(void **state)
     close(leak);
 }
 
+/* The stack that the program was started on is gone. AddressSanitizer remembers what was on it,
+ * and whoever gets that memory next would be taken for an intruder. */
+static void memory_is_whole_after_a_spawn(void **state)
+{
+    static char *const argv[] = { "true", NULL };
+    struct jl_err e = JL_ERR_INIT;
+    struct jl_spawn s = JL_SPAWN_INIT;
+    size_t len = 1 << 20;
+    char *p;
+    pid_t pid;
+
+    (void) state;
+    s.path = "/bin/true";
+    s.argv = argv;
+    s.envp = argv + 1;
+    assert_int_equal(jl_spawn(&s, &pid, NULL, &e), 0);
+    assert_int_equal(jl_wait_status(pid), 0);
+    for (int i = 0; i < 64; i++) { /* one of them is where the stack was */
+        p = mmap(NULL, len >> (i % 8), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        assert_true(p != MAP_FAILED);
+        assert_null(memchr(p, 'x', len >> (i % 8)));
+    }
+}
+
 static void a_missing_program_is_reported_by_spawn(void **state)
 {
     static char *const argv[] = { "nothing", NULL };
@@ -245,6 +270,7 @@ UNIT_MAIN(cmocka_unit_test(an_error_carries_its_parts_and_stays_one_line),
           cmocka_unit_test(a_tree_is_removed_but_not_what_its_links_point_to),
           cmocka_unit_test(a_very_deep_tree_is_removed),
           cmocka_unit_test(a_spawned_program_has_the_mapped_descriptors_only),
+          cmocka_unit_test(memory_is_whole_after_a_spawn),
           cmocka_unit_test(a_missing_program_is_reported_by_spawn),
           cmocka_unit_test(descriptors_travel_over_a_socket),
           cmocka_unit_test(a_source_removed_in_its_round_does_not_fire))
