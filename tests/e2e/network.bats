@@ -262,6 +262,51 @@ print(int(1000 * (time.monotonic() - began)))'
     grep -q 'network.forward.*ip_forward=1' "$I/logs/joblet.log"
 }
 
+# until_said WORDS: a look follows jobs with a network, ten seconds after the last one.
+until_said() {
+    local deadline=$((SECONDS + 60))
+    until [[ $(rnx network list) == *"$1"* ]]; do
+        [ $SECONDS -lt $deadline ] || { rnx network list; tail -n 20 "$I/logs/joblet.log"; return 1; }
+        says bridge 198.51.100.7 80 >/dev/null
+        sleep 0.5
+    done
+}
+until_free() {
+    local deadline=$((SECONDS + 60))
+    while rnx network list --json | jq -e 'any(.networks[]; .problem != null)' >/dev/null; do
+        [ $SECONDS -lt $deadline ] || { rnx network list; return 1; }
+        says bridge 198.51.100.7 80 >/dev/null
+        sleep 0.5
+    done
+}
+
+@test "a firewall that appears while joblet runs is told once, and that it has gone" {
+    [ "$(says bridge 198.51.100.7 80)" = "INTERNET 203.0.113.2" ]
+    until_free
+    before=$(grep -c 'WARN.*network.firewall' "$I/logs/joblet.log" || true)
+    in_host nft 'table inet late { chain late { type filter hook forward priority 0; policy drop; }; }'
+    until_said "bridge: the host's firewall (inet late, chain late) drops what is forwarded"
+    in_host nft delete table inet late
+    until_free
+    grep -q "INFO.*network.firewall network 'bridge': the host's firewalls let it pass" "$I/logs/joblet.log"
+    [ "$(says bridge 198.51.100.7 80)" = "INTERNET 203.0.113.2" ]
+    # a line for each network, and only one
+    [ "$(grep 'WARN.*network.firewall' "$I/logs/joblet.log" | tail -n +$((before + 1)) | grep -c "'bridge'")" = 1 ]
+}
+
+@test "rules of iptables-legacy that let nothing pass are told, and what helps" {
+    in_host iptables-legacy -P FORWARD DROP || skip "this kernel has no iptables-legacy"
+    until_said "bridge: the host's firewall (iptables-legacy, chain FORWARD) drops what is forwarded and does not name joblet0"
+    [ "$(says bridge 198.51.100.7 80)" = nothing ]
+    run in_host "$build/joblet" --check --prefix-dir "$I" --config "$I/config/joblet-config.yml"
+    [[ $output == *"note  firewall "*"fix: iptables-legacy -I FORWARD -i joblet0 -j ACCEPT, and the same with -o"* ]]
+    in_host iptables-legacy -I FORWARD -i joblet0 -j ACCEPT
+    in_host iptables-legacy -I FORWARD -o joblet0 -j ACCEPT
+    in_host iptables-legacy -I FORWARD -i ji+ -j ACCEPT # those that are isolated
+    until_free
+    [ "$(says bridge 198.51.100.7 80)" = "INTERNET 203.0.113.2" ]
+}
+
 @test "what a job sends and receives is in its metrics" {
     id=$(job --network=bridge sh -c 'while :; do busybox nc -w 2 198.51.100.7 80 </dev/null; sleep 0.1; done')
     metrics() { timeout 5 rnx job metrics "$id" --json; }

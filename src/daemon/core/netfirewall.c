@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "os/iptables.h"
 #include "os/nft.h"
 
 #define RULES_MAX (64u << 20)
@@ -67,6 +68,44 @@ static int look_at(const char *instance, const struct jd_firewall *f, const stru
     return r;
 }
 
+static bool is_named(const struct os_iptables_filter *f, const char *device, bool prefix)
+{
+    for (size_t i = 0; i < f->n_devices; i++) {
+        const struct os_iptables_device *d = &f->devices[i];
+
+        if (d->prefix ? strncmp(device, d->name, strlen(d->name)) == 0
+                      : !prefix && strcmp(device, d->name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Rules that iptables-legacy made are of another part of the kernel, and hold as well. */
+static int look_at_legacy(const char *instance, const struct jd_net_def *nets, size_t n,
+                          char (*warn)[JD_FIREWALL_WARN], struct jl_err *e)
+{
+    struct os_iptables_filter f;
+    int r = os_iptables_filter(&f, e);
+
+    for (size_t i = 0; r == 1 && f.forward_drops && i < n; i++) {
+        bool isolated = !nets[i].bridge[0];
+        char device[JD_NETDEV_MAX];
+
+        snprintf(device, sizeof device, "%s%.12s", isolated ? "ji" : "",
+                 isolated ? instance : nets[i].bridge);
+        if (warn[i][0] || is_named(&f, device, isolated))
+            continue;
+        snprintf(
+            warn[i], JD_FIREWALL_WARN,
+            "the host's firewall (iptables-legacy, chain FORWARD) drops what is forwarded and "
+            "does not name %s%s: its jobs reach nothing outside; fix: iptables-legacy -I FORWARD "
+            "-i %s%s -j ACCEPT, and the same with -o",
+            device, isolated ? "+" : "", device, isolated ? "+" : "");
+    }
+    os_iptables_done(&f);
+    return r < 0 ? r : 0;
+}
+
 int jd_firewall_look(const char *instance, const struct jd_net_def *nets, size_t n,
                      char (*warn)[JD_FIREWALL_WARN], struct jl_err *e)
 {
@@ -80,5 +119,5 @@ int jd_firewall_look(const char *instance, const struct jd_net_def *nets, size_t
     at = chains.data;
     while (r == 0 && jd_firewall_next(&at, &f))
         r = look_at(instance, &f, nets, n, warn, e);
-    return r;
+    return r < 0 ? r : look_at_legacy(instance, nets, n, warn, e);
 }

@@ -24,7 +24,7 @@ struct jd_firewall {
 bool jd_firewall_next(const char **at, struct jd_firewall *ret);
 
 /* Looks for such chains that do not name the networks' devices. warn: one a network, "" when nothing
- * stands in its way, as far as that can be seen: rules of iptables-legacy are not. Asks the kernel
- * for its rules. Privilege: CAP_NET_ADMIN. 0, or -errno with e filled. */
+ * stands in its way, as far as that can be seen: iptables-legacy's filter table is looked at too,
+ * rules that drop one by one are not. Asks the kernel for its rules. Privilege: CAP_NET_ADMIN. 0, or -errno with e filled. */
 int jd_firewall_look(const char *instance, const struct jd_net_def *nets, size_t n,
                      char (*warn)[JD_FIREWALL_WARN], struct jl_err *e);

@@ -205,6 +205,7 @@ static int on_tidy(struct jl_timer *t)
     release_some(c);
     for (struct jd_network *n = c->nets.first; n; n = n->next)
         jd_nets_kick(n);
+    jd_nets_look(c);
     return 0;
 }
 

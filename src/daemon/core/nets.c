@@ -13,6 +13,8 @@
 #include "daemon/core/core.h"
 #include "daemon/core/worker.h"
 
+#define LOOK_AGAIN_NS (10 * JL_NS_PER_S) /* at other firewalls, while jobs come */
+
 struct jd_net_waiter {
     jd_nets_done_fn fn;
     void *arg;
@@ -190,6 +192,60 @@ static void tell_waiters(struct jd_core *c, int r, const struct jl_err *e)
     }
 }
 
+/* What stands in a network's way is told once, until it is something else. */
+static void tell_firewall(struct jd_network *n, const char *warn)
+{
+    if (strcmp(n->told.warn, warn) == 0)
+        return;
+    snprintf(n->told.warn, sizeof n->told.warn, "%.*s", JD_FIREWALL_WARN - 1, warn);
+    if (warn[0])
+        jl_log_warn("network.firewall", "network '%s': %s", n->def.name, warn);
+    else
+        jl_log_info("network.firewall", "network '%s': the host's firewalls let it pass",
+                    n->def.name);
+}
+
+static void on_look(void *user, int r, const void *out, size_t len, int fd, const struct jl_err *e)
+{
+    const struct jd_net_seen *seen = out;
+    struct jd_core *c = user;
+
+    jl_close(fd);
+    if (r < 0)
+        jl_log_fail(e, "network.firewall", "whether others let jobs' packets pass is not known");
+    for (size_t i = 0; r == 0 && i < len / sizeof *seen; i++)
+        for (struct jd_network *n = c->nets.first; n; n = n->next)
+            if (n->known && strcmp(n->def.bridge, seen[i].bridge) == 0)
+                tell_firewall(n, seen[i].warn);
+}
+
+static int on_time_to_look(struct jl_timer *t)
+{
+    struct jd_core *c = JL_CONTAINER(t, struct jd_core, nets.look);
+    _buf_ struct jl_buf b = JL_BUF_INIT(JD_WORK_BYTES_MAX);
+    struct jl_err e = JL_ERR_INIT;
+    int r = 0;
+
+    c->nets.looked_ns = jl_now_ns();
+    for (const struct jd_network *n = c->nets.first; r == 0 && n; n = n->next)
+        if (n->known && !n->told.why[0])
+            r = jl_buf_add(&b, &n->def, sizeof n->def);
+    if (r == 0 && b.len > 0)
+        r = jd_worker_call(c->nets.worker, JD_NET_WORK_LOOK, b.data, b.len, NULL, 0, on_look, c,
+                           &e);
+    if (r < 0)
+        jl_log_warn("network.firewall", "not looked at: %s", e.text);
+    return 0;
+}
+
+void jd_nets_look(struct jd_core *c)
+{
+    uint64_t now = jl_now_ns(), again = c->nets.looked_ns + LOOK_AGAIN_NS;
+
+    if (c->nets.state == JD_NETS_UP && !c->nets.look.armed)
+        jl_loop_arm(c->loop, &c->nets.look, again > now ? again : now, on_time_to_look);
+}
+
 static int ask_setup(struct jd_core *c, struct jl_err *e);
 
 static void on_setup(void *user, int r, const void *out, size_t len, int fd, const struct jl_err *e)
@@ -205,17 +261,18 @@ static void on_setup(void *user, int r, const void *out, size_t len, int fd, con
     for (struct jd_network *n = c->nets.first; n; n = n->next) {
         if (r == 0 && (n->at == 0 || n->at * sizeof *told > len))
             continue; /* came later: the next setup tells */
-        if (r == 0)
-            n->told = told[n->at - 1];
-        else
+        if (r == 0) {
+            memcpy(n->told.why, told[n->at - 1].why, sizeof n->told.why);
+            tell_firewall(n, told[n->at - 1].warn);
+        } else {
             snprintf(n->told.why, sizeof n->told.why, "%.180s%s%.120s", e->text,
                      e->hint[0] ? "; fix: " : "", e->hint);
+        }
         n->known = r == 0;
         if (n->told.why[0] && r == 0)
             jl_log_warn("network.setup", "network '%s': %s", n->def.name, n->told.why);
-        else if (n->told.warn[0])
-            jl_log_warn("network.firewall", "network '%s': %s", n->def.name, n->told.warn);
     }
+    c->nets.looked_ns = jl_now_ns();
     tell_waiters(c, r, e);
     if (c->nets.again) {
         c->nets.again = false;
@@ -363,6 +420,7 @@ void jd_nets_done(struct jd_core *c)
     jl_loop_disarm(c->loop, &c->nets.tidy);
     jl_loop_disarm(c->loop, &c->nets.names);
     jl_loop_disarm(c->loop, &c->nets.serve);
+    jl_loop_disarm(c->loop, &c->nets.look);
     jd_worker_free(c->nets.worker);
     c->nets.worker = NULL;
     if (made && build_setup(c, &b, true) == 0 &&

@@ -62,8 +62,9 @@ struct jd_nets {
     uint32_t begun[64]; /* addresses whose jobs run: names not needed any more */
     size_t n_begun;
     bool releasing;
-    struct jl_timer tidy, names, serve;
+    struct jl_timer tidy, names, serve, look;
     uint64_t tidy_due_ns;          /* 0: not armed */
+    uint64_t looked_ns;            /* at other firewalls, the last time; 0: not yet */
     struct jd_net_waiter *waiters; /* for the next setup's end */
 };
 
@@ -95,6 +96,10 @@ void jd_nets_ended(struct jd_job *j);
 void jd_nets_give_back(struct jd_core *c, const struct jd_record *rec);
 /* Whether a lease of the pool owns these host ids. */
 bool jd_nets_has_ids(const struct jd_core *c, uint32_t base);
+
+/* Other firewalls of the host are looked at, or in a moment if that was just done. What one stands in
+ * the way of is told, in the log and as the network's problem, and when it does no more. */
+void jd_nets_look(struct jd_core *c);
 
 /* What the bundle needs to know. Borrowed strings live as long as `hold`. */
 struct jd_net_bundle {

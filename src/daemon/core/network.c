@@ -331,10 +331,33 @@ static int limit(const void *in, size_t len, const int *fds, size_t n_fds, struc
     return inside < 0 ? inside : limit_end(inside, INSIDE, q->tx, e);
 }
 
+/* Whether others let the jobs' packets pass: firewalls come and change when they like. */
+static int look(const void *in, size_t len, const int *fds, size_t n_fds, struct jl_buf *out,
+                int *ret_fd, struct jl_err *e)
+{
+    const struct jd_net_def *nets = in;
+    size_t n = len / sizeof *nets;
+    _free_ char *warn = calloc(n + 1, JD_FIREWALL_WARN);
+    char(*texts)[JD_FIREWALL_WARN] = (void *) warn;
+    int r = warn ? jd_firewall_look(jd_net_place.instance, nets, n, texts, e)
+                 : jl_fail(e, ENOMEM, "look at the host's firewall");
+
+    (void) fds, (void) n_fds, (void) ret_fd;
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        struct jd_net_seen seen = { .bridge = "" };
+
+        memcpy(seen.bridge, nets[i].bridge, sizeof seen.bridge);
+        memcpy(seen.warn, texts[i], sizeof seen.warn);
+        r = jl_buf_add(out, &seen, sizeof seen);
+    }
+    return r == -ENOMEM ? jl_fail(e, ENOMEM, "look at the host's firewall") : r;
+}
+
 const jd_work_fn jd_net_work[JD_NET_WORK_N] = {
     [JD_NET_WORK_SETUP] = jd_net_setup_work,
     [JD_NET_WORK_PREPARE] = prepare,
     [JD_NET_WORK_RELEASE] = release,
     [JD_NET_WORK_STARTED] = started,
     [JD_NET_WORK_LIMIT] = limit,
+    [JD_NET_WORK_LOOK] = look,
 };

@@ -29,6 +29,7 @@ enum {
     JD_NET_WORK_RELEASE, /* leases[] */
     JD_NET_WORK_STARTED, /* addresses[]: their jobs hold their namespaces themselves now */
     JD_NET_WORK_LIMIT,   /* jd_net_limit */
+    JD_NET_WORK_LOOK,    /* nets[] -> a jd_net_seen a net */
     JD_NET_WORK_N,
 };
 extern const jd_work_fn jd_net_work[JD_NET_WORK_N];
@@ -43,6 +44,12 @@ struct jd_net_setup {
 struct jd_net_told {
     char why[JD_NET_WHY];        /* it can't be had */
     char warn[JD_FIREWALL_WARN]; /* it is there, but something stands in its way */
+};
+
+/* The same of a network that is there, seen later. */
+struct jd_net_seen {
+    char bridge[JD_NETDEV_MAX]; /* which one it is */
+    char warn[JD_FIREWALL_WARN];
 };
 
 /* Bytes a second; 0: no limit. Before the job starts. */
