@@ -223,7 +223,7 @@ static int enter_mounts(const char *root, struct jl_err *e)
     return 0;
 }
 
-/* In the child. CRIU is told to leave control groups alone (--manage-cgroups=ignore): what it
+/* In the child. CRIU is told to leave control groups alone (manage_cgroups_mode): what it
  * restores is where it is itself. */
 static int enter_group(const struct rt_criu *c, struct jl_err *e)
 {
@@ -260,7 +260,7 @@ static _Noreturn void become_criu(struct rt_criu *c, int sock)
     _exit(127);
 }
 
-/* Of the end of the log alone: at -v4 it is long. */
+/* Of the end of the log alone: it is long. */
 static bool find_error(const char *path, char line[LOG_LINE])
 {
     _close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
