@@ -54,9 +54,9 @@ for i in range(2):
 for i in range(3): threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
 while True: time.sleep(0.01)') # it is looked at anew where it uses CPU time
     # three of python, with 40 files and 3 threads more each, and the job.init
-    counted() { timeout 2 rnx job metrics "$id" --json | jq -se 'any(.processes >= 3 and .processes < 9 and .pidsCurrent >= 12 and .openFiles >= 120 and .openFiles < 200)'; }
+    counted() { timeout 5 rnx job metrics "$id" --json | jq -se 'any(.processes >= 3 and .processes < 9 and .pidsCurrent >= 12 and .openFiles >= 120 and .openFiles < 200)'; }
     until_true 20 counted || { timeout 2 rnx job metrics "$id" --json | jq -c '[.processes, .pidsCurrent, .openFiles]'; false; }
-    timeout 2 rnx job metrics "$id" | grep -Eq '^  Processes: [3-8], open files 1[0-9]{2}, threads [0-9]+ of 4096$'
+    timeout 60 rnx job metrics "$id" | grep -Eq '^  Processes: [3-8], open files 1[0-9]{2}, threads [0-9]+ of 4096$'
     rnx job stop "$id"
     metrics "$id" | jq -se '.[0].intervalNs == 0 and (.[1:-1] | all(.intervalNs > 100000000))'
     metrics "$id" | jq -se '[.[1:][] | .intervalNs] | add' >"$BATS_TEST_TMPDIR/passed"

@@ -264,7 +264,7 @@ print(int(1000 * (time.monotonic() - began)))'
 
 # until_said WORDS: a look follows jobs with a network, ten seconds after the last one.
 until_said() {
-    local deadline=$((SECONDS + 60))
+    local deadline=$((SECONDS + 300))
     until [[ $(rnx network list) == *"$1"* ]]; do
         [ $SECONDS -lt $deadline ] || { rnx network list; tail -n 20 "$I/logs/joblet.log"; return 1; }
         says bridge 198.51.100.7 80 >/dev/null
@@ -272,7 +272,7 @@ until_said() {
     done
 }
 until_free() {
-    local deadline=$((SECONDS + 60))
+    local deadline=$((SECONDS + 300))
     while rnx network list --json | jq -e 'any(.networks[]; .problem != null)' >/dev/null; do
         [ $SECONDS -lt $deadline ] || { rnx network list; return 1; }
         says bridge 198.51.100.7 80 >/dev/null
@@ -281,7 +281,7 @@ until_free() {
 }
 
 @test "a firewall that appears while joblet runs is told once, and that it has gone" {
-    [ "$(says bridge 198.51.100.7 80)" = "INTERNET 203.0.113.2" ]
+    hears "INTERNET 203.0.113.2" bridge 198.51.100.7 80
     until_free
     before=$(grep -c 'WARN.*network.firewall' "$I/logs/joblet.log" || true)
     in_host nft 'table inet late { chain late { type filter hook forward priority 0; policy drop; }; }'
@@ -289,7 +289,7 @@ until_free() {
     in_host nft delete table inet late
     until_free
     grep -q "INFO.*network.firewall network 'bridge': the host's firewalls let it pass" "$I/logs/joblet.log"
-    [ "$(says bridge 198.51.100.7 80)" = "INTERNET 203.0.113.2" ]
+    hears "INTERNET 203.0.113.2" bridge 198.51.100.7 80
     # a line for each network, and only one
     [ "$(grep 'WARN.*network.firewall' "$I/logs/joblet.log" | tail -n +$((before + 1)) | grep -c "'bridge'")" = 1 ]
 }
@@ -304,7 +304,7 @@ until_free() {
     in_host iptables-legacy -I FORWARD -o joblet0 -j ACCEPT
     in_host iptables-legacy -I FORWARD -i ji+ -j ACCEPT # those that are isolated
     until_free
-    [ "$(says bridge 198.51.100.7 80)" = "INTERNET 203.0.113.2" ]
+    hears "INTERNET 203.0.113.2" bridge 198.51.100.7 80
 }
 
 @test "what a job sends and receives is in its metrics" {
