@@ -228,6 +228,19 @@ static void relative_times_stay_when_the_clock_is_set_back(void **state)
     check_due((size_t[]){ 1, 0, 3, 2 }, (int64_t[]){ 10, 80, 120, 150 }, 4);
 }
 
+/* The kernel may let the timer expire before it says that the clock was set. */
+static void a_timer_that_expires_by_a_set_clock_starts_no_relative_time(void **state)
+{
+    struct jl_source *timer = &core.jobs.queue.src;
+
+    (void) state;
+    add_scheduled(&jobs[0], 20, THIS_BOOT);
+    fake_set(HOUR_NS);
+    assert_int_equal(timer->fn(timer, 0), 0);
+    assert_int_equal(jobs[0].state, JD_SCHEDULED);
+    check_due((size_t[]){ 0 }, (int64_t[]){ 20 }, 1);
+}
+
 /* Two clocks are not read in one moment; times that are shown must not tremble for it. */
 static void relative_times_do_not_tremble(void **state)
 {
@@ -271,6 +284,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(relative_times_stay_when_the_clock_is_set_forward,
                                         set_up_stored, tear_down_stored),
         cmocka_unit_test_setup_teardown(relative_times_stay_when_the_clock_is_set_back,
+                                        set_up_stored, tear_down_stored),
+        cmocka_unit_test_setup_teardown(a_timer_that_expires_by_a_set_clock_starts_no_relative_time,
                                         set_up_stored, tear_down_stored),
         cmocka_unit_test_setup_teardown(relative_times_do_not_tremble, set_up_stored,
                                         tear_down_stored),

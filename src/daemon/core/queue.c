@@ -195,8 +195,11 @@ static int on_time(struct jl_source *src, uint32_t ready)
     uint64_t now, times;
 
     (void) ready;
-    if (read(q->timer_fd, &times, sizeof times) < 0 && errno == ECANCELED)
-        jd_queue_follow_clock(c);
+    /* ECANCELED: the clock was set. Of a clock that was set forward the kernel tells only after it
+     * has let the timer expire, on another processor, so a relative time is looked at in any case. */
+    if (read(q->timer_fd, &times, sizeof times) < 0 && errno != ECANCELED && errno != EAGAIN)
+        jl_log_warn("queue.timer", "read timerfd: %s", strerror(errno));
+    jd_queue_follow_clock(c);
     now = jl_wall_ns();
     while (q->due.n > 0 && q->due.items[0]->rec.scheduled_wall_ns <= now)
         if (jd_job_event(q->due.items[0], JD_EV_DUE, JD_PENDING, NULL, &e) < 0) {
