@@ -90,7 +90,6 @@ def own_bundle(job):
     for ns in config["linux"]["namespaces"]:
         if "path" in ns:  # a lease's: its file goes when the job has it
             ns["path"] = f"/proc/{inside}/ns/{ns['type'].replace('network', 'net')}"
-    config["root"]["path"] = f"{job}/rootfs"
     config["linux"]["cgroupsPath"] += "-own"
     config["process"]["args"][-2:] = ["date", "+%s%N"]
     json.dump(config, sys.stdout)

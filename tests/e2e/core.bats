@@ -65,6 +65,10 @@ setup_file() {
     verdict others_on_the_host_find_no_job
 }
 
+@test "core: the shared root follows the host" {
+    verdict the_shared_root_follows_the_host
+}
+
 @test "core: a refused job does not run later" {
     verdict a_refused_job_does_not_run_later
 }

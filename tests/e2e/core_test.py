@@ -648,9 +648,44 @@ def others_on_the_host_find_no_job():
         equal((st.st_uid, oct(stat.S_IMODE(st.st_mode))), (0, "0o710"))
         check(st.st_gid == 0 or st.st_gid >= 0x70000000, st.st_gid)
         check(not subprocess.run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "stat",
-                                  f"{c.prefix}/jobs/{u}/rootfs"], capture_output=True,
+                                  f"{c.prefix}/jobs/{u}/config.json"], capture_output=True,
                                  check=False).returncode == 0, "nobody gets to the bundle")
         c.stop(u)
+
+
+@case
+def the_shared_root_follows_the_host():
+    with Core() as c, tempfile.TemporaryDirectory(prefix="jlct.", dir="/srv") as outside:  # jobs have a /tmp of their own
+        place = outside + "/place"
+        os.chmod(outside, 0o755)
+        c.kill()
+        c.conf({"filesystem__allowedMounts": ["/bin", "/lib", "/lib64", "/usr/bin", "/usr/lib", "/usr/lib64", place]})
+        c.start()
+        trees = c.prefix + "/jobs/.rootfs"
+
+        def sees(text):
+            u = c.run("sh", "-c", f"test -L {place} && readlink {place}; test -d {place} && ls {place}; "
+                                  f"cat /etc/hostname; ! touch /etc/passwd /x 2>/dev/null")
+            equal((c.wait(u).exit_code, text_of(c.output(u))), (0, f"{text}job_{u[:8]}\n".encode()))
+
+        sees("")
+        os.mkdir(place)
+        os.mkdir(place + "/inside")
+        sees("inside\n")
+        sleeper = c.sleeper()
+        os.rename(place, place + "2")
+        os.symlink("place2", place)
+        sees("place2\n")
+        equal(sorted(os.listdir(trees)), ["1", "2", "3"])
+        c.kill()
+        c.start()
+        sees("place2\n")
+        equal(sorted(os.listdir(trees)), ["1", "2", "3", "4"], "a job is active on one of them")
+        c.stop(sleeper)
+        c.kill()
+        c.start()
+        sees("place2\n")
+        equal(os.listdir(trees), ["1"])
 
 
 @case
@@ -1060,7 +1095,7 @@ def an_io_limit_names_the_disks_or_fails():
 def without_the_init_the_command_is_process_1():
     with Core(job__init=False, filesystem__workspaceDir="/data") as c:
         u = c.run("sh", "-c", "echo $$ $PWD; echo x > y; ls /run")
-        equal((c.wait(u).status, text_of(c.output(u))), ("COMPLETED", b"1 /data\n"))
+        equal((c.wait(u).status, text_of(c.output(u))), ("COMPLETED", b"1 /data\njoblet-etc\n"))
         s = c.wait(c.run("nosuchcommand"))
         equal((s.status, s.exit_code), ("FAILED", 127), s.reason)
         check("nosuchcommand" in s.reason and s.result.start_error, s.reason)

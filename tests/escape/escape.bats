@@ -51,12 +51,13 @@ writable mount: /work" ]
     same=" setns clone3 bpf call_x32 modify_ldt io_uring socket_tipc socketpair_tipc lower_files shadow new_privs realtime mm_map more_files tiocsti device_nodes descriptors init_mem init_exe dev_tty oom_score uid_map "
     bundle=$(find "$I/jobs/$(cat "$I/run/id")" -maxdepth 2 -name config.json -printf '%h\n')
     cp -a "$bundle" "$BATS_TEST_TMPDIR/weak"
+    cp -a "$(jq -r .root.path "$bundle/config.json")" "$BATS_TEST_TMPDIR/weak/rootfs"
     jq --arg dir "$I" --arg group "/$CGROUP/weak" --arg pid "$(cat "$I/run/victim")" --arg socket "escape-${I##*/}" --arg tool "$attempt" '
         ["CAP_\("CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_ADMIN NET_RAW IPC_LOCK SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD SYSLOG PERFMON BPF" | split(" ")[])"] as $caps |
         .process |= (.user = {uid: 0, gid: 0} | .noNewPrivileges = false | del(.rlimits, .oomScoreAdj) | .cwd = "/" |
             .args = ["/weak-attempt", $pid, $socket, $dir] |
             .capabilities = {bounding: $caps, effective: $caps, permitted: $caps, inheritable: $caps, ambient: $caps}) |
-        .root.readonly = false |
+        .root = {path: "rootfs", readonly: false} |
         .mounts |= (map(del(.uidMappings, .gidMappings) | .options -= ["ro", "nosuid", "nodev"]) + [{destination: $dir, type: "bind", source: $dir, options: ["bind"]}]) |
         .linux |= (del(.seccomp, .maskedPaths, .readonlyPaths, .uidMappings, .gidMappings) |
             .namespaces |= map(select(.type | IN("user", "network", "pid", "cgroup") | not)) |

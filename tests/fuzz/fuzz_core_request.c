@@ -18,7 +18,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-#define N_MOUNTS 12 /* proc, 1 bind, dev and its 3, sys, cgroup, 2 tmp, work, init */
+#define N_MOUNTS 13 /* proc, 1 bind, dev and its 3, sys, cgroup, 2 tmp, etc, work, init */
+#define ROOT "/jobs/.rootfs/1"
 
 static struct jd_conf *conf(void)
 {
@@ -39,7 +40,7 @@ static void check(const struct oci_spec *s)
     assert(p->user->uid == JD_JOB_UID && p->user->gid == JD_JOB_UID && !p->user->additional_gids);
     assert(p->no_new_privileges && p->capabilities->n_bounding == 0);
     assert(p->n_args >= 3 && strcmp(p->args[0], JD_INIT_INSIDE) == 0 && p->args[2][0]);
-    assert(s->root->readonly && strcmp(s->root->path, "rootfs") == 0);
+    assert(s->root->readonly && strcmp(s->root->path, ROOT) == 0);
     assert(s->n_mounts == N_MOUNTS && !s->hooks && s->linux->seccomp);
     assert(strcmp(s->linux->cgroups_path, "/joblet.slice/joblet.service/job-0") == 0);
     for (size_t i = 0; i < p->n_env; i++)
@@ -53,6 +54,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct jd_bundle_in in = { .id = "0",
                                .conf = conf(),
                                .node_id = "",
+                               .rootfs = ROOT,
+                               .etc_source = "/jobs/0/etc",
                                .work_bytes = 1,
                                .init_source = "/init",
                                .binds = binds,

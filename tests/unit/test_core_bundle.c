@@ -47,6 +47,8 @@ static void make(struct made *m, Joblet__RunJobRequest *q, uint32_t base)
                                    .req = m->req,
                                    .conf = &m->conf,
                                    .node_id = "node",
+                                   .rootfs = "/p/jobs/.rootfs/1",
+                                   .etc_source = "/p/jobs/x/etc",
                                    .work_bytes = 1048576,
                                    .init_source = "/libexec/joblet-init",
                                    .binds = binds,
@@ -305,6 +307,10 @@ static void what_is_written_is_an_oci_document(void **state)
     if (oci_spec_parse(text.data, text.len, &strict, &back, &e) < 0)
         fail_msg("%s", e.text);
     assert_string_equal(back->oci_version, "1.0.2");
+    assert_string_equal(back->root->path, "/p/jobs/.rootfs/1");
+    assert_true(back->root->readonly);
+    assert_string_equal(mount_at(back, "/run/joblet-etc")->source, "/p/jobs/x/etc");
+    assert_int_equal(mount_at(back, "/run/joblet-etc")->n_uid_mappings, 0);
     assert_int_equal(back->linux->resources->memory->limit, 64 << 20);
     drop(&m);
 }

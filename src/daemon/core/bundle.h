@@ -22,7 +22,6 @@ struct oci_spec;
 #define JD_ID_FIRST 1879048192u /* 0x70000000: above what distributions and systemd give out */
 #define JD_ID_SLOTS 4096u       /* ... up to 2^31 */
 #define JD_INIT_INSIDE "/run/joblet-init"
-#define JD_HOSTS_INSIDE "/run/joblet-hosts"
 #define JD_DEVICES_MAX 32
 
 /* How many files a tmpfs of so many bytes may have: each takes memory besides what is in it. */
@@ -39,6 +38,8 @@ struct jd_bundle_volume {
 /* Everything that shapes config.json; all borrowed. */
 struct jd_bundle_in {
     const char *id;
+    const char *etc_source;           /* directory of hosts and resolv.conf, absolute */
+    bool own_etc;                     /* it is the bundle's etc/, and to be made */
     const Joblet__RunJobRequest *req; /* defaults filled in, secrets included */
     const struct jd_conf *conf;
     const char *node_id;
@@ -46,6 +47,7 @@ struct jd_bundle_in {
     uint64_t work_bytes;      /* 0: as much as the disk of work_source has; else a tmpfs of this
                                 size, into which the runtime copies what is in work_source */
     const char *init_source;  /* joblet-init on the host; NULL: the command is process 1 */
+    const char *rootfs;       /* rootfs.h, like the binds */
     const char *const *binds; /* host paths that exist and are no symlinks, parents first */
     size_t n_binds;
     const struct jd_bundle_volume *volumes;
@@ -58,9 +60,8 @@ struct jd_bundle_in {
     size_t n_io;
     bool host_network;
     const char *net_ns, *user_ns; /* namespaces to join; NULL: new ones */
-    const char *resolv;           /* contents of resolv.conf; NULL: no network */
-    const char *own_hosts;        /* contents of hosts; NULL: loopback alone */
-    const char *hosts_dir;        /* with the file `hosts` of the job's network; NULL: none */
+    const char *resolv;           /* contents of its own resolv.conf; NULL: no network */
+    const char *own_hosts;        /* contents of its own hosts; NULL: loopback alone */
 };
 
 /* The document, built in the arena. 0, or -ENOMEM with e filled. */
@@ -68,8 +69,7 @@ int jd_bundle_spec(const struct jd_bundle_in *in, struct jd_arena *a, struct oci
                    struct jl_err *e);
 
 /*
- * Makes config.json (0600) and rootfs/ in bundle_dirfd: probes the host for the binds, the cpus and
- * the disks of a limit, fills the rest of `in` and writes. An earlier rootfs of a start that was
- * interrupted is removed first. 0, or -errno with e filled. Blocks for a few small files. Root.
+ * Makes config.json (0600) and, with own_etc, etc/ in bundle_dirfd: probes the host for the cpus and the disks of a
+ * limit, fills the rest of `in` and writes. What a start that was interrupted has left is replaced. 0, or -errno with e filled. Blocks for a few small files. Root.
  */
 int jd_bundle_write(int bundle_dirfd, struct jd_bundle_in *in, struct jl_err *e);

@@ -11,6 +11,7 @@
 #include "daemon/core/arena.h"
 #include "daemon/core/bundle.h"
 #include "daemon/core/conf.h"
+#include "daemon/core/rootfs.h"
 #include "daemon/core/seccomp_default.h"
 #include "ocispec.h"
 
@@ -116,6 +117,9 @@ static void add_work(struct jd_arena *a, const struct jd_bundle_in *in, struct o
 
 static void add_volumes(struct jd_arena *a, const struct jd_bundle_in *in, struct oci_spec *s)
 {
+    if (in->n_volumes > 0) /* the runtime makes their places there */
+        ADD(a, s, JD_VOLUMES_INSIDE, "tmpfs", "tmpfs", "nosuid", "nodev", "noexec", "mode=755",
+            "size=64k", "nr_inodes=1k");
     for (size_t i = 0; i < in->n_volumes; i++) {
         const struct jd_bundle_volume *v = &in->volumes[i];
 
@@ -152,11 +156,10 @@ static void add_mounts(struct jd_arena *a, const struct jd_bundle_in *in, struct
     ADD(a, s, "/sys/fs/cgroup", "cgroup", "cgroup", "nosuid", "noexec", "nodev", "relatime", "ro");
     ADD(a, s, "/tmp", "tmpfs", "tmpfs", "nosuid", "nodev", "mode=1777", size, files);
     ADD(a, s, "/var/tmp", "tmpfs", "tmpfs", "nosuid", "nodev", "mode=1777", size, files);
+    /* not mapped: a directory of root's that anybody may read */
+    ADD(a, s, JD_ETC_INSIDE, "bind", in->etc_source, "bind", "ro", "nosuid", "nodev", "noexec");
     add_work(a, in, s);
     add_volumes(a, in, s);
-    if (in->hosts_dir) /* not mapped: a directory of root's that anybody may read */
-        ADD(a, s, JD_HOSTS_INSIDE, "bind", in->hosts_dir, "bind", "ro", "nosuid", "nodev",
-            "noexec");
     if (in->init_source)
         map_mount(
             a, in,
@@ -452,7 +455,7 @@ int jd_bundle_spec(const struct jd_bundle_in *in, struct jd_arena *a, struct oci
     }
     if (!s || !s->root || !s->hostname)
         return jl_fail(e, ENOMEM, "write config.json");
-    s->root->path = str("rootfs");
+    s->root->path = str(in->rootfs);
     s->root->has_readonly = s->root->readonly = true;
     add_process(a, in, s);
     add_mounts(a, in, s);

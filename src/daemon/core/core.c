@@ -421,6 +421,8 @@ static int bring_up(struct jd_core *c, struct jl_err *e)
     if (r == 0)
         r = load_jobs(c, e);
     if (r == 0)
+        r = jd_rootfs_init(c, e);
+    if (r == 0)
         r = jd_volumes_init(c, e);
     if (r == 0)
         r = jd_nets_init(c, e);
@@ -441,7 +443,8 @@ int jd_core_start(struct jd_core *c, struct jd_conf *own_conf, struct jl_err *e)
                            .signal_fd = -1 };
     *own_conf = (struct jd_conf){ 0 };
     c->front.link = c->front.pidfd = c->metrics.dirfd = -1;
-    c->stages.dirfd = c->trash.dirfd = c->volumes.dirfd = c->jobs.queue.timer_fd = -1;
+    c->stages.dirfd = c->trash.dirfd = c->volumes.dirfd = c->rootfs.dirfd = -1;
+    c->jobs.queue.timer_fd = -1;
     c->revoked.inotify = -1;
     umask(022);
     c->loop = jl_loop_new();
@@ -504,6 +507,7 @@ void jd_core_done(struct jd_core *c)
     }
     jl_loop_free(c->loop);
     c->loop = NULL;
+    jd_rootfs_done(c);
     jd_store_close(c->store);
     free(c->shim_path);
     free(c->front_path);

@@ -18,6 +18,7 @@
 #include "daemon/core/nets.h"
 #include "daemon/core/purge.h"
 #include "daemon/core/revoked.h"
+#include "daemon/core/rootfs.h"
 #include "daemon/core/space.h"
 #include "daemon/core/stage.h"
 #include "daemon/core/trash.h"
@@ -35,6 +36,7 @@ struct jd_core {
     struct jd_front front;
     struct jd_stages stages;
     struct jd_trash trash;
+    struct jd_rootfs rootfs;
     struct jd_purge purge;
     struct jd_revoked revoked;
     struct jd_volumes volumes;

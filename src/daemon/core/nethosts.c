@@ -1,7 +1,7 @@
 /*
- * nethosts.c - the part of nets.h about names: a hosts file for each network, which all its jobs
- * share. It lies in a directory of its own that is mounted into them, so that it is replaced by a
- * rename: readers see the old names or the new ones. Name servers too.
+ * nethosts.c - the part of nets.h about names: hosts and resolv.conf of each network, which all its jobs
+ * share. They lie in a directory of their own that is mounted into them (JD_ETC_INSIDE), so that hosts is
+ * replaced by a rename: readers see the old names or the new ones.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +20,7 @@
 #include "daemon/core/nets.h"
 
 #define NAMES_NS (20 * JL_NS_PER_MS) /* jobs that end together cost one file */
+#define RESOLV_MAX 256
 #define HOSTS_HEAD "127.0.0.1 localhost\n::1 localhost\n"
 
 /* ---- name servers */
@@ -126,9 +127,9 @@ static int put_jobs(const struct jd_network *net, struct jl_buf *b)
     return r;
 }
 
-static char *hosts_dir(const struct jd_network *net, char *buf, size_t size)
+static char *etc_dir(const struct jd_core *c, const char *name, char *buf, size_t size)
 {
-    snprintf(buf, size, "%s/hosts/%s", net->core->conf.run_dir, net->def.name);
+    snprintf(buf, size, "%s/etc/%s", c->conf.run_dir, name);
     return buf;
 }
 
@@ -141,7 +142,7 @@ int jd_nets_write_names(struct jd_network *net, struct jl_err *e)
 
     if (r < 0)
         return jl_fail(e, -r, "write the names of network '%s'", net->def.name);
-    hosts_dir(net, path, sizeof path);
+    etc_dir(net->core, net->def.name, path, sizeof path);
     r = jl_mkdir_p(path, 0755, e);
     if (r < 0)
         return r;
@@ -150,7 +151,23 @@ int jd_nets_write_names(struct jd_network *net, struct jl_err *e)
         return jl_fail_sys(e, "open", path, "write the names of a network");
     r = jl_publish_at(dir, "hosts", b.data, b.len, 0644, false, e);
     net->names_stale = r < 0;
+    if (r == 0 && !net->has_resolv) {
+        char resolv[RESOLV_MAX];
+
+        write_resolv(&net->core->nets, resolv, sizeof resolv);
+        r = jl_publish_at(dir, "resolv.conf", resolv, strlen(resolv), 0644, false, e);
+        net->has_resolv = r == 0;
+    }
     return r;
+}
+
+void jd_nets_drop_names(const struct jd_core *c, const char *name)
+{
+    struct jl_err e = JL_ERR_INIT;
+    char path[700];
+
+    if (jl_remove_tree_at(AT_FDCWD, etc_dir(c, name, path, sizeof path), &e) < 0)
+        jl_log_fail(&e, "network.names", "network '%s'", name);
 }
 
 static int on_names(struct jl_timer *t)
@@ -204,12 +221,13 @@ int jd_nets_bundle(struct jd_job *j, struct jd_net_bundle *hold, struct jd_bundl
     in->net_ns = jd_net_ns_path(addr, "net", hold->net_ns, sizeof hold->net_ns);
     if (j->rec.host_id_base != 0)
         in->user_ns = jd_net_ns_path(addr, "user", hold->user_ns, sizeof hold->user_ns);
-    write_resolv(&c->nets, hold->resolv, sizeof hold->resolv);
-    in->resolv = hold->resolv;
     if (net->places.block == 1) { /* its name is known before it runs */
-        in->hosts_dir = hosts_dir(net, hold->hosts_dir, sizeof hold->hosts_dir);
+        in->etc_source = etc_dir(c, net->def.name, hold->etc, sizeof hold->etc);
+        in->own_etc = false;
         return jd_nets_write_names(net, e);
     }
+    write_resolv(&c->nets, hold->resolv, sizeof hold->resolv);
+    in->resolv = hold->resolv;
     snprintf(hold->own_hosts, sizeof hold->own_hosts, HOSTS_HEAD "%s job_%s job_%.8s%s%s\n",
              j->rec.address, j->rec.id, j->rec.id, may_be_name(name) ? " " : "",
              may_be_name(name) ? name : "");

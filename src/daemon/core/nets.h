@@ -43,6 +43,7 @@ struct jd_network {
     unsigned n_waiting; /* jobs with net_waits */
     size_t at;          /* in the setup under way, from 1; 0: not in it */
     bool names_stale;   /* its hosts file */
+    bool has_resolv;    /* its resolv.conf is written */
     struct jd_core *core;
     struct jd_network *next;
 };
@@ -103,7 +104,7 @@ void jd_nets_look(struct jd_core *c);
 
 /* What the bundle needs to know. Borrowed strings live as long as `hold`. */
 struct jd_net_bundle {
-    char net_ns[600], user_ns[600], hosts_dir[700];
+    char net_ns[600], user_ns[600], etc[700];
     char resolv[4096]; /* contents of resolv.conf */
     char own_hosts[256];
 };
@@ -139,4 +140,6 @@ int jd_nets_worker(struct jd_core *c, struct jl_err *e);
 /* The names of a network's jobs have changed. */
 void jd_nets_names_changed(struct jd_network *net);
 int jd_nets_write_names(struct jd_network *net, struct jl_err *e);
+/* The files of a network that has gone. */
+void jd_nets_drop_names(const struct jd_core *c, const char *name);
 void jd_nets_read_dns(struct jd_core *c);

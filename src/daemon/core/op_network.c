@@ -182,16 +182,12 @@ static void on_removed(void *arg, int r, const struct jl_err *why)
     struct jd_core *c = ch->call.core;
     struct jd_network *net = jd_nets_find(c, ch->name);
     Joblet__RemoveNetworkResponse m = JOBLET__REMOVE_NETWORK_RESPONSE__INIT;
-    char dir[700];
 
     if (r < 0) /* it is out of the records; the next setup that works removes the rest */
         jl_log_fail(why, "network.remove", "network=%s", ch->name);
     if (net && net->doomed)
         jd_nets_remove(c, net);
-    snprintf(dir, sizeof dir, "%s/hosts/%s/hosts", c->conf.run_dir, ch->name);
-    unlink(dir);
-    *strrchr(dir, '/') = '\0';
-    rmdir(dir);
+    jd_nets_drop_names(c, ch->name);
     jl_log_info("network.remove", "network=%s client=%s", ch->name, ch->call.who.common_name);
     m.success = true;
     m.message = str("Network removed successfully");

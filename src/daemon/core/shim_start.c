@@ -117,6 +117,7 @@ static int write_bundle(struct jd_job *j, struct jl_err *e)
     _free_ char *work = NULL;
     _close_ int dirfd = -1;
     struct jd_net_bundle net = { 0 };
+    char etc[4200];
     int r;
     struct jd_bundle_in in = {
         .id = j->rec.id,
@@ -142,6 +143,12 @@ static int write_bundle(struct jd_job *j, struct jl_err *e)
     if (work_source(j, kind, dirfd, &work, e) < 0)
         return -e->code;
     in.work_source = work;
+    snprintf(etc, sizeof etc, "%s/%s/etc", c->conf.jobs_dir, j->rec.id);
+    in.etc_source = etc;
+    in.own_etc = true;
+    r = jd_rootfs_use(c, &in, e);
+    if (r < 0)
+        return r;
     if (jd_nets_bundle(j, &net, &in, e) < 0)
         return -e->code;
     r = jd_volumes_take(c, j->req, &volumes, &in.n_volumes, e);
