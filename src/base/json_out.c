@@ -29,11 +29,16 @@ static bool in_array(const struct jl_json_out *w)
 
 static void newline(struct jl_json_out *w)
 {
+    static const char spaces[] = "                                ";
+    size_t left = (size_t) w->indent * w->depth;
+
     if (w->indent == 0)
         return;
     raw(w, "\n", 1);
-    for (size_t i = 0; i < (size_t) w->indent * w->depth; i++)
-        raw(w, " ", 1);
+    for (size_t n; left > 0; left -= n) {
+        n = left < sizeof spaces - 1 ? left : sizeof spaces - 1;
+        raw(w, spaces, n);
+    }
 }
 
 static void escape(struct jl_json_out *w, unsigned char c)

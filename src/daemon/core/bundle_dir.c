@@ -92,7 +92,7 @@ static int write_config(int bundle_dirfd, const struct jd_bundle_in *in, struct 
     int r = jd_bundle_spec(in, a, &spec, e);
 
     if (r == 0)
-        r = oci_spec_write(spec, &text, e);
+        r = oci_spec_write_compact(spec, &text, e);
     if (r == 0) /* 0600: the secrets stand in it */
         r = jl_publish_at(bundle_dirfd, "config.json", text.data, text.len, 0600, false, e);
     if (text.data)
