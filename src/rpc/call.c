@@ -63,16 +63,17 @@ static bool read_identity(struct rpc_call *c)
     const grpc_auth_property *pem;
     bool ok = false;
 
+    if (auth) {
+        it = grpc_auth_context_find_properties_by_name(auth, GRPC_X509_PEM_CERT_PROPERTY_NAME);
+        pem = grpc_auth_property_iterator_next(&it);
+        if (pem && grpc_auth_context_peer_is_authenticated(auth))
+            ok = rpc_identities_find(&c->server->identities, pem->value, pem->value_length,
+                                     &c->who);
+        grpc_auth_context_release(auth);
+    }
     if (peer)
         rpc_peer_parse(peer, c->who.peer, sizeof c->who.peer);
     gpr_free(peer);
-    if (!auth)
-        return false;
-    it = grpc_auth_context_find_properties_by_name(auth, GRPC_X509_PEM_CERT_PROPERTY_NAME);
-    pem = grpc_auth_property_iterator_next(&it);
-    if (pem && grpc_auth_context_peer_is_authenticated(auth))
-        ok = rpc_identity_parse(pem->value, pem->value_length, &c->who);
-    grpc_auth_context_release(auth);
     return ok;
 }
 

@@ -455,6 +455,7 @@ void rpc_server_free(struct rpc_server *s)
     free(s->tls.cert);
     free(s->tls.ca);
     rpc_intake_done(s);
+    rpc_identities_clear(&s->identities);
     rpc_conns_free(s->conns);
     jl_close(s->epoll_fd);
     jl_close(s->timer_fd);

@@ -13,6 +13,7 @@
 
 #include "rpc/conns.h"
 #include "rpc/core.h"
+#include "rpc/identity.h"
 #include "rpc/intake.h"
 
 enum rpc_tag_kind {
@@ -67,6 +68,7 @@ struct rpc_server {
     struct rpc_server_tls tls;
     struct rpc_conns *conns; /* NULL: no ceilings */
     struct rpc_intake intake;
+    struct rpc_identities identities;
     struct rpc_slot slots[RPC_SLOTS];
     struct rpc_call *calls;
     struct rpc_tag down_tag;
