@@ -10,6 +10,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
 build=${JOBLET_BUILD:-$top/build/test/gcc}
 py=/usr/bin/python3
+export GRPC_ENABLE_FORK_SUPPORT=0 # python's gRPC 1.51 deadlocks in a fork beside a call that ends
 
 # until_true SECONDS COMMAND...: polls; fails when the time is over. SECONDS are those of an idle
 # machine; a busy one is given six times as long.

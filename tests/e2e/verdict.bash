@@ -1,6 +1,8 @@
 # verdict.bash - for files whose cases a python program runs all at once: each case has its name and
 # verdict here, from the program's TAP in $BATS_FILE_TMPDIR/result.
 
+export GRPC_ENABLE_FORK_SUPPORT=0 # python's gRPC 1.51 deadlocks in a fork beside a call that ends
+
 # run_cases PROGRAM: runs it once, from setup_file.
 run_cases() {
     /usr/bin/python3 "$BATS_TEST_DIRNAME/$1" >"$BATS_FILE_TMPDIR/result" \
