@@ -75,7 +75,12 @@ struct os_cgroup;
 int os_cgroup_create(const struct os_cgroup_host *host, const char *path, unsigned need,
                      struct os_cgroup **ret, struct jl_err *e);
 
-/* The same for a group that somebody else (systemd) has made for us, with or without processes. */
+/*
+ * The same for a group that systemd has made for us, in which a process of ours may hold the place:
+ * it is there in the tree by which systemd knows its units, the unified one or name=systemd
+ * (-ENOENT if in neither), and in v1 hierarchies that systemd sets limits in. In the others
+ * (freezer, cpuset, ...) it is made, and on failure removed again.
+ */
 int os_cgroup_adopt(const struct os_cgroup_host *host, const char *path, unsigned need,
                     struct os_cgroup **ret, struct jl_err *e);
 
@@ -126,7 +131,12 @@ int os_cgroup_update(struct os_cgroup *cg, const struct os_cgroup_limits *limits
 /* The memory limit in force in this very group, bytes; -1 none. 0, or -errno with e filled. */
 int os_cgroup_memory_limit(const struct os_cgroup *cg, int64_t *ret, struct jl_err *e);
 
-/* The limit of cpu time in force, cgroup v2 alone: microseconds (-1: none) in a period of so many. */
+/* Device rules as v1 can hold them. 0, or -errno with e filled: -EINVAL, -E2BIG for what are no rules,
+ * -ENOTSUP when they have no such form. */
+int os_cgroup_devices_to_list(const struct os_cgroup_device_rule *rules, size_t n,
+                              struct os_cgroup_device_list *ret, struct jl_err *e);
+
+/* The limit of cpu time in force: microseconds (-1: none) in a period of so many. */
 int os_cgroup_bandwidth(const struct os_cgroup *cg, int64_t *ret_quota, uint64_t *ret_period,
                         struct jl_err *e);
 

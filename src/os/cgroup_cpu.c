@@ -123,25 +123,38 @@ static int apply_bandwidth(const struct cg_place *p, const struct os_cgroup_limi
     return r;
 }
 
-int os_cgroup_bandwidth(const struct os_cgroup *cg, int64_t *ret_quota, uint64_t *ret_period,
+static int v2_bandwidth(const struct cg_place *p, int64_t *ret_quota, uint64_t *ret_period,
                         struct jl_err *e)
 {
-    struct cg_place p;
     char text[64], *space;
-    ssize_t n;
-    int r = cg_place(cg, OS_CG_CPU, "a limit of cpu time", &p, e);
+    ssize_t n = cg_read(p->fd, "cpu.max", text, sizeof text);
 
-    if (r < 0)
-        return r;
-    n = p.v2 ? cg_read(p.fd, "cpu.max", text, sizeof text) : -ENOTSUP;
     space = n < 0 ? NULL : strchr(text, ' ');
     if (space)
         *space++ = '\0';
     if (!space || jl_parse_u64(space, UINT64_MAX, ret_period) < 0 ||
         (strcmp(text, "max") != 0 && jl_parse_i64(text, 0, INT64_MAX, ret_quota) < 0))
-        return jl_fail(e, n < 0 ? (int) -n : EPROTO, "read cpu.max of cgroup %s", p.path);
+        return jl_fail(e, n < 0 ? (int) -n : EPROTO, "read cpu.max of cgroup %s", p->path);
     if (strcmp(text, "max") == 0)
         *ret_quota = -1;
+    return 0;
+}
+
+int os_cgroup_bandwidth(const struct os_cgroup *cg, int64_t *ret_quota, uint64_t *ret_period,
+                        struct jl_err *e)
+{
+    struct cg_place p;
+    uint64_t quota = 0;
+    int r = cg_place(cg, OS_CG_CPU, "a limit of cpu time", &p, e);
+
+    if (r < 0 || p.v2)
+        return r < 0 ? r : v2_bandwidth(&p, ret_quota, ret_period, e);
+    r = cg_read_u64(p.fd, "cpu.cfs_quota_us", &quota);
+    if (r == 0)
+        r = cg_read_u64(p.fd, "cpu.cfs_period_us", ret_period);
+    if (r < 0)
+        return jl_fail(e, -r, "read the limit of cpu time of cgroup %s", p.path);
+    *ret_quota = quota > INT64_MAX ? -1 : (int64_t) quota;
     return 0;
 }
 

@@ -26,7 +26,7 @@ struct descent {
     unsigned need; /* controllers that must be on in the unified tree */
     unsigned want; /* and those that are worth a try, for their statistics */
     unsigned n_made;
-    bool adopt; /* others made it, and may be inside */
+    bool adopt; /* systemd made it, and a process that holds the place may be inside */
 };
 
 static const char *words(unsigned bits, char *buf, size_t size)
@@ -322,9 +322,31 @@ static int create_in(struct descent *d, struct os_cgroup *cg, struct jl_err *e)
         r = check_type(d, fd, e);
     if (r == 0 && d->n_made == 0 && !d->adopt)
         r = check_free(d, fd, e);
-    if (r == 0 && d->n_made > 0 && d->adopt)
-        r = jl_refuse(e, ENOENT, "cgroup %s/%s is not there", d->mount, d->path);
     return r;
+}
+
+/* Where systemd makes the groups of its units: cgroup_context_apply() and cg_attach_everywhere() of
+ * its sources, CGROUP_MASK_V1. A joint mount goes by its first controller, and systemd mounts none of
+ * these together with another. */
+#define SYSTEMDS                                                                                   \
+    (OS_CG_BIT(OS_CG_CPU) | OS_CG_BIT(OS_CG_CPUACCT) | OS_CG_BIT(OS_CG_IO) |                       \
+     OS_CG_BIT(OS_CG_MEMORY) | OS_CG_BIT(OS_CG_DEVICES) | OS_CG_BIT(OS_CG_PIDS) |                  \
+     OS_CG_BIT(OS_CG_NAMED) | OS_CG_BIT(CG_UNIFIED))
+
+static int check_adopted(const struct os_cgroup *cg, struct jl_err *e)
+{
+    static const unsigned trees[] = { CG_UNIFIED, OS_CG_NAMED };
+
+    for (size_t i = 0; i < JL_COUNT(trees); i++) {
+        const char *mount = cg_mount(&cg->host, trees[i]);
+        _close_ int fd = mount ? cg_open_below(mount, cg->path, strlen(cg->path)) : -ENOENT;
+
+        if (fd >= 0)
+            return 0;
+    }
+    jl_refuse(e, ENOENT, "cgroup %s, which systemd was to make, is not there", cg->path);
+    return jl_hint(e, "does systemd run this host's control groups? Version 258 and later have no "
+                      "cgroup v1");
 }
 
 /* What is worth having on even if no limit needs it: it counts what a job used. */
@@ -360,6 +382,10 @@ static int create(const struct os_cgroup_host *host, const char *path, unsigned 
     cg = cg_new(host, path, e);
     if (!cg)
         return jl_phase(e, "cgroup");
+    if (adopt && check_adopted(cg, e) < 0) {
+        os_cgroup_free(cg);
+        return jl_phase(e, "cgroup");
+    }
     for (unsigned h = 0; h < CG_HIERARCHIES; h++) {
         if (!cg_mount(host, h) || is_needless(host, h, need))
             continue;
@@ -369,7 +395,7 @@ static int create(const struct os_cgroup_host *host, const char *path, unsigned 
                                     .path = cg->path,
                                     .need = need & host->v2_controllers,
                                     .want = adopt ? 0 : STATISTICS & host->v2_controllers,
-                                    .adopt = adopt };
+                                    .adopt = adopt && SYSTEMDS & OS_CG_BIT(h) };
         r = create_in(&done[n], cg, e);
         n++;
         if (r < 0) {

@@ -52,8 +52,8 @@ static bool meet(int64_t a, int64_t b)
 }
 
 /* A rule that agrees with the default takes back what exceptions said before it. */
-static int take_back(struct cg_device_list *l, const struct os_cgroup_device_rule *r, size_t i,
-                     struct jl_err *e)
+static int take_back(struct os_cgroup_device_list *l, const struct os_cgroup_device_rule *r,
+                     size_t i, struct jl_err *e)
 {
     for (size_t k = 0; k < l->n; k++) {
         struct os_cgroup_device_rule *x = &l->exceptions[k];
@@ -74,7 +74,7 @@ static int take_back(struct cg_device_list *l, const struct os_cgroup_device_rul
     return 0;
 }
 
-static void add_exception(struct cg_device_list *l, const struct os_cgroup_device_rule *r)
+static void add_exception(struct os_cgroup_device_list *l, const struct os_cgroup_device_rule *r)
 {
     for (size_t k = 0; k < l->n; k++) {
         struct os_cgroup_device_rule *x = &l->exceptions[k];
@@ -87,8 +87,8 @@ static void add_exception(struct cg_device_list *l, const struct os_cgroup_devic
     l->exceptions[l->n++] = *r;
 }
 
-static int add_rule(struct cg_device_list *l, const struct os_cgroup_device_rule *r, size_t i,
-                    struct jl_err *e)
+static int add_rule(struct os_cgroup_device_list *l, const struct os_cgroup_device_rule *r,
+                    size_t i, struct jl_err *e)
 {
     if (r->type == 'a') {
         struct os_cgroup_device_rule part = *r;
@@ -111,7 +111,7 @@ static int add_rule(struct cg_device_list *l, const struct os_cgroup_device_rule
 }
 
 /* Where "1:*" and "*:2" cross, both count: 1:2 becomes an exception of its own. */
-static int add_crossings(struct cg_device_list *l, struct jl_err *e)
+static int add_crossings(struct os_cgroup_device_list *l, struct jl_err *e)
 {
     size_t n = l->n;
 
@@ -133,7 +133,7 @@ static int add_crossings(struct cg_device_list *l, struct jl_err *e)
 
 /* v1 wants one exception to grant all of an access; by our rules several may add up. So a narrow
  * exception gets what wider ones grant as well. */
-static int add_up(struct cg_device_list *l, struct jl_err *e)
+static int add_up(struct os_cgroup_device_list *l, struct jl_err *e)
 {
     int r = add_crossings(l, e);
 
@@ -148,18 +148,17 @@ static int add_up(struct cg_device_list *l, struct jl_err *e)
     return r;
 }
 
-int cg_devices_to_list(const struct os_cgroup_device_rule *rules, size_t n,
-                       struct cg_device_list *ret, struct jl_err *e)
+int os_cgroup_devices_to_list(const struct os_cgroup_device_rule *rules, size_t n,
+                              struct os_cgroup_device_list *ret, struct jl_err *e)
 {
     size_t kept = 0;
+    int r = cg_devices_check(rules, n, e);
 
     memset(ret, 0, sizeof *ret);
-    for (size_t i = 0; i < n; i++) {
-        int r = add_rule(ret, &rules[i], i, e);
-
-        if (r < 0)
-            return r;
-    }
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = add_rule(ret, &rules[i], i, e);
+    if (r < 0)
+        return r;
     for (size_t k = 0; k < ret->n; k++)
         if (ret->exceptions[k].access)
             ret->exceptions[kept++] = ret->exceptions[k];
@@ -195,7 +194,8 @@ static bool has_line(const char *text, const char *line)
 }
 
 /* devices.list shows exceptions only when the default is to deny. */
-static int check_v1(const struct cg_place *p, const struct cg_device_list *l, struct jl_err *e)
+static int check_v1(const struct cg_place *p, const struct os_cgroup_device_list *l,
+                    struct jl_err *e)
 {
     _buf_ struct jl_buf text = JL_BUF_INIT(1u << 20);
     int r = jl_read_file_at(p->fd, "devices.list", &text, e);
@@ -223,13 +223,13 @@ static int check_v1(const struct cg_place *p, const struct cg_device_list *l, st
 static int apply_v1(const struct cg_place *p, const struct os_cgroup_device_rule *rules, size_t n,
                     struct jl_err *e)
 {
-    _free_ struct cg_device_list *l = malloc(sizeof *l);
+    _free_ struct os_cgroup_device_list *l = malloc(sizeof *l);
     char line[64];
     int r;
 
     if (!l)
         return jl_fail(e, ENOMEM, "device rules");
-    r = cg_devices_to_list(rules, n, l, e);
+    r = os_cgroup_devices_to_list(rules, n, l, e);
     if (r == 0)
         r = cg_put(p, l->allow ? "devices.allow" : "devices.deny", "a", e);
     for (size_t k = 0; k < l->n && r == 0; k++) {

@@ -18,7 +18,6 @@
 
 #include "os/cgroup.h"
 
-
 /* Larger than any file of a control group that we read. */
 #define CG_FILE_MAX 65536
 
@@ -171,21 +170,10 @@ bool cg_has_words(const char *text, const char *name, const char *words);
 
 /* ---- cgroup_devices.c, cgroup_devices_bpf.c ---- */
 
-#define CG_DEVICE_RULES_MAX 512
+#define CG_DEVICE_RULES_MAX OS_CGROUP_DEVICE_RULES_MAX
 
 /* 0, or -EINVAL/-E2BIG with e filled. */
 int cg_devices_check(const struct os_cgroup_device_rule *rules, size_t n, struct jl_err *e);
-
-/* What v1 can hold: a default and exceptions from it. */
-struct cg_device_list {
-    bool allow; /* the default */
-    size_t n;
-    struct os_cgroup_device_rule exceptions[2 * CG_DEVICE_RULES_MAX];
-};
-
-/* Rules that cg_devices_check accepted, in that form; -ENOTSUP when they have none. */
-int cg_devices_to_list(const struct os_cgroup_device_rule *rules, size_t n,
-                       struct cg_device_list *ret, struct jl_err *e);
 
 /* "c 1:3 rwm", as devices.list has it. */
 void cg_device_format(const struct os_cgroup_device_rule *r, char *buf, size_t size);

@@ -33,6 +33,15 @@ struct os_cgroup_device_rule {
     unsigned access;
 };
 
+#define OS_CGROUP_DEVICE_RULES_MAX 512
+
+/* The same as v1 can hold it: a default, and exceptions from it of type 'b' and 'c'. */
+struct os_cgroup_device_list {
+    bool allow; /* the default */
+    size_t n;
+    struct os_cgroup_device_rule exceptions[2 * OS_CGROUP_DEVICE_RULES_MAX];
+};
+
 struct os_cgroup_hugepage {
     const char *size; /* "2MB" */
     uint64_t limit;

@@ -183,6 +183,18 @@ int rt_cmd_list(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *
     return r < 0 ? r : print(&out, e);
 }
 
+static int plan_unit(const struct rt_spec *spec, struct rt_unit *ret, struct jl_err *e)
+{
+    struct os_cgroup_host host;
+    int r = os_cgroup_host_read(&host, e);
+
+    if (r == 0)
+        r = rt_unit_name(spec->oci->linux->cgroups_path, "ID", rt_unit_is_users(), ret, e);
+    if (r == 0)
+        ret->v1 = rt_unit_is_v1(&host);
+    return r;
+}
+
 int rt_cmd_plan(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *e)
 {
     bool create = false, strict = false;
@@ -208,9 +220,8 @@ int rt_cmd_plan(const struct rt_ctx *ctx, int argc, char **argv, struct jl_err *
     if (r == 0 && strict)
         r = rt_check_strict(spec, e);
     if (r == 0)
-        r = ctx->systemd_cgroup
-                ? rt_unit_name(spec->oci->linux->cgroups_path, "ID", rt_unit_is_users(), &unit, e)
-                : rt_cgroup_path(spec, "ID", &cgroup, e);
+        r = ctx->systemd_cgroup ? plan_unit(spec, &unit, e)
+                                : rt_cgroup_path(spec, "ID", &cgroup, e);
     if (r < 0)
         return r;
     rt_warn_all(ctx, &spec->warnings);

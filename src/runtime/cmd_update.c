@@ -60,30 +60,41 @@ static int take_options(struct rt_update *u, const struct asking *a, struct jl_e
 
 /* systemd has to know them too, or the next time it reads its configuration it undoes them; it
  * rounds some, so ours are set once more. */
-static int tell_systemd(const struct rt_state *s, struct os_cgroup *cg,
+static int tell_systemd(const struct rt_unit *u, struct os_cgroup *cg,
                         const struct os_cgroup_limits *l, struct jl_err *e)
 {
     struct os_cgroup_limits whole = *l;
-    struct rt_unit u;
     int r = 0;
 
-    if (!s->unit)
-        return 0;
-    rt_unit_of(s->unit, s->unit_user, &u);
     /* systemd keeps the time in a second, for which it takes both */
     if (l->has_cpu_quota != l->has_cpu_period) {
         whole.has_cpu_quota = whole.has_cpu_period = true;
         r = os_cgroup_bandwidth(cg, &whole.cpu_quota, &whole.cpu_period, e);
     }
     if (r == 0)
-        r = rt_unit_set(&u, &whole, e);
+        r = rt_unit_set(u, &whole, e);
     return r < 0 ? r : os_cgroup_apply(cg, l, e);
+}
+
+/* What systemd can't have is refused before anything is changed. */
+static int find_unit(const struct rt_state *s, const struct os_cgroup_limits *l,
+                     struct rt_unit *ret, struct jl_err *e)
+{
+    struct os_cgroup_host host;
+    int r = os_cgroup_host_read(&host, e);
+
+    if (r < 0)
+        return r;
+    rt_unit_of(s->unit, s->unit_user, ret);
+    ret->v1 = rt_unit_is_v1(&host);
+    return rt_unit_check_devices(ret, l, e);
 }
 
 static int change_group(const struct rt_ctx *ctx, struct rt_update *u, const struct rt_state *s,
                         struct jl_err *e)
 {
     struct os_cgroup *cg = NULL;
+    struct rt_unit unit;
     int64_t limit;
     int r = rt_container_group(s, "update", &cg, e);
 
@@ -94,12 +105,14 @@ static int change_group(const struct rt_ctx *ctx, struct rt_update *u, const str
     }
     if (r == 0)
         r = rt_update_check(u, e);
+    if (r == 0 && s->unit)
+        r = find_unit(s, &u->limits, &unit, e);
     if (r == 0) {
         rt_warn_all(ctx, &u->warnings);
         r = os_cgroup_update(cg, &u->limits, u->check_usage, e);
     }
-    if (r == 0)
-        r = tell_systemd(s, cg, &u->limits, e);
+    if (r == 0 && s->unit)
+        r = tell_systemd(&unit, cg, &u->limits, e);
     os_cgroup_free(cg);
     return r;
 }

@@ -68,15 +68,21 @@ int rt_cgroup_path(const struct rt_spec *spec, const char *id, char **ret, struc
 
 static int choose_unit(struct rt_launch *l, struct rt_state *st, struct jl_err *e)
 {
-    if (l->host.mode != OS_CGROUP_V2) {
+    bool v1 = rt_unit_is_v1(&l->host);
+
+    if (v1 && rt_unit_is_users()) {
         jl_refuse(e, ENOTSUP,
-                  "--systemd-cgroup: needs a host with cgroup v2 alone; this one has %s",
+                  "--systemd-cgroup: an ordinary user's needs cgroup v2 alone; this host has %s, "
+                  "which can't be delegated to him",
                   os_cgroup_mode_name(l->host.mode));
-        return jl_hint(e, "leave it away (podman: --cgroup-manager=cgroupfs)");
+        return jl_hint(e, "leave it away, and limits with it (podman: --cgroup-manager=cgroupfs)");
     }
     if (rt_unit_name(l->spec->oci->linux->cgroups_path, st->id, rt_unit_is_users(), &l->unit, e) <
-            0 ||
-        rt_unit_check_annotations(l->spec, e) < 0)
+        0)
+        return -e->code;
+    l->unit.v1 = v1;
+    if (rt_unit_check_annotations(l->spec, e) < 0 ||
+        rt_unit_check_devices(&l->unit, &l->spec->limits, e) < 0)
         return -e->code;
     l->opts.unit = &l->unit;
     st->unit_user = l->unit.user;
@@ -110,12 +116,22 @@ static int choose_delegated(struct rt_launch *l, struct rt_state *st, struct jl_
     return 0;
 }
 
+/* Whether groups can be made here: where the hierarchies are, and not in what they are mounted in,
+ * which systemd makes read-only on v1. */
+static bool is_writable(const struct os_cgroup_host *host)
+{
+    const char *at = host->unified;
+
+    for (int c = 0; c < OS_CG_N && *at == '\0'; c++)
+        at = host->v1[c];
+    return access(at, W_OK) == 0 || (errno != EACCES && errno != EROFS);
+}
+
 int rt_group_choose(struct rt_launch *l, struct rt_state *st, enum rt_group_kind kind,
                     struct jl_err *e)
 {
-    bool unprivileged = rt_unit_is_users() ||
-                        (access("/sys/fs/cgroup", W_OK) < 0 && (errno == EACCES || errno == EROFS));
     int r = os_cgroup_host_read(&l->host, e);
+    bool unprivileged;
 
     if (r < 0)
         return r;
@@ -130,6 +146,7 @@ int rt_group_choose(struct rt_launch *l, struct rt_state *st, enum rt_group_kind
         return 0;
     if (kind == RT_GROUP_UNIT)
         return choose_unit(l, st, e);
+    unprivileged = rt_unit_is_users() || !is_writable(&l->host);
     if (unprivileged && l->host.mode == OS_CGROUP_V2)
         return choose_delegated(l, st, e);
     if (unprivileged && !l->spec->wants_limits)

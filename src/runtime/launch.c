@@ -332,12 +332,13 @@ static bool is_occupied(const struct rt_state *s, const struct os_cgroup_host *h
 }
 
 /* The group was never this container's, or not to anybody's knowledge (its maker was killed between
- * making it and writing so; then nobody is inside). Somebody inside is a stranger. */
+ * making it and writing so; then nobody is inside, or what held the place in a unit is about to end).
+ * Somebody inside is a stranger. */
 static void leave_group(const struct rt_state *s, const struct os_cgroup_host *host)
 {
     struct jl_err ignored = JL_ERR_INIT;
 
-    if (!is_occupied(s, host, 0))
+    if (!is_occupied(s, host, s->unit ? REMOVE_WAIT_MS : 0))
         os_cgroup_remove(host, s->cgroup, 0, &ignored);
 }
 

@@ -236,7 +236,7 @@ static void put_parent(struct builder *b, const struct rt_spec *s, const struct 
         put(b, RT_OP_RDT_JOIN, 0);
     if (s->oci->linux->n_net_devices > 0)
         put(b, RT_OP_NET_DEVICES, 0);
-    if (o->unit && o->unit->user && needs_parent(s))
+    if (o->unit && (o->unit->v1 || (o->unit->user && needs_parent(s))))
         put(b, RT_OP_UNIT_ATTACH, 0);
     if (has_group(o) && wants_own_group(s))
         put(b, RT_OP_CGROUP_OWNER, 0);
@@ -283,7 +283,7 @@ static void put_child(struct builder *b, const struct rt_spec *s, const struct r
 {
     const struct oci_spec *oci = s->oci;
 
-    if (o->cgroup)
+    if (o->cgroup || (o->unit && o->unit->v1))
         put(b, RT_OP_CGROUP_JOIN, 0);
     put(b, RT_OP_AFFINITY, 0);
     for (int ns = 0; ns < OS_NS_N; ns++)

@@ -249,23 +249,29 @@ static int append(const struct rt_state *s, const char *line, size_t len)
     return s->record < 0 ? -EBADF : jl_write_all(s->record, line, len);
 }
 
-int rt_state_set_cgroup_made(struct rt_state *s, struct jl_err *e)
+int rt_state_add_cgroup(struct rt_state *s, struct jl_err *e)
 {
     _buf_ struct jl_buf line = JL_BUF_INIT(RT_RECORD_MAX);
     struct jl_json_out w = JL_JSON_OUT_INIT(&line, 0);
     int r;
 
-    s->cgroup_made = true;
     jl_json_put_object(&w, NULL);
-    if (s->unit) /* its path is not known before */
-        jl_json_put_str(&w, "cgroup", s->cgroup);
-    jl_json_put_bool(&w, "cgroupMade", true);
+    jl_json_put_str(&w, "cgroup", s->cgroup);
     jl_json_end(&w);
     r = jl_json_finish(&w);
     if (r == 0)
         r = jl_buf_putc(&line, '\n');
     if (r == 0)
         r = append(s, line.data, line.len);
+    return r < 0 ? jl_fail(e, -r, "add control group '%s' to the record", s->cgroup) : 0;
+}
+
+int rt_state_set_cgroup_made(struct rt_state *s, struct jl_err *e)
+{
+    static const char line[] = "{\"cgroupMade\":true}\n";
+    int r = append(s, line, sizeof line - 1);
+
+    s->cgroup_made = true;
     return r < 0 ? jl_fail(e, -r, "add control group '%s' to the record", s->cgroup) : 0;
 }
 

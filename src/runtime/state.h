@@ -114,7 +114,11 @@ void rt_state_unlock(struct rt_state *s);
 /* The container is made: from now on it is `created` or `running` and no more `creating`. */
 void rt_state_made(struct rt_state *s);
 
-/* Adds to the record that the control group (with a unit: which one) is this container's own: only from then on is anybody
+/* Adds to the record which control group (s->cgroup) a unit has, before more of it is made. 0, or
+ * -errno with e filled. */
+int rt_state_add_cgroup(struct rt_state *s, struct jl_err *e);
+
+/* Adds to the record that the control group is this container's own: only from then on is anybody
  * in it signalled. 0, or -errno with e filled. */
 int rt_state_set_cgroup_made(struct rt_state *s, struct jl_err *e);
 

@@ -11,6 +11,7 @@
 #include "os/ns.h"
 #include "runtime/launch.h"
 #include "runtime/step.h"
+#include "runtime/sync.h"
 
 int rt_step_cgroup_make(struct rt_launch *l, size_t i, struct jl_err *e)
 {
@@ -26,25 +27,42 @@ int rt_step_cgroup_make(struct rt_launch *l, size_t i, struct jl_err *e)
     return os_cgroup_open_join_fds(l->cg, false, l->join_fds, &l->n_join, e);
 }
 
-/* From here on systemd knows it; the record had its name before. */
+/*
+ * From here on systemd knows it; the record had its name before. What v1 hierarchies need beside it
+ * is made when the record has its path, and nobody inside counts as ours before all of it is: a
+ * stranger may be in a group of that name that systemd does not know.
+ */
 int rt_step_unit_start(struct rt_launch *l, size_t i, struct jl_err *e)
 {
     unsigned need = os_cgroup_limits_need(&l->spec->limits);
+    struct jl_err ignored = JL_ERR_INIT;
     int r = rt_unit_start(&l->unit, l->spec, &l->helper, &l->state->cgroup, e);
 
     (void) i;
     if (r < 0)
         return r;
     l->opts.cgroup = l->state->cgroup;
-    r = rt_state_set_cgroup_made(l->state, e);
-    return r < 0 ? r : os_cgroup_adopt(&l->host, l->opts.cgroup, need, &l->cg, e);
+    r = rt_state_add_cgroup(l->state, e);
+    if (r == 0)
+        r = os_cgroup_adopt(&l->host, l->opts.cgroup, need, &l->cg, e);
+    if (r == 0)
+        r = rt_state_set_cgroup_made(l->state, e);
+    if (r == 0)
+        return os_cgroup_open_join_fds(l->cg, false, l->join_fds, &l->n_join, e);
+    rt_unit_stop(&l->unit, &ignored);
+    return r;
 }
 
-/* The child could not be born into the group: a user may not move a process there from his login
- * session, but his manager asks the host's to. */
+/*
+ * The child is put into the group, if it could not be born there: a user may not move a process to
+ * it from his login session, but his manager asks the host's to. On v1 it goes there itself, and we
+ * keep the place until it has, or systemd could find the unit empty.
+ */
 int rt_step_unit_attach(struct rt_launch *l, size_t i, struct jl_err *e)
 {
     (void) i;
+    if (l->unit.v1)
+        return rt_launch_expect(l, RT_MSG_JOINED, e);
     return l->outside ? rt_unit_attach(&l->unit, &l->helper, l->pid, e) : 0;
 }
 

@@ -30,6 +30,8 @@ int rt_step_cgroup_join(struct rt_launch *l, size_t i, struct jl_err *e)
     for (size_t k = 0; k < l->n_join; k++)
         jl_close(l->join_fds[k]);
     l->n_join = 0;
+    if (r == 0 && l->opts.unit && l->unit.v1 && rt_sync_send(l->sync, RT_MSG_JOINED, -1) < 0)
+        _exit(RT_EXIT_SETUP); /* our parent is gone */
     return r;
 }
 

@@ -64,7 +64,7 @@ int rt_sync_recv(int sock, int *ret_fd, struct jl_err *err)
     if (n_fds == 0)
         fd = -1;
     if ((size_t) n < HEAD || m.magic != RT_MSG_MAGIC || m.type < RT_MSG_HOOKS ||
-        m.type > RT_MSG_LISTENER || (m.type == RT_MSG_ERROR && (size_t) n != sizeof m)) {
+        m.type > RT_MSG_JOINED || (m.type == RT_MSG_ERROR && (size_t) n != sizeof m)) {
         jl_close(fd);
         return -EPROTO;
     }

@@ -22,6 +22,7 @@ enum rt_msg_type {
     RT_MSG_HOOKS_DONE, /* parent: the hooks have run */
     RT_MSG_GO,         /* parent, or `start`: execute the program */
     RT_MSG_LISTENER,   /* child: its filter is loaded, the listener comes with it; waits for GO */
+    RT_MSG_JOINED,     /* child: it is in the unit's group in all hierarchies; on cgroup v1 alone */
 };
 
 #define RT_MSG_MAGIC 0x6a6c7231u /* "jlr1" */

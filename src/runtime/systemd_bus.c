@@ -121,6 +121,31 @@ static int append_basic(sd_bus_message *m, char type, const char *text)
     }
 }
 
+/* The values from v on, of an array: of one basic type, or of pairs of strings. */
+static int append_values(sd_bus_message *m, const char *of, const struct jl_json *v)
+{
+    bool pairs = of[0] == '(';
+    int r = 0;
+
+    for (; v && r >= 0; v = v->next) {
+        const char *text = jl_json_str(v), *second = NULL;
+
+        if (pairs) {
+            v = v->next;
+            second = v ? jl_json_str(v) : NULL;
+        }
+        if (!text || (pairs && !second))
+            return -EINVAL;
+        r = pairs ? sd_bus_message_append(m, of, text, second) : append_basic(m, of[0], text);
+    }
+    return r;
+}
+
+static bool is_signature(const char *s)
+{
+    return strlen(s) == (s[0] == 'a' ? 2 : 1) || strcmp(s, "a(ss)") == 0;
+}
+
 /* ["MemoryMax","t","67108864"], ["After","as","a.service","b.service"] as (sv). */
 static int append_property(sd_bus_message *m, const struct jl_json *p)
 {
@@ -129,7 +154,7 @@ static int append_property(sd_bus_message *m, const struct jl_json *p)
     bool array = signature && signature[0] == 'a';
     int r;
 
-    if (!key || !signature || strlen(signature) != (array ? 2 : 1) || (!array && p->len != 3))
+    if (!key || !signature || !is_signature(signature) || (!array && p->len != 3))
         return -EINVAL;
     r = sd_bus_message_open_container(m, 'r', "sv");
     if (r >= 0)
@@ -138,8 +163,8 @@ static int append_property(sd_bus_message *m, const struct jl_json *p)
         r = sd_bus_message_open_container(m, 'v', signature);
     if (r >= 0 && array)
         r = sd_bus_message_open_container(m, 'a', signature + 1);
-    for (const struct jl_json *v = type->next; v && r >= 0; v = v->next)
-        r = jl_json_str(v) ? append_basic(m, signature[array], v->text) : -EINVAL;
+    if (r >= 0)
+        r = append_values(m, signature + array, type->next);
     if (r >= 0 && array)
         r = sd_bus_message_close_container(m);
     if (r >= 0)

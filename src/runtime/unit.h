@@ -14,6 +14,8 @@
 
 struct jl_buf;
 struct jl_err;
+struct jl_json_out;
+struct os_cgroup_host;
 struct rt_spec;
 
 #define RT_UNIT_NAME_MAX 256 /* systemd's own, with the NUL */
@@ -22,6 +24,7 @@ struct rt_unit {
     char name[RT_UNIT_NAME_MAX];  /* "libpod-1f2e.scope" */
     char slice[RT_UNIT_NAME_MAX]; /* "machine.slice" */
     bool user;                    /* of the user's own manager */
+    bool v1;                      /* systemd has its limits in hierarchies of cgroup v1 */
 };
 
 /*
@@ -37,6 +40,19 @@ void rt_unit_of(const char *name, bool user, struct rt_unit *ret);
 
 /* Whether the caller's units are those of a user's manager. */
 bool rt_unit_is_users(void);
+
+/* Whether systemd, if it runs this host, manages cgroup v1. */
+bool rt_unit_is_v1(const struct os_cgroup_host *host);
+
+/*
+ * On v1 systemd writes device rules of its own whenever it reads its configuration again, those of
+ * the container if it knows them. 0, or -errno with e filled: -ENOTSUP when it can't.
+ */
+int rt_unit_check_devices(const struct rt_unit *u, const struct os_cgroup_limits *l,
+                          struct jl_err *e);
+
+/* Adds them to the properties of a request. 0, or -errno with e filled. */
+int rt_unit_put_devices(struct jl_json_out *w, const struct os_cgroup_limits *l, struct jl_err *e);
 
 /*
  * The value of an annotation org.systemd.property.NAME: GVariant text of a boolean, a number, a
@@ -81,7 +97,7 @@ int rt_unit_start(const struct rt_unit *u, const struct rt_spec *s, struct rt_he
  * one. */
 int rt_unit_attach(const struct rt_unit *u, struct rt_helper *helper, pid_t pid, struct jl_err *e);
 
-/* Tells systemd of new limits, which os_cgroup_apply has to set all the same. */
+/* Tells systemd of new limits (of u->v1's kind), which os_cgroup_apply has to set all the same. */
 int rt_unit_set(const struct rt_unit *u, const struct os_cgroup_limits *l, struct jl_err *e);
 
 /* Stops the scope; one that is not there is stopped. */

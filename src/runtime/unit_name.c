@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "os/cgroup.h"
 #include "runtime/spec.h"
 #include "runtime/unit.h"
 
@@ -21,6 +22,13 @@ void rt_unit_of(const char *name, bool user, struct rt_unit *ret)
 bool rt_unit_is_users(void)
 {
     return geteuid() != 0 || getenv("_CONTAINERS_ROOTLESS_UID");
+}
+
+/* By systemd's own rule: it has cgroup v2 alone where that is what is at /sys/fs/cgroup
+ * (cg_unified_cached() of its sources), whoever mounted v1 hierarchies beside it. */
+bool rt_unit_is_v1(const struct os_cgroup_host *host)
+{
+    return host->mode != OS_CGROUP_V2 && strcmp(host->unified, "/sys/fs/cgroup") != 0;
 }
 
 /* Adds text to a name of n bytes, escaped as systemd-escape(1) does; the new length, or 0 when it

@@ -82,11 +82,7 @@ static void put_set(struct jl_json_out *w, const char *name, const char *list)
     jl_json_end(w);
 }
 
-/*
- * Those limits that are properties of units too: systemd writes its own idea of them whenever it
- * reads its configuration again. The others it leaves alone in a delegated unit.
- */
-static void put_limits(struct jl_json_out *w, const struct os_cgroup_limits *l)
+static void put_v2_limits(struct jl_json_out *w, const struct os_cgroup_limits *l)
 {
     if (l->has_memory)
         put_number(w, "MemoryMax", l->memory);
@@ -98,27 +94,55 @@ static void put_limits(struct jl_json_out *w, const struct os_cgroup_limits *l)
         put_number(w, "MemoryHigh", l->memory_high);
     if (l->has_cpu_shares)
         put_number(w, "CPUWeight", (int64_t) os_cgroup_cpu_weight(l->cpu_shares));
-    put_quota(w, l);
     if (l->cpuset_cpus)
         put_set(w, "AllowedCPUs", l->cpuset_cpus);
     if (l->cpuset_mems)
         put_set(w, "AllowedMemoryNodes", l->cpuset_mems);
+    if (l->has_io_weight)
+        put_number(w, "IOWeight", (int64_t) os_cgroup_io_weight(l->io_weight));
+}
+
+/* systemd sets no others in v1's hierarchies; one of v2's names would have it take the limit of
+ * memory that v1's gave for none. Shares out of range os_cgroup_apply refuses, with its reason. */
+static void put_v1_limits(struct jl_json_out *w, const struct os_cgroup_limits *l)
+{
+    if (l->has_memory)
+        put_number(w, "MemoryLimit", l->memory);
+    if (l->has_cpu_shares && l->cpu_shares >= 2 && l->cpu_shares <= 262144)
+        put_number(w, "CPUShares", (int64_t) l->cpu_shares);
+    if (l->has_io_weight)
+        put_number(w, "BlockIOWeight", l->io_weight);
+}
+
+/*
+ * Those limits that are properties of units too: systemd writes its own idea of them whenever it
+ * reads its configuration again. The others it leaves alone in a delegated unit.
+ */
+static int put_limits(struct jl_json_out *w, const struct rt_unit *u,
+                      const struct os_cgroup_limits *l, struct jl_err *e)
+{
+    if (u->v1)
+        put_v1_limits(w, l);
+    else
+        put_v2_limits(w, l);
+    put_quota(w, l);
     /* no less than one for systemd */
     if (l->has_pids)
         put_number(w, "TasksMax", l->pids == 0 ? 1 : l->pids);
-    if (l->has_io_weight)
-        put_number(w, "IOWeight", (int64_t) os_cgroup_io_weight(l->io_weight));
+    return u->v1 && l->devices ? rt_unit_put_devices(w, l, e) : 0;
 }
 
 static void put_start(struct jl_json_out *w, const struct rt_unit *u, const struct rt_spec *s)
 {
     static const char *const yes[] = { "Delegate", "MemoryAccounting", "CPUAccounting",
-                                       "IOAccounting", "TasksAccounting" };
+                                       "TasksAccounting" };
 
     put(w, "Description", "s", "container of joblet-run");
     put(w, "Slice", "s", u->slice);
     for (size_t i = 0; i < JL_COUNT(yes); i++)
         put(w, yes[i], "b", "true");
+    /* with v2's name for it systemd takes no weight of v1's */
+    put(w, u->v1 ? "BlockIOAccounting" : "IOAccounting", "b", "true");
     put(w, "DefaultDependencies", "b", "false");
     put(w, "CollectMode", "s", "inactive-or-failed"); /* one that failed does not stay */
     for (size_t i = 0; i < s->oci->n_annotations; i++) {
@@ -142,7 +166,7 @@ int rt_unit_request(const char *verb, const struct rt_unit *u, const struct rt_s
                     const struct os_cgroup_limits *l, struct jl_buf *out, struct jl_err *e)
 {
     struct jl_json_out w = JL_JSON_OUT_INIT(out, 0);
-    int r;
+    int r = 0;
 
     jl_json_put_object(&w, NULL);
     jl_json_put_str(&w, "verb", verb);
@@ -153,10 +177,12 @@ int rt_unit_request(const char *verb, const struct rt_unit *u, const struct rt_s
         if (s)
             put_start(&w, u, s);
         if (l)
-            put_limits(&w, l);
+            r = put_limits(&w, u, l, e);
         jl_json_end(&w);
     }
     jl_json_end(&w);
+    if (r < 0)
+        return r;
     r = jl_json_finish(&w);
     if (r == 0)
         r = jl_buf_putc(out, '\n');

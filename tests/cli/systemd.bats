@@ -1,8 +1,10 @@
 #!/usr/bin/env bats
 # Control groups under systemd: the systemd driver for root and for a user, and what was delegated
-# to a user without it. Needs a host (the guest of tests/vm) that systemd runs, with cgroup v2.
+# to a user without it. Needs a host (the guest of tests/vm) that systemd runs, with cgroup v2;
+# systemd_v1.bats is for the others.
 
 load lib.bash
+load systemd.bash
 
 setup_file() {
     file_setup
@@ -26,20 +28,6 @@ teardown() {
 
 is_systemd() { [ -d /run/systemd/system ] && [ "$(cgroup_mode)" = v2 ]; }
 systemd_only() { is_systemd || skip "systemd does not run this host, or not with cgroup v2"; }
-helper() { echo "${JOBLET_BUILD:-$(dirname "$runtime")}/joblet-systemd"; }
-sd() { rt --systemd-cgroup --systemd-helper "$(helper)" "$@"; }
-
-# scoped FILTER ARG...: a bundle for the unit joblet-test-$$.scope.
-scoped() {
-    local filter=$1
-    shift
-    unit=joblet-test-$$.scope
-    bundle '.linux.cgroupsPath = "system.slice:joblet:test-'$$'" | '"$filter" "$@"
-    cgroup=/system.slice/$unit
-}
-sd_create() { detached sd create --bundle "$bundle" "$id"; }
-shown() { systemctl show --value -p "$1" "$unit"; }
-is_gone() { [ "$(systemctl show --value -p LoadState "$1")" = not-found ] || [ "$(systemctl show --value -p ActiveState "$1")" = inactive ]; }
 
 # ---- as user 1000, outside of any session, with his own manager's bus ----
 as_user() {
@@ -234,7 +222,7 @@ SH
     bundle . true
     run --separate-stderr sd run --bundle "$bundle" "$id"
     [ "$status" -ne 0 ]
-    if is_systemd; then contains "$stderr" slice:prefix:name; else contains "$stderr" --systemd-cgroup; fi
+    contains "$stderr" slice:prefix:name
     nothing_left
 }
 

@@ -46,10 +46,11 @@ ask() {
 last() { tail -n 1 "$calls" | jq -c "$1"; }
 
 @test "start has the properties in their types and a process that holds the place" {
-    run ask '{"verb":"start","unit":"a.scope","user":true,"properties":[["Slice","s","x.slice"],["Delegate","b","true"],["MemoryMax","t","18446744073709551615"],["AllowedCPUs","ay","13","2"],["After","as","a.service","b.service"]]}'
+    run ask '{"verb":"start","unit":"a.scope","user":true,"properties":[["Slice","s","x.slice"],["Delegate","b","true"],["MemoryMax","t","18446744073709551615"],["AllowedCPUs","ay","13","2"],["After","as","a.service","b.service"],["DeviceAllow","a(ss)"],["DeviceAllow","a(ss)","/dev/char/1:3","rw","block-*","m"]]}'
     equals "$output" '{"cgroup":"/system.slice/a.scope"}'
     equals "$(last '.[0:3]')" '["start","a.scope","fail"]'
     equals "$(last '.[3] | [.Slice, .Delegate, .AllowedCPUs, .After]')" '["x.slice",1,[13,2],["a.service","b.service"]]'
+    equals "$(last '.[3].DeviceAllow')" '[["/dev/char/1:3","rw"],["block-*","m"]]'
     contains "$(last '.[3].MemoryMax')" 1844674407370955
     equals "$(last '.[3].PIDs | length')" 1
     ! kill -0 "$(last '.[3].PIDs[0]')" 2>/dev/null # it went with the connection
@@ -82,6 +83,8 @@ last() { tail -n 1 "$calls" | jq -c "$1"; }
         '{"verb":"set","unit":"a.scope","user":true,"properties":[["A","t","word"]]}' \
         '{"verb":"set","unit":"a.scope","user":true,"properties":[["A","t"]]}' \
         '{"verb":"set","unit":"a.scope","user":true,"properties":[["A","(ss)","1"]]}' \
+        '{"verb":"set","unit":"a.scope","user":true,"properties":[["A","a(ss)","1","2","3"]]}' \
+        '{"verb":"set","unit":"a.scope","user":true,"properties":[["A","a(su)","1","2"]]}' \
         '{"verb":"set","unit":"a.scope","user":true,"properties":[[]]}' \
         '{"verb":"set","unit":"a.scope","user":true,"properties":["A"]}'; do
         run ask "$bad"

@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     type = rt_sync_recv(pair[1], &fd, &e);
     assert(fd == -1);
     assert(type == -EPROTO || type == -EMSGSIZE ||
-           (type >= RT_MSG_HOOKS && type <= RT_MSG_LISTENER));
+           (type >= RT_MSG_HOOKS && type <= RT_MSG_JOINED));
     if (type == RT_MSG_ERROR)
         check_error(&e);
     close(pair[0]);

@@ -312,7 +312,7 @@ static bool run_program(const struct cg_bpf *p, const struct request *q)
 }
 
 /* As security/device_cgroup.c decides: with the default to deny, one exception must grant all. */
-static bool v1_decides(const struct cg_device_list *l, const struct request *q)
+static bool v1_decides(const struct os_cgroup_device_list *l, const struct request *q)
 {
     for (size_t k = 0; k < l->n; k++) {
         const struct os_cgroup_device_rule *x = &l->exceptions[k];
@@ -350,7 +350,7 @@ static void random_rule(unsigned *seed, struct os_cgroup_device_rule *r)
 static void program_and_list_mean_what_the_rules_mean(void **state)
 {
     static struct cg_bpf program;
-    static struct cg_device_list list;
+    static struct os_cgroup_device_list list;
     unsigned seed = 1, listed = 0;
 
     (void) state;
@@ -363,7 +363,7 @@ static void program_and_list_mean_what_the_rules_mean(void **state)
             random_rule(&seed, &rules[i]);
         assert_int_equal(cg_devices_check(rules, n, &err), 0);
         cg_devices_to_bpf(rules, n, &program);
-        has_list = cg_devices_to_list(rules, n, &list, &err) == 0;
+        has_list = os_cgroup_devices_to_list(rules, n, &list, &err) == 0;
         listed += has_list;
         for (unsigned all = 0; all < 2 * 3 * 3 * 7; all++) {
             struct request q = { "bc"[all % 2], all / 2 % 3, all / 6 % 3, 1 + all / 18 };
@@ -383,11 +383,11 @@ static void the_usual_rules_become_a_short_list(void **state)
         { true, 'c', 99, 99, 7 }, { false, 'a', -1, -1, 7 }, { true, 'c', -1, -1, 4 },
         { true, 'c', 1, 3, 1 },   { true, 'c', 1, 3, 2 },    { true, 'b', 8, -1, 1 },
     };
-    static struct cg_device_list l;
+    static struct os_cgroup_device_list l;
     char text[64];
 
     (void) state;
-    assert_int_equal(cg_devices_to_list(rules, JL_COUNT(rules), &l, &err), 0);
+    assert_int_equal(os_cgroup_devices_to_list(rules, JL_COUNT(rules), &l, &err), 0);
     assert_false(l.allow);
     assert_int_equal(l.n, 3);
     cg_device_format(&l.exceptions[0], text, sizeof text);
@@ -403,10 +403,10 @@ static void what_v1_would_take_and_not_enforce_is_refused(void **state)
     static const struct os_cgroup_device_rule rules[] = { { false, 'a', -1, -1, 7 },
                                                           { true, 'c', -1, -1, 7 },
                                                           { false, 'c', 1, 3, 2 } };
-    static struct cg_device_list l;
+    static struct os_cgroup_device_list l;
 
     (void) state;
-    assert_int_equal(cg_devices_to_list(rules, JL_COUNT(rules), &l, &err), -ENOTSUP);
+    assert_int_equal(os_cgroup_devices_to_list(rules, JL_COUNT(rules), &l, &err), -ENOTSUP);
     assert_non_null(strstr(err.text, "1:3"));
 }
 

@@ -264,6 +264,57 @@ static void a_failed_create_leaves_nothing(void **state)
     OK(os_cgroup_remove(&host, path_of("busy"), 5000, e));
 }
 
+/* As systemd does, in the tree by which it knows its units. */
+static void make_as_systemd(const char *path)
+{
+    char dir[512];
+    const char *mount = host.unified[0] ? host.unified : host.v1[OS_CG_NAMED];
+
+    snprintf(dir, sizeof dir, "%s/%s", mount, top);
+    if (mkdir(dir, 0755) < 0)
+        assert_int_equal(errno, EEXIST);
+    snprintf(dir, sizeof dir, "%s/%s", mount, path);
+    assert_int_equal(mkdir(dir, 0755), 0);
+}
+
+static void a_group_of_systemds_is_adopted_and_made_where_it_makes_none(void **state)
+{
+    struct os_cgroup *cg = NULL;
+    const char *path = path_of("adopted");
+    char tasks[512];
+    pid_t pid;
+
+    (void) state;
+    if (!host.unified[0] && !host.v1[OS_CG_NAMED][0])
+        skip();
+    FAILS(ENOENT, os_cgroup_adopt(&host, path, 0, &cg, e));
+    assert_null(cg);
+    FAILS(ENOENT, os_cgroup_open(&host, path, &cg, e)); /* nothing was made */
+    make_as_systemd(path);
+    OK(os_cgroup_adopt(&host, path, 0, &cg, e));
+    for (unsigned c = 0; c < OS_CG_N; c++)
+        if (cg_mount(&host, c) && !(CG_OPTIONAL & OS_CG_BIT(c)))
+            assert_true(os_cgroup_is_in(cg, (enum os_controller) c));
+    unmake(cg);
+    if (!host.v1[OS_CG_FREEZER][0])
+        return;
+    /* somebody is in a group of that name that systemd does not make */
+    make_as_systemd(path);
+    snprintf(tasks, sizeof tasks, "%s/%s", host.v1[OS_CG_FREEZER], path);
+    assert_int_equal(mkdir(tasks, 0755), 0);
+    snprintf(tasks, sizeof tasks, "%s/%s/tasks", host.v1[OS_CG_FREEZER], path);
+    pid = fork();
+    if (pid == 0)
+        _exit(jl_write_kernel_file_at(AT_FDCWD, tasks, "0") < 0 ? 99 : sleeper(NULL));
+    OK(os_cgroup_open(&host, path, &cg, e));
+    wait_inside(cg, 1);
+    os_cgroup_free(cg);
+    FAILS(EBUSY, os_cgroup_adopt(&host, path, 0, &cg, e));
+    kill(pid, SIGKILL);
+    assert_int_equal(status_of(pid), 128 + SIGKILL);
+    OK(os_cgroup_remove(&host, path, 5000, e));
+}
+
 static void bad_paths_are_refused(void **state)
 {
     struct os_cgroup *cg = NULL;
@@ -573,6 +624,8 @@ static void cpu_limits_are_there(void **state)
     struct os_cgroup_limits period = { .has_cpu_period = true, .cpu_period = 50000 };
     struct os_cgroup_limits bad = { .has_cpu_quota = true, .cpu_quota = 10 };
     struct os_cgroup *cg;
+    int64_t in_force;
+    uint64_t of;
 
     (void) state;
     NEEDS(OS_CG_CPU);
@@ -585,9 +638,13 @@ static void cpu_limits_are_there(void **state)
     OK(os_cgroup_apply(cg, &period, e));
     assert_string_equal(held(cg, OS_CG_CPU, "cpu.cfs_period_us", "cpu.max"),
                         host.v1[OS_CG_CPU][0] ? "50000" : "50000 50000");
+    OK(os_cgroup_bandwidth(cg, &in_force, &of, e));
+    assert_true(in_force == 50000 && of == 50000);
     OK(os_cgroup_apply(cg, &quota, e));
     assert_string_equal(held(cg, OS_CG_CPU, "cpu.cfs_quota_us", "cpu.max"),
                         host.v1[OS_CG_CPU][0] ? "-1" : "max 50000");
+    OK(os_cgroup_bandwidth(cg, &in_force, &of, e));
+    assert_true(in_force == -1 && of == 50000);
     FAILS(EINVAL, os_cgroup_apply(cg, &bad, e));
     unmake(cg);
 }
@@ -1059,6 +1116,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_group_is_made_joined_killed_and_removed),
         cmocka_unit_test(a_failed_create_leaves_nothing),
+        cmocka_unit_test(a_group_of_systemds_is_adopted_and_made_where_it_makes_none),
         cmocka_unit_test(bad_paths_are_refused),
         cmocka_unit_test(attach_moves_another_process),
         cmocka_unit_test(a_process_in_the_parent_is_named),

@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "runtime/plan.h"
+#include "runtime/unit.h"
 
 static struct rt_spec *spec;
 static struct rt_plan plan;
@@ -70,6 +71,23 @@ static void limits_hold_before_there_is_a_process(void **state)
     build(HEAD PROCESS ",\"linux\":{\"namespaces\":[{\"type\":\"mount\"}]}}", &o);
     assert_int_equal(at(RT_OP_CGROUP_MAKE), -1);
     assert_int_equal(at(RT_OP_CGROUP_JOIN), -1);
+}
+
+/* On v1 it goes into its group by itself, and systemd has to be kept from finding that empty. */
+static void the_place_in_a_unit_is_held_until_somebody_is_inside(void **state)
+{
+    struct rt_unit unit = { .name = "a.scope", .v1 = true };
+    struct rt_plan_opts o = { .unit = &unit };
+
+    (void) state;
+    build(HEAD PROCESS ",\"linux\":{\"namespaces\":[{\"type\":\"mount\"}]}}", &o);
+    assert_order(RT_OP_UNIT_START, RT_OP_CLONE);
+    assert_order(RT_OP_CLONE, RT_OP_UNIT_ATTACH);
+    assert_order(RT_OP_UNIT_ATTACH, RT_OP_UNIT_RELEASE);
+    assert_int_not_equal(at(RT_OP_CGROUP_JOIN), -1);
+    unit.v1 = false; /* born there */
+    build(HEAD PROCESS ",\"linux\":{\"namespaces\":[{\"type\":\"mount\"}]}}", &o);
+    assert_int_equal(at(RT_OP_UNIT_ATTACH), -1);
 }
 
 static void the_process_is_placed_where_it_is_joined_and_before_it_loses_its_rights(void **state)
@@ -247,6 +265,7 @@ static void a_plan_prints_one_line_a_step(void **state)
 
 UNIT_MAIN(cmocka_unit_test_teardown(the_record_comes_before_everything, finish),
           cmocka_unit_test_teardown(limits_hold_before_there_is_a_process, finish),
+          cmocka_unit_test_teardown(the_place_in_a_unit_is_held_until_somebody_is_inside, finish),
           cmocka_unit_test_teardown(
               the_process_is_placed_where_it_is_joined_and_before_it_loses_its_rights, finish),
           cmocka_unit_test_teardown(the_group_is_joined_before_its_namespace_is_made, finish),

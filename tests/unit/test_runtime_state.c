@@ -106,6 +106,33 @@ static void what_was_recorded_is_read_again(void **state)
     assert_string_equal(read.annotations[0].value, "v \"x\"");
 }
 
+/* systemd decides on a unit's path, so it is not in the intent; and more of it may be made before it
+ * counts as the container's. */
+static void a_units_group_is_known_before_it_is_the_containers(void **state)
+{
+    _rt_state_ struct rt_state made = RT_STATE_INIT, read = RT_STATE_INIT;
+
+    (void) state;
+    fill(&made, "u", "{}\n");
+    free(made.cgroup);
+    made.cgroup = NULL;
+    made.unit = strdup("p-u.scope");
+    assert_int_equal(rt_state_create(root, &made, &e), 0);
+    assert_int_equal(rt_state_open(root, "u", &read, &e), 0);
+    assert_null(read.cgroup);
+    rt_state_clear(&read);
+    made.cgroup = strdup("s.slice/p-u.scope");
+    assert_int_equal(rt_state_add_cgroup(&made, &e), 0);
+    assert_int_equal(rt_state_open(root, "u", &read, &e), 0);
+    assert_string_equal(read.cgroup, "s.slice/p-u.scope");
+    assert_false(read.cgroup_made);
+    rt_state_clear(&read);
+    assert_int_equal(rt_state_set_cgroup_made(&made, &e), 0);
+    assert_int_equal(rt_state_open(root, "u", &read, &e), 0);
+    assert_string_equal(read.unit, "p-u.scope");
+    assert_true(read.cgroup_made);
+}
+
 static void phases_and_ending_are_read_again(void **state)
 {
     static const char end[] = "{\"waitStatus\":9,\"finished\":\"2026-01-02T03:04:05Z\"}\n"
@@ -305,10 +332,11 @@ static void removing_leaves_nothing_and_listing_sorts(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, start, finish)
 UNIT_MAIN(cmocka_unit_test(ids_name_directories_and_nothing_else),
-          CASE(what_was_recorded_is_read_again), CASE(phases_and_ending_are_read_again),
-          CASE(an_id_is_taken_once), CASE(an_unknown_id_does_not_exist),
-          CASE(every_prefix_of_a_record_opens), CASE(a_damaged_record_is_an_error_and_no_crash),
-          CASE(a_reused_pid_is_not_the_container), CASE(a_zombie_has_stopped),
-          CASE(without_a_process_it_is_creating_while_its_maker_lives),
+          CASE(what_was_recorded_is_read_again),
+          CASE(a_units_group_is_known_before_it_is_the_containers),
+          CASE(phases_and_ending_are_read_again), CASE(an_id_is_taken_once),
+          CASE(an_unknown_id_does_not_exist), CASE(every_prefix_of_a_record_opens),
+          CASE(a_damaged_record_is_an_error_and_no_crash), CASE(a_reused_pid_is_not_the_container),
+          CASE(a_zombie_has_stopped), CASE(without_a_process_it_is_creating_while_its_maker_lives),
           CASE(the_state_document_has_what_engines_read),
           CASE(removing_leaves_nothing_and_listing_sorts))

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "os/cgroup.h"
 #include "runtime/spec.h"
 #include "runtime/unit.h"
 
@@ -165,6 +166,112 @@ static void a_request_has_limits_and_annotations(void **state)
     assert_ptr_equal(strchr(out.data, '\n'), out.data + out.len - 1);
 }
 
+/* The request for p-n.scope on cgroup v1. */
+static void ask_on_v1(const char *config, const char *verb, struct jl_buf *out)
+{
+    _rt_spec_ struct rt_spec *s = load(config);
+    bool start = strcmp(verb, "start") == 0;
+    struct rt_unit u;
+
+    rt_unit_of("p-n.scope", false, &u);
+    u.v1 = true;
+    assert_int_equal(rt_unit_check_devices(&u, &s->limits, &e), 0);
+    assert_int_equal(rt_unit_request(verb, &u, start ? s : NULL, &s->limits, out, &e), 0);
+}
+
+static void on_v1_systemd_gets_limits_by_their_names_there_and_devices(void **state)
+{
+    static const char *const parts[] = {
+        "[\"MemoryLimit\",\"t\",\"1000000\"]",
+        "[\"CPUShares\",\"t\",\"512\"]",
+        "[\"CPUQuotaPerSecUSec\",\"t\",\"500000\"]",
+        "[\"BlockIOWeight\",\"t\",\"200\"]",
+        "[\"TasksMax\",\"t\",\"5\"]",
+        "[\"DevicePolicy\",\"s\",\"strict\"]",
+        "[\"DeviceAllow\",\"a(ss)\"],[\"DeviceAllow\",\"a(ss)\",\"", /* those before are taken back */
+        "\"/dev/char/10:200\",\"rwm\"",
+        "\"/dev/block/8:1\",\"rm\"", /* with what the wildcard adds to it */
+        "\"block-*\",\"m\"",
+        "\"char-13\",\"rwm\"", /* nodes may be made of all */
+    };
+    /* of v2: one of them alone has systemd forget MemoryLimit */
+    static const char *const others[] = { "MemoryMax",      "MemorySwapMax", "MemoryLow",
+                                          "MemoryHigh",     "CPUWeight",     "\"IOWeight",
+                                          "\"IOAccounting", "Allowed" };
+    _buf_ struct jl_buf out = JL_BUF_INIT(65536);
+
+    (void) state;
+    ask_on_v1(CONFIG("", "\"memory\":{\"limit\":1000000,\"swap\":1500000,\"reservation\":5000},"
+                         "\"pids\":{\"limit\":5},\"blockIO\":{\"weight\":200},"
+                         "\"cpu\":{\"shares\":512,\"quota\":50000,\"cpus\":\"0\"},\"devices\":["
+                         "{\"allow\":true,\"type\":\"c\",\"major\":10,\"minor\":200},"
+                         "{\"allow\":true,\"type\":\"b\",\"major\":8,\"minor\":1,\"access\":\"r\"},"
+                         "{\"allow\":true,\"type\":\"b\",\"access\":\"m\"},"
+                         "{\"allow\":true,\"type\":\"c\",\"major\":13,\"access\":\"rw\"}]"),
+              "start", &out);
+    for (size_t i = 0; i < JL_COUNT(parts); i++)
+        if (!strstr(out.data, parts[i]))
+            fail_msg("%s is not in %s", parts[i], out.data);
+    for (size_t i = 0; i < JL_COUNT(others); i++)
+        if (strstr(out.data, others[i]))
+            fail_msg("%s is in %s", others[i], out.data);
+}
+
+static void on_v1_a_container_may_have_all_devices(void **state)
+{
+    _buf_ struct jl_buf out = JL_BUF_INIT(65536);
+
+    (void) state;
+    ask_on_v1(CONFIG("", "\"devices\":[{\"allow\":true,\"access\":\"rwm\"}]"), "set", &out);
+    assert_non_null(
+        strstr(out.data, "[\"DevicePolicy\",\"s\",\"auto\"],[\"DeviceAllow\",\"a(ss)\"]]"));
+}
+
+static void on_v1_device_rules_that_systemd_cannot_have_are_refused(void **state)
+{
+    static const struct {
+        const char *config, *says;
+    } bad[] = {
+        { CONFIG("", "\"devices\":[{\"allow\":true,\"access\":\"rwm\"},"
+                     "{\"allow\":false,\"type\":\"b\",\"access\":\"w\"}]"),
+          "all devices but some" },
+        { CONFIG("", "\"devices\":[{\"allow\":true,\"type\":\"c\",\"minor\":7,\"access\":\"r\"}]"),
+          "minor 7 of any major" },
+        { CONFIG("", "\"devices\":[{\"allow\":true,\"type\":\"c\",\"major\":10,\"access\":\"r\"},"
+                     "{\"allow\":false,\"type\":\"c\",\"major\":10,\"minor\":1,\"access\":\"r\"}]"),
+          "cgroup v1 can't express" },
+    };
+    struct rt_unit u;
+
+    (void) state;
+    rt_unit_of("p-n.scope", false, &u);
+    for (size_t i = 0; i < JL_COUNT(bad); i++) {
+        _rt_spec_ struct rt_spec *s = load(bad[i].config);
+
+        u.v1 = false; /* v2 takes them */
+        assert_int_equal(rt_unit_check_devices(&u, &s->limits, &e), 0);
+        u.v1 = true;
+        assert_int_equal(rt_unit_check_devices(&u, &s->limits, &e), -ENOTSUP);
+        if (!strstr(e.text, bad[i].says) || e.hint[0] == '\0')
+            fail_msg("%s (%s)", e.text, e.hint);
+    }
+}
+
+static void what_is_at_sys_fs_cgroup_tells_what_systemd_manages(void **state)
+{
+    struct os_cgroup_host v2 = { .mode = OS_CGROUP_V2, .unified = "/sys/fs/cgroup" },
+                          beside = { .mode = OS_CGROUP_HYBRID, .unified = "/sys/fs/cgroup" },
+                          hybrid = { .mode = OS_CGROUP_HYBRID,
+                                     .unified = "/sys/fs/cgroup/unified" },
+                          v1 = { .mode = OS_CGROUP_V1 };
+
+    (void) state;
+    assert_false(rt_unit_is_v1(&v2));
+    assert_false(rt_unit_is_v1(&beside)); /* somebody mounted net_cls, say */
+    assert_true(rt_unit_is_v1(&hybrid));
+    assert_true(rt_unit_is_v1(&v1));
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +279,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(annotations_have_gvariants_values),
         cmocka_unit_test(properties_are_checked_before_anything_is_made),
         cmocka_unit_test(a_request_has_limits_and_annotations),
+        cmocka_unit_test(on_v1_systemd_gets_limits_by_their_names_there_and_devices),
+        cmocka_unit_test(on_v1_a_container_may_have_all_devices),
+        cmocka_unit_test(on_v1_device_rules_that_systemd_cannot_have_are_refused),
+        cmocka_unit_test(what_is_at_sys_fs_cgroup_tells_what_systemd_manages),
     };
 
     if (argc > 1)
