@@ -19,9 +19,12 @@ void rt_unit_of(const char *name, bool user, struct rt_unit *ret)
     snprintf(ret->name, sizeof ret->name, "%s", name);
 }
 
+/* podman sets it for root too, to nothing. */
 bool rt_unit_is_users(void)
 {
-    return geteuid() != 0 || getenv("_CONTAINERS_ROOTLESS_UID");
+    const char *uid = getenv("_CONTAINERS_ROOTLESS_UID");
+
+    return geteuid() != 0 || (uid && *uid);
 }
 
 /* By systemd's own rule: it has cgroup v2 alone where that is what is at /sys/fs/cgroup

@@ -295,6 +295,13 @@ seccomp() {
     contains "$stderr" "Operation not permitted"
 }
 
+@test "a device that the list does not allow cannot be opened under root's podman" {
+    bundle '.linux.devices = [{path: "/dev/x", type: "c", major: 1, minor: 99}]' sh -c 'cat /dev/x'
+    _CONTAINERS_ROOTLESS_UID='' try # it sets that to nothing for root
+    [ "$status" -ne 0 ]
+    contains "$stderr" "Operation not permitted"
+}
+
 @test "a device that the list allows can be opened" {
     bundle '.linux.devices = [{path: "/dev/x", type: "c", major: 1, minor: 99}]
         | .linux.resources.devices += [{allow: true, type: "c", major: 1, minor: 99, access: "rw"}]' sh -c 'cat /dev/x'

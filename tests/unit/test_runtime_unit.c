@@ -2,7 +2,9 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -257,6 +259,19 @@ static void on_v1_device_rules_that_systemd_cannot_have_are_refused(void **state
     }
 }
 
+static void roots_podman_is_no_users(void **state)
+{
+    (void) state;
+    if (geteuid() != 0)
+        skip();
+    setenv("_CONTAINERS_ROOTLESS_UID", "", 1);
+    assert_false(rt_unit_is_users());
+    setenv("_CONTAINERS_ROOTLESS_UID", "1000", 1);
+    assert_true(rt_unit_is_users());
+    unsetenv("_CONTAINERS_ROOTLESS_UID");
+    assert_false(rt_unit_is_users());
+}
+
 static void what_is_at_sys_fs_cgroup_tells_what_systemd_manages(void **state)
 {
     struct os_cgroup_host v2 = { .mode = OS_CGROUP_V2, .unified = "/sys/fs/cgroup" },
@@ -282,6 +297,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(on_v1_systemd_gets_limits_by_their_names_there_and_devices),
         cmocka_unit_test(on_v1_a_container_may_have_all_devices),
         cmocka_unit_test(on_v1_device_rules_that_systemd_cannot_have_are_refused),
+        cmocka_unit_test(roots_podman_is_no_users),
         cmocka_unit_test(what_is_at_sys_fs_cgroup_tells_what_systemd_manages),
     };
 
