@@ -93,8 +93,13 @@ int rt_step_pids_limit(struct rt_launch *l, size_t i, struct jl_err *e)
     struct os_cgroup_limits limits = { .has_pids = true, .pids = l->spec->limits.pids };
 
     (void) i;
-    if (l->opts.unit && rt_unit_set(&l->unit, &limits, e) < 0)
+    if (!l->opts.unit)
+        return os_cgroup_apply(l->cg, &limits, e);
+    if (rt_unit_set(&l->unit, &limits, e) < 0)
         return -e->code;
+    /* with one property systemd writes all of them, some of which it rounds */
+    limits = l->spec->limits;
+    limits.devices = NULL;
     return os_cgroup_apply(l->cg, &limits, e);
 }
 

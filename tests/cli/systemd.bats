@@ -93,9 +93,10 @@ user_bundle() {
 
 @test "limits of one process and of none hold in a scope" {
     systemd_only
-    scoped '.linux.resources += {pids: {limit: 1}}' sleep 1000
+    scoped '.linux.resources += {pids: {limit: 1}, cpu: {quota: 50500, period: 100000}}' sleep 1000
     sd_create
     equals "$(cgroup_file pids pids.max)" 1
+    equals "$(cgroup_file cpu cpu.max)" "50500 100000" # systemd has whole percents
     equals "$(shown TasksMax)" 1
     sd delete --force "$id"
     scoped '.linux.resources += {pids: {limit: 0}}' sleep 1000
