@@ -1,5 +1,5 @@
 /*
- * logcall.c - GetJobLogs: core passes the descriptors of a segment, this file streams it.
+ * logcall.c - GetJobLogs: core passes the descriptors of a segment (logopen.c), this file streams it.
  *
  * What a client gets: DataChunk {payload, stream, timestamp, sequence}. Records of one stream that
  * lie side by side and came within 100 ms go out together, up to buffers.chunk_size bytes;
@@ -29,91 +29,49 @@
 #include "api/validate.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/id.h"
-#include "daemon/front/front.h"
-#include "daemon/front/logread.h"
+#include "daemon/front/logcall.h"
 #include "rpc/server.h"
 
-#define RETRY_NS JL_NS_PER_S                /* until core is asked again for a log not begun */
 #define DOUBT_NS (30 * JL_NS_PER_S)         /* of silence until the job's state is asked for */
 #define POLL_NS (250 * JL_NS_PER_MS)        /* where core could not give an inotify descriptor */
-#define TAIL_SLICE ((uint64_t) 4 << 20)     /* bytes searched before others get their turn */
 #define IN_FLIGHT_MAX ((uint64_t) 32 << 20) /* with more on the way, chunks become small */
 #define CHUNK_OVERHEAD 64                   /* bytes of a DataChunk besides its payload */
 #define REQUEST_MAX 65536
-#define JOB_SIZE (JL_ID_LEN + 1)
-
-enum phase {
-    PHASE_OPEN,      /* core was asked for a segment */
-    PHASE_NOT_BEGUN, /* the job has no log yet */
-    PHASE_TAIL,      /* looking back for the beginning of the last lines */
-    PHASE_READ,
-};
 
 /* One inotify descriptor of a job's log directory, for all calls that follow this job. */
-struct watch {
+struct jd_logwatch {
     struct jd_front *front;
     struct jl_source src;
     int fd;
     unsigned refs;
 };
 
-struct logcall {
-    struct jd_call call;
-    struct jd_link_req req;
-    struct jl_timer timer;
-    struct jd_logread reader;
-    struct watch *watch;
-    enum phase phase;
-    unsigned asked_segment;
-    char job[JOB_SIZE];      /* as the client wrote it: an id, or the beginning of one */
-    char full_job[JOB_SIZE]; /* as core says; empty when it doesn't */
-    bool no_follow;
-    bool polled;      /* no inotify descriptor was to be had */
-    bool state_known; /* asked since the last event */
-    bool job_ended;
-    bool complete;     /* END was met: the job is about to end */
-    bool tailing;      /* looking for where the last lines begin, first */
-    bool tail_forward; /* for the last segment */
-    bool tail_begun;
-    uint64_t tail_lines, tail_end;
-    uint64_t in_flight; /* bytes of the message on its way; 0: none */
-    bool mid_line;      /* the last byte sent was no newline */
-};
-
 static void logcall_gone(struct jd_call *c);
 static void logcall_writable(struct jd_call *c);
 static void logcall_event(struct jd_call *c, const char *job_id);
-static void pump(struct logcall *lc);
-static void ask_segment(struct logcall *lc, unsigned segment);
 
 static const struct jd_call_kind logcall_kind = { .on_gone = logcall_gone,
                                                   .on_writable = logcall_writable,
                                                   .on_event = logcall_event };
 
-static struct jl_loop *loop_of(const struct logcall *lc)
+void jd_logcall_fail(struct jd_logcall *lc, const struct jl_err *e)
 {
-    return lc->call.front->loop;
-}
-
-static void fail(struct logcall *lc, const struct jl_err *e)
-{
-    jl_loop_disarm(loop_of(lc), &lc->timer);
+    jl_loop_disarm(lc->call.front->loop, &lc->timer);
     if (e->code == EPROTO) /* a damaged log is not our bug */
         jd_call_finish(&lc->call, API_DATA_LOSS, e->text, NULL, 0);
     else
         jd_call_fail(&lc->call, e);
 }
 
-static void finish(struct logcall *lc)
+void jd_logcall_finish(struct jd_logcall *lc)
 {
-    jl_loop_disarm(loop_of(lc), &lc->timer);
+    jl_loop_disarm(lc->call.front->loop, &lc->timer);
     jd_call_finish(&lc->call, API_OK, NULL, NULL, 0);
 }
 
 /* ---- being told of changes */
 
-static void watch_release(struct watch *w)
+static void watch_release(struct jd_logwatch *w)
 {
     if (!w || --w->refs > 0)
         return;
@@ -124,7 +82,7 @@ static void watch_release(struct watch *w)
 
 static int on_watch(struct jl_source *src, uint32_t ready)
 {
-    struct watch *w = JL_CONTAINER(src, struct watch, src);
+    struct jd_logwatch *w = JL_CONTAINER(src, struct jd_logwatch, src);
     struct jd_front *front = w->front;
     char events[4096];
 
@@ -133,16 +91,16 @@ static int on_watch(struct jl_source *src, uint32_t ready)
         ;      /* which file it was does not matter: the index tells */
     w->refs++; /* ours, while calls may let go of it */
     for (struct jd_call *c = front->calls; c; c = c->next)
-        if (c->kind == &logcall_kind && JL_CONTAINER(c, struct logcall, call)->watch == w)
-            pump(JL_CONTAINER(c, struct logcall, call));
+        if (c->kind == &logcall_kind && JL_CONTAINER(c, struct jd_logcall, call)->watch == w)
+            jd_logcall_pump(JL_CONTAINER(c, struct jd_logcall, call));
     watch_release(w);
     return 0;
 }
 
-static struct watch *find_watch(const struct logcall *lc)
+static struct jd_logwatch *find_watch(const struct jd_logcall *lc)
 {
     for (struct jd_call *c = lc->call.front->calls; c; c = c->next) {
-        const struct logcall *other = JL_CONTAINER(c, struct logcall, call);
+        const struct jd_logcall *other = JL_CONTAINER(c, struct jd_logcall, call);
 
         if (c->kind == &logcall_kind && other->watch && lc->full_job[0] &&
             strcmp(other->full_job, lc->full_job) == 0)
@@ -151,10 +109,9 @@ static struct watch *find_watch(const struct logcall *lc)
     return NULL;
 }
 
-/* Joins the watch of this job or makes one of *fd, which is taken then. */
-static int watch_join(struct logcall *lc, int *fd)
+int jd_logcall_watch(struct jd_logcall *lc, int *fd)
 {
-    struct watch *w;
+    struct jd_logwatch *w;
 
     if (lc->watch)
         return 0;
@@ -190,13 +147,13 @@ static uint8_t *chunk_space(const struct jd_front *front, bool packed)
     return packed ? message : raw;
 }
 
-static void sent(struct logcall *lc, uint64_t bytes)
+static void sent(struct jd_logcall *lc, uint64_t bytes)
 {
     lc->in_flight = bytes;
     lc->call.front->log_bytes_in_flight += bytes;
 }
 
-static void arrived(struct logcall *lc)
+static void arrived(struct jd_logcall *lc)
 {
     lc->call.front->log_bytes_in_flight -= lc->in_flight;
     lc->in_flight = 0;
@@ -207,7 +164,8 @@ static bool is_marker(const struct jd_log_chunk *c)
     return c->what == JD_LOG_GAP || c->what == JD_LOG_CUT;
 }
 
-static void send_chunk(struct logcall *lc, const struct jd_log_chunk *c, uint8_t *data, size_t len)
+static void send_chunk(struct jd_logcall *lc, const struct jd_log_chunk *c, uint8_t *data,
+                       size_t len)
 {
     Joblet__DataChunk msg = JOBLET__DATA_CHUNK__INIT;
     uint8_t *packed = chunk_space(lc->call.front, true);
@@ -226,7 +184,7 @@ static void send_chunk(struct logcall *lc, const struct jd_log_chunk *c, uint8_t
         sent(lc, n);
 }
 
-static void send_marker(struct logcall *lc, const struct jd_log_chunk *c)
+static void send_marker(struct jd_logcall *lc, const struct jd_log_chunk *c)
 {
     const char *newline = lc->mid_line ? "\n" : "";
     char text[128];
@@ -258,30 +216,30 @@ static bool has_ended(const char *status)
 
 static void state_reply(struct jd_link_req *req, struct ipc_received *r)
 {
-    struct logcall *lc = JL_CONTAINER(req, struct logcall, req);
+    struct jd_logcall *lc = JL_CONTAINER(req, struct jd_logcall, req);
     struct jl_err e = JL_ERR_INIT;
     ProtobufCMessage *msg;
 
     if (r->frame.status != API_OK) {
         lc->job_ended = true; /* deleted while its log is read: what we hold open is the rest */
-        pump(lc);
+        jd_logcall_pump(lc);
         return;
     }
     if (api_unpack_reply(&joblet__get_job_status_response__descriptor, r->frame.body,
                          r->frame.body_len, &msg, &e) < 0) {
-        fail(lc, &e);
+        jd_logcall_fail(lc, &e);
         return;
     }
     lc->job_ended = has_ended(((const Joblet__GetJobStatusResponse *) msg)->status);
     protobuf_c_message_free_unpacked(msg, NULL);
-    pump(lc); /* what came between the last look and the end is read, too */
+    jd_logcall_pump(lc); /* what came between the last look and the end is read, too */
 }
 
-static void ask_state(struct logcall *lc)
+static void ask_state(struct jd_logcall *lc)
 {
     Joblet__GetJobStatusRequest msg = JOBLET__GET_JOB_STATUS_REQUEST__INIT;
     struct ipc_frame f = jd_call_frame(&lc->call, JD_OP_GET_JOB);
-    uint8_t body[JOB_SIZE + 16];
+    uint8_t body[JD_LOGCALL_JOB + 16];
     struct jl_err e = JL_ERR_INIT;
 
     msg.uuid = lc->job;
@@ -289,43 +247,42 @@ static void ask_state(struct logcall *lc)
     f.body = body;
     lc->state_known = true;
     if (jd_link_ask(&lc->call.front->link, &f, &lc->req, state_reply, &e) < 0)
-        fail(lc, &e);
+        jd_logcall_fail(lc, &e);
 }
 
 static int poll_again(struct jl_timer *timer)
 {
-    pump(JL_CONTAINER(timer, struct logcall, timer));
+    jd_logcall_pump(JL_CONTAINER(timer, struct jd_logcall, timer));
     return 0;
 }
 
 /* A core that is busy drops events. */
 static int doubt(struct jl_timer *timer)
 {
-    struct logcall *lc = JL_CONTAINER(timer, struct logcall, timer);
+    struct jd_logcall *lc = JL_CONTAINER(timer, struct jd_logcall, timer);
 
     lc->state_known = false;
-    pump(lc);
+    jd_logcall_pump(lc);
     return 0;
 }
 
 /* Everything that is stored has been sent. */
-static void at_the_end(struct logcall *lc)
+static void at_the_end(struct jd_logcall *lc)
 {
     if (lc->no_follow || lc->job_ended) {
-        finish(lc);
+        jd_logcall_finish(lc);
         return;
     }
     if (!lc->state_known && lc->req.id == 0)
         ask_state(lc);
     if (lc->polled && !lc->complete)
-        jl_loop_arm(loop_of(lc), &lc->timer, jl_now_ns() + POLL_NS, poll_again);
+        jl_loop_arm(lc->call.front->loop, &lc->timer, jl_now_ns() + POLL_NS, poll_again);
     else
-        jl_loop_arm(loop_of(lc), &lc->timer, jl_now_ns() + (lc->complete ? RETRY_NS : DOUBT_NS),
-                    doubt);
+        jl_loop_arm(lc->call.front->loop, &lc->timer,
+                    jl_now_ns() + (lc->complete ? JD_LOGCALL_RETRY_NS : DOUBT_NS), doubt);
 }
 
-/* Sends the next chunk, if the client is ready for one. */
-static void pump(struct logcall *lc)
+void jd_logcall_pump(struct jd_logcall *lc)
 {
     struct jd_front *front = lc->call.front;
     size_t room =
@@ -333,14 +290,14 @@ static void pump(struct logcall *lc)
     struct jl_err e = JL_ERR_INIT;
     struct jd_log_chunk chunk;
 
-    if (lc->phase != PHASE_READ || lc->in_flight > 0 || !lc->call.rpc || lc->call.finished)
+    if (lc->phase != JD_LOGCALL_READ || lc->in_flight > 0 || !lc->call.rpc || lc->call.finished)
         return;
     if (!chunk_space(front, false) || !chunk_space(front, true)) {
         jd_call_finish(&lc->call, API_RESOURCE_EXHAUSTED, "the server is out of memory", NULL, 0);
         return;
     }
     if (jd_logread_next(&lc->reader, chunk_space(front, false), room, &chunk, &e) < 0) {
-        fail(lc, &e);
+        jd_logcall_fail(lc, &e);
         return;
     }
     switch (chunk.what) {
@@ -354,7 +311,7 @@ static void pump(struct logcall *lc)
     case JD_LOG_GONE:
     case JD_LOG_NEXT:
         jd_link_forget(&front->link, &lc->req); /* a question about the state can wait */
-        ask_segment(lc, lc->reader.segment + (chunk.what == JD_LOG_NEXT));
+        jd_logcall_open(lc, lc->reader.segment + (chunk.what == JD_LOG_NEXT));
         break;
     case JD_LOG_END:
     case JD_LOG_WAIT:
@@ -364,164 +321,14 @@ static void pump(struct logcall *lc)
     }
 }
 
-/* ---- the last lines */
-
-static void begin_reading(struct logcall *lc, uint64_t skip_data)
-{
-    lc->reader.skip_data = skip_data;
-    lc->tailing = false;
-    lc->phase = PHASE_READ;
-    pump(lc);
-}
-
-static int look_back(struct jl_timer *timer)
-{
-    struct logcall *lc = JL_CONTAINER(timer, struct logcall, timer);
-    struct jl_err e = JL_ERR_INIT;
-    int r = jd_logread_tail(&lc->reader, TAIL_SLICE, &lc->tail_end, &lc->tail_lines, &e);
-
-    if (r < 0)
-        fail(lc, &e);
-    else if (r > 0)
-        begin_reading(lc, lc->tail_end);
-    else if (lc->tail_end > 0)
-        jl_loop_arm(loop_of(lc), &lc->timer, jl_now_ns(), look_back);
-    else if (lc->reader.segment > 0)
-        ask_segment(lc, lc->reader.segment - 1);
-    else
-        begin_reading(lc, 0);
-    return 0;
-}
-
-/* A segment is open and the beginning of the last lines is still to be found. */
-static void tail_segment(struct logcall *lc)
-{
-    struct jl_err e = JL_ERR_INIT;
-    struct ipc_log_record last;
-    int r;
-
-    lc->phase = PHASE_TAIL;
-    if (lc->tail_forward) {
-        r = jd_logread_last(&lc->reader, &last, &e);
-        if (r < 0) {
-            fail(lc, &e);
-            return;
-        }
-        if (r > 0 && last.stream == IPC_LOG_NEXT) {
-            ask_segment(lc, lc->reader.segment + 1);
-            return;
-        }
-        lc->tail_forward = false;
-    }
-    r = jd_logread_data_end(&lc->reader, &lc->tail_end, &e);
-    if (r < 0) {
-        fail(lc, &e);
-        return;
-    }
-    if (!lc->tail_begun && lc->tail_end > 0) {
-        lc->tail_begun = true;
-        if (r == 0) /* the last line has no newline of its own */
-            lc->tail_lines--;
-    }
-    jl_loop_arm(loop_of(lc), &lc->timer, jl_now_ns(), look_back);
-}
-
-/* ---- opening */
-
-static int ask_again(struct jl_timer *timer)
-{
-    struct logcall *lc = JL_CONTAINER(timer, struct logcall, timer);
-
-    ask_segment(lc, lc->asked_segment);
-    return 0;
-}
-
-static int open_late(struct jl_timer *timer)
-{
-    struct logcall *lc = JL_CONTAINER(timer, struct logcall, timer);
-
-    jd_link_forget(&lc->call.front->link, &lc->req);
-    jd_call_timed_out(&lc->call);
-    return 0;
-}
-
-static void not_begun(struct logcall *lc)
-{
-    lc->phase = PHASE_NOT_BEGUN;
-    if (lc->no_follow)
-        finish(lc);
-    else
-        jl_loop_arm(loop_of(lc), &lc->timer, jl_now_ns() + RETRY_NS, ask_again);
-}
-
-/* Takes the descriptors of a reply: [inotify,] index, data. */
-static void take_segment(struct logcall *lc, struct ipc_frame *f)
-{
-    size_t first = f->n_fds - 2;
-
-    if (f->text[0])
-        snprintf(lc->full_job, sizeof lc->full_job, "%.*s", (int) sizeof lc->full_job - 1, f->text);
-    else if (strlen(lc->job) == JL_ID_LEN)
-        snprintf(lc->full_job, sizeof lc->full_job, "%s", lc->job);
-    lc->polled = first == 0 || watch_join(lc, &f->fds[0]) < 0;
-    jd_logread_open(&lc->reader, f->segment > lc->asked_segment ? f->segment : lc->asked_segment,
-                    jl_take_fd(&f->fds[first]), jl_take_fd(&f->fds[first + 1]));
-}
-
-static void segment_reply(struct jd_link_req *req, struct ipc_received *r)
-{
-    struct logcall *lc = JL_CONTAINER(req, struct logcall, req);
-    struct ipc_frame *f = &r->frame;
-
-    jl_loop_disarm(loop_of(lc), &lc->timer);
-    if (f->status == IPC_LINK_WAIT) {
-        not_begun(lc);
-    } else if (f->status != API_OK && lc->tailing && lc->reader.idx_fd >= 0) {
-        begin_reading(lc, 0); /* an older segment is gone: the lines begin here */
-    } else if (f->status != API_OK) {
-        jd_call_reply(&lc->call, f);
-    } else if (f->n_fds < 2) {
-        finish(lc); /* it never had any output */
-    } else {
-        take_segment(lc, f);
-        if (lc->tailing && !lc->tail_forward && lc->reader.segment > lc->asked_segment) {
-            begin_reading(lc, 0); /* what is before it is no longer kept: the lines begin here */
-        } else if (lc->tailing) {
-            tail_segment(lc);
-        } else {
-            lc->phase = PHASE_READ;
-            pump(lc);
-        }
-    }
-}
-
-static void ask_segment(struct logcall *lc, unsigned segment)
-{
-    Joblet__GetJobLogsRequest msg = JOBLET__GET_JOB_LOGS_REQUEST__INIT;
-    struct ipc_frame f = jd_call_frame(&lc->call, JD_OP_GET_JOB_LOGS);
-    uint8_t body[JOB_SIZE + 16];
-    struct jl_err e = JL_ERR_INIT;
-
-    msg.uuid = lc->job;
-    f.body_len = joblet__get_job_logs_request__pack(&msg, body);
-    f.body = body;
-    f.segment = segment;
-    lc->asked_segment = segment;
-    lc->phase = PHASE_OPEN;
-    if (jd_link_ask(&lc->call.front->link, &f, &lc->req, segment_reply, &e) < 0)
-        fail(lc, &e);
-    else
-        jl_loop_arm(loop_of(lc), &lc->timer, jd_call_due_ns(&lc->call, 0), open_late);
-}
-
 /* ---- the call */
 
 static void logcall_gone(struct jd_call *c)
 {
-    struct logcall *lc = JL_CONTAINER(c, struct logcall, call);
+    struct jd_logcall *lc = JL_CONTAINER(c, struct jd_logcall, call);
 
     arrived(lc);
-    jl_loop_disarm(loop_of(lc), &lc->timer);
+    jl_loop_disarm(lc->call.front->loop, &lc->timer);
     jd_link_forget(&c->front->link, &lc->req);
     jd_logread_close(&lc->reader);
     watch_release(lc->watch);
@@ -532,27 +339,27 @@ static void logcall_gone(struct jd_call *c)
 
 static void logcall_writable(struct jd_call *c)
 {
-    struct logcall *lc = JL_CONTAINER(c, struct logcall, call);
+    struct jd_logcall *lc = JL_CONTAINER(c, struct jd_logcall, call);
 
     arrived(lc);
-    pump(lc);
+    jd_logcall_pump(lc);
 }
 
 /* The state of some job has changed. */
 static void logcall_event(struct jd_call *c, const char *job_id)
 {
-    struct logcall *lc = JL_CONTAINER(c, struct logcall, call);
+    struct jd_logcall *lc = JL_CONTAINER(c, struct jd_logcall, call);
 
     if (strncmp(job_id, lc->job, strlen(lc->job)) != 0)
         return;
     lc->state_known = false;
-    if (lc->phase == PHASE_NOT_BEGUN)
-        ask_segment(lc, lc->asked_segment);
+    if (lc->phase == JD_LOGCALL_NOT_BEGUN)
+        jd_logcall_open(lc, lc->asked_segment);
     else
-        pump(lc);
+        jd_logcall_pump(lc);
 }
 
-static int parse(struct logcall *lc, struct jl_err *e)
+static int parse(struct jd_logcall *lc, struct jl_err *e)
 {
     const Joblet__GetJobLogsRequest *req;
     ProtobufCMessage *msg;
@@ -582,7 +389,7 @@ static int parse(struct logcall *lc, struct jl_err *e)
 
 void jd_logcall_begin(struct jd_front *front, struct rpc_call *rpc)
 {
-    struct logcall *lc = calloc(1, sizeof *lc);
+    struct jd_logcall *lc = calloc(1, sizeof *lc);
     struct jl_err e = JL_ERR_INIT;
 
     if (!lc || front->n_streams >= front->streams_max) {
@@ -602,7 +409,7 @@ void jd_logcall_begin(struct jd_front *front, struct rpc_call *rpc)
     jd_call_begin(&lc->call, front, rpc, JD_OP_GET_JOB_LOGS, &logcall_kind);
     front->n_streams++;
     if (parse(lc, &e) < 0)
-        fail(lc, &e);
+        jd_logcall_fail(lc, &e);
     else
-        ask_segment(lc, 0);
+        jd_logcall_open(lc, 0);
 }
