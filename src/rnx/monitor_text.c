@@ -10,6 +10,7 @@
 #include "rnx/out.h"
 
 #define CELL 48
+#define CELL_MAX 512 /* of a table: names */
 #define NAME_MAX_WIDTH 16
 #define COMMAND_MAX_WIDTH 35
 
@@ -121,30 +122,53 @@ static void memory_text(FILE *to, const Joblet__MemoryMetrics *m)
     fprintf(to, " of %s\n", size((double) m->swap_total, a));
 }
 
+/* A table whose cells are filled one by one. */
+struct table {
+    const struct rnx_column *columns;
+    size_t n_columns, n_rows;
+    char (*text)[CELL_MAX]; /* NULL: out of memory, and nothing is shown */
+};
+
+static struct table table_of(const struct rnx_column *columns, size_t n_columns, size_t n_rows)
+{
+    return (struct table){ columns, n_columns, n_rows, calloc(n_columns * n_rows + 1, CELL_MAX) };
+}
+
+static char *cell(const struct table *t, size_t row, size_t column)
+{
+    return t->text[row * t->n_columns + column];
+}
+
+static void table_print(FILE *to, struct table *t)
+{
+    size_t n = t->n_columns * t->n_rows;
+    _free_ const char **cells = calloc(n + 1, sizeof *cells);
+
+    for (size_t i = 0; t->text && cells && i < n; i++)
+        cells[i] = t->text[i];
+    if (t->text && cells)
+        rnx_table(to, t->columns, t->n_columns, cells, t->n_rows, false);
+    free(t->text);
+}
+
 static void disks_text(FILE *to, Joblet__DiskMetrics *const *d, size_t n)
 {
     static const struct rnx_column columns[] = { { "Device", 32 }, { "Mount", 40 },
                                                  { "Filesystem" }, { "Size" },
                                                  { "Used" },       { "Available" },
                                                  { "Use%" } };
-    char(*text)[JL_COUNT(columns)][512] = calloc(n + 1, sizeof *text);
-    const char **cells = calloc((n + 1) * JL_COUNT(columns), sizeof *cells);
+    struct table t = table_of(columns, JL_COUNT(columns), n);
 
-    for (size_t i = 0; text && cells && i < n; i++) {
-        rnx_tame(d[i]->device, text[i][0], 512);
-        rnx_tame(d[i]->mount_point, text[i][1], 512);
-        rnx_tame(d[i]->filesystem, text[i][2], 512);
-        size((double) d[i]->total_bytes, text[i][3]);
-        size((double) d[i]->used_bytes, text[i][4]);
-        size((double) d[i]->free_bytes, text[i][5]);
-        snprintf(text[i][6], CELL, "%.1f%%", d[i]->usage_percent);
-        for (size_t c = 0; c < JL_COUNT(columns); c++)
-            cells[i * JL_COUNT(columns) + c] = text[i][c];
+    for (size_t i = 0; t.text && i < n; i++) {
+        rnx_tame(d[i]->device, cell(&t, i, 0), CELL_MAX);
+        rnx_tame(d[i]->mount_point, cell(&t, i, 1), CELL_MAX);
+        rnx_tame(d[i]->filesystem, cell(&t, i, 2), CELL_MAX);
+        size((double) d[i]->total_bytes, cell(&t, i, 3));
+        size((double) d[i]->used_bytes, cell(&t, i, 4));
+        size((double) d[i]->free_bytes, cell(&t, i, 5));
+        snprintf(cell(&t, i, 6), CELL, "%.1f%%", d[i]->usage_percent);
     }
-    if (text && cells)
-        rnx_table(to, columns, JL_COUNT(columns), cells, n, false);
-    free(text);
-    free(cells);
+    table_print(to, &t);
 }
 
 static void networks_text(FILE *to, Joblet__NetworkMetrics *const *d, size_t n)
@@ -152,24 +176,18 @@ static void networks_text(FILE *to, Joblet__NetworkMetrics *const *d, size_t n)
     static const struct rnx_column columns[] = { { "Interface", 16 }, { "RX Rate" },  { "TX Rate" },
                                                  { "RX Total" },      { "TX Total" }, { "Packets" },
                                                  { "Errors" } };
-    char(*text)[JL_COUNT(columns)][512] = calloc(n + 1, sizeof *text);
-    const char **cells = calloc((n + 1) * JL_COUNT(columns), sizeof *cells);
+    struct table t = table_of(columns, JL_COUNT(columns), n);
 
-    for (size_t i = 0; text && cells && i < n; i++) {
-        rnx_tame(d[i]->interface, text[i][0], 512);
-        rate(d[i]->receive_rate, text[i][1]);
-        rate(d[i]->transmit_rate, text[i][2]);
-        size((double) d[i]->bytes_received, text[i][3]);
-        size((double) d[i]->bytes_sent, text[i][4]);
-        snprintf(text[i][5], CELL, "%" PRId64, d[i]->packets_received + d[i]->packets_sent);
-        snprintf(text[i][6], CELL, "%" PRId64, d[i]->errors_in + d[i]->errors_out);
-        for (size_t c = 0; c < JL_COUNT(columns); c++)
-            cells[i * JL_COUNT(columns) + c] = text[i][c];
+    for (size_t i = 0; t.text && i < n; i++) {
+        rnx_tame(d[i]->interface, cell(&t, i, 0), CELL_MAX);
+        rate(d[i]->receive_rate, cell(&t, i, 1));
+        rate(d[i]->transmit_rate, cell(&t, i, 2));
+        size((double) d[i]->bytes_received, cell(&t, i, 3));
+        size((double) d[i]->bytes_sent, cell(&t, i, 4));
+        snprintf(cell(&t, i, 5), CELL, "%" PRId64, d[i]->packets_received + d[i]->packets_sent);
+        snprintf(cell(&t, i, 6), CELL, "%" PRId64, d[i]->errors_in + d[i]->errors_out);
     }
-    if (text && cells)
-        rnx_table(to, columns, JL_COUNT(columns), cells, n, false);
-    free(text);
-    free(cells);
+    table_print(to, &t);
 }
 
 static void process_table(FILE *to, Joblet__ProcessInfo *const *p, size_t n)
@@ -177,23 +195,17 @@ static void process_table(FILE *to, Joblet__ProcessInfo *const *p, size_t n)
     static const struct rnx_column columns[] = { { "PID" },    { "Name", NAME_MAX_WIDTH },
                                                  { "CPU%" },   { "Mem%" },
                                                  { "Memory" }, { "Command", COMMAND_MAX_WIDTH } };
-    char(*text)[JL_COUNT(columns)][512] = calloc(n + 1, sizeof *text);
-    const char **cells = calloc((n + 1) * JL_COUNT(columns), sizeof *cells);
+    struct table t = table_of(columns, JL_COUNT(columns), n);
 
-    for (size_t i = 0; text && cells && i < n; i++) {
-        snprintf(text[i][0], CELL, "%d", p[i]->pid);
-        rnx_tame(p[i]->name, text[i][1], 512);
-        snprintf(text[i][2], CELL, "%.1f", p[i]->cpu_percent);
-        snprintf(text[i][3], CELL, "%.1f", p[i]->memory_percent);
-        size((double) p[i]->memory_bytes, text[i][4]);
-        rnx_tame(p[i]->command, text[i][5], 512);
-        for (size_t c = 0; c < JL_COUNT(columns); c++)
-            cells[i * JL_COUNT(columns) + c] = text[i][c];
+    for (size_t i = 0; t.text && i < n; i++) {
+        snprintf(cell(&t, i, 0), CELL, "%d", p[i]->pid);
+        rnx_tame(p[i]->name, cell(&t, i, 1), CELL_MAX);
+        snprintf(cell(&t, i, 2), CELL, "%.1f", p[i]->cpu_percent);
+        snprintf(cell(&t, i, 3), CELL, "%.1f", p[i]->memory_percent);
+        size((double) p[i]->memory_bytes, cell(&t, i, 4));
+        rnx_tame(p[i]->command, cell(&t, i, 5), CELL_MAX);
     }
-    if (text && cells)
-        rnx_table(to, columns, JL_COUNT(columns), cells, n, false);
-    free(text);
-    free(cells);
+    table_print(to, &t);
 }
 
 static void processes_text(FILE *to, const Joblet__ProcessMetrics *m)
