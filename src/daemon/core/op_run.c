@@ -1,6 +1,6 @@
 /*
- * op_run.c - RunJob, and the staging directories it may come with. Checked, defaults filled in,
- * uploads taken over, stored, answered, and only then started.
+ * op_run.c - RunJob: checked, defaults filled in, uploads taken over, stored, answered, and only then
+ * started.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -449,45 +449,4 @@ void jd_op_run(struct jd_call *call, const struct ipc_frame *f)
         commit(s);
     else
         refuse(s, &e);
-}
-
-void jd_op_stage(struct jd_call *call, const struct ipc_frame *f)
-{
-    struct jl_err e = JL_ERR_INIT;
-    const char *session;
-    _close_ int fd = -1;
-
-    (void) f;
-    if (jd_stage_new(call->core, &call->who, &session, &fd, &e) < 0) {
-        jd_reply_error(call, &e);
-        return;
-    }
-    jd_reply_fds(call, session, &fd, 1);
-}
-
-void jd_op_keep_stage(struct jd_call *call, const struct ipc_frame *f)
-{
-    struct jl_err e = JL_ERR_INIT;
-    struct jd_stage *s = jd_stage_find(call->core, f->text, &call->who, &e);
-
-    if (!s) {
-        jd_reply_error(call, &e);
-        return;
-    }
-    jd_stage_keep(call->core, s);
-    jd_reply(call, NULL);
-}
-
-/* The session is the frame's text, as the reply to STAGE gave it. */
-void jd_op_unstage(struct jd_call *call, const struct ipc_frame *f)
-{
-    struct jl_err e = JL_ERR_INIT;
-    struct jd_stage *s = jd_stage_find(call->core, f->text, &call->who, &e);
-
-    if (!s) {
-        jd_reply_error(call, &e);
-        return;
-    }
-    jd_stage_drop(call->core, s);
-    jd_reply(call, NULL);
 }

@@ -110,6 +110,19 @@ int jd_store_prepare(struct jd_store *s, const char *sql, sqlite3_stmt **ret, st
                : jd_store_fail(s, e, "prepare");
 }
 
+int jd_store_change(struct jd_store *s, const char *sql, const char *const *texts, size_t n,
+                    const char *what, struct jl_err *e)
+{
+    _stmt_ sqlite3_stmt *st = NULL;
+    int r = jd_store_prepare(s, sql, &st, e);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < n; i++)
+        sqlite3_bind_text(st, (int) i + 1, texts[i], -1, SQLITE_STATIC);
+    return sqlite3_step(st) == SQLITE_DONE ? 0 : jd_store_fail(s, e, what);
+}
+
 /* One of the kept ones, in *ret until the caller's block ends: bound to nothing. */
 static int use(struct jd_store *s, enum jd_kept which, sqlite3_stmt **ret, struct jl_err *e)
 {
@@ -127,52 +140,6 @@ static void put_back(sqlite3_stmt **st)
         sqlite3_clear_bindings(*st);
 }
 #define _kept_ _cleanup_(put_back)
-
-int jd_record_set(char **field, const char *value)
-{
-    char *copy = strdup(value ? value : "");
-
-    if (!copy)
-        return -ENOMEM;
-    free(*field);
-    *field = copy;
-    return 0;
-}
-
-static char **strings_of(struct jd_record *r, size_t i)
-{
-    char **const all[] = { &r->name,         &r->command,
-                           &r->status,       &r->reason,
-                           &r->node_id,      &r->network,
-                           &r->runtime,      &r->result.start_error,
-                           &r->boot_id,      &r->owner_name,
-                           &r->owner_serial, &r->address,
-                           &r->due_boot_id,  NULL };
-
-    return all[i];
-}
-
-int jd_record_init(struct jd_record *r)
-{
-    *r = (struct jd_record){ 0 };
-    for (size_t i = 0; strings_of(r, i); i++)
-        if (jd_record_set(strings_of(r, i), "") < 0) {
-            jd_record_done(r);
-            return -ENOMEM;
-        }
-    return 0;
-}
-
-void jd_record_done(struct jd_record *r)
-{
-    for (size_t i = 0; strings_of(r, i); i++)
-        free(*strings_of(r, i));
-    free(r->request.data);
-    if (r->secrets.data)
-        explicit_bzero(r->secrets.data, r->secrets.len);
-    free(r->secrets.data);
-    *r = (struct jd_record){ 0 };
-}
 
 static int query_int(struct jd_store *s, const char *sql, int *ret, struct jl_err *e)
 {

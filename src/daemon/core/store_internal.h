@@ -23,6 +23,11 @@ int jd_store_fail(const struct jd_store *s, struct jl_err *e, const char *what);
 /* Runs statements that answer nothing. 0, or -errno with e filled. */
 int jd_store_sql(struct jd_store *s, const char *sql, const char *what, struct jl_err *e);
 
+/* Runs one statement with these for its parameters. what: for people, if it fails. 0, or -errno with
+ * e filled. */
+int jd_store_change(struct jd_store *s, const char *sql, const char *const *texts, size_t n,
+                    const char *what, struct jl_err *e);
+
 int jd_store_prepare(struct jd_store *s, const char *sql, sqlite3_stmt **ret, struct jl_err *e);
 
 static inline void jd_finalizep(sqlite3_stmt **st)

@@ -4,19 +4,6 @@
 
 #include "daemon/core/store_internal.h"
 
-static int run(struct jd_store *s, const char *sql, const char *const *texts, size_t n,
-               struct jl_err *e)
-{
-    _stmt_ sqlite3_stmt *st = NULL;
-    int r = jd_store_prepare(s, sql, &st, e);
-
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < n; i++)
-        sqlite3_bind_text(st, (int) i + 1, texts[i], -1, SQLITE_STATIC);
-    return sqlite3_step(st) == SQLITE_DONE ? 0 : jd_store_fail(s, e, "change a volume");
-}
-
 int jd_store_volume_add(struct jd_store *s, const struct jd_volume_row *v, struct jl_err *e)
 {
     const char *const texts[] = { v->name,  v->type,       v->size,
@@ -38,13 +25,14 @@ int jd_store_volume_add(struct jd_store *s, const struct jd_volume_row *v, struc
 
 int jd_store_volume_state(struct jd_store *s, const char *name, const char *state, struct jl_err *e)
 {
-    return run(s, "UPDATE volumes SET state=?2 WHERE name=?1", (const char *[]){ name, state }, 2,
-               e);
+    return jd_store_change(s, "UPDATE volumes SET state=?2 WHERE name=?1",
+                           (const char *[]){ name, state }, 2, "change a volume", e);
 }
 
 int jd_store_volume_delete(struct jd_store *s, const char *name, struct jl_err *e)
 {
-    return run(s, "DELETE FROM volumes WHERE name=?", (const char *[]){ name }, 1, e);
+    return jd_store_change(s, "DELETE FROM volumes WHERE name=?", (const char *[]){ name }, 1,
+                           "change a volume", e);
 }
 
 static void read_row(sqlite3_stmt *st, struct jd_volume_row *v)
