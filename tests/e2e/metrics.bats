@@ -45,6 +45,7 @@ while time.process_time() - start < 3: pass')
     metrics "$id" | jq -se '[.[].timestamp] | . == sort and length == (unique | length) and length > 4'
 }
 
+# bats test_tags=smoke
 @test "processes, their threads and open files" {
     id=$(job python3 -c '
 import os, threading, time

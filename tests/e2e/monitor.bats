@@ -41,6 +41,7 @@ is_true() { sample "$1" | grep -qx true; }
     rnx monitor status | grep -Eq '^  Frequency: +[0-9]+ MHz$'
 }
 
+# bats test_tags=smoke
 @test "interfaces: kind, state, MTU, and the speed of those that have one" {
     as_the_kernel_says() {
         local name mtu status speed type n=0
@@ -64,6 +65,7 @@ is_true() { sample "$1" | grep -qx true; }
     [ -n "$found" ]
 }
 
+# bats test_tags=smoke
 @test "what a volume's disk does, and its operations, while a job writes" {
     rnx volume create wheel --size=16MB
     id=$(job --volume=wheel sh -c 'while :; do dd if=/dev/zero of=/volumes/wheel/file bs=64k count=32 conv=fsync 2>/dev/null; done')
