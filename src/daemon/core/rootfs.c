@@ -241,15 +241,24 @@ static int make_tree(struct jd_core *c, struct jl_buf *look, struct jl_err *e)
     return 0;
 }
 
-int jd_rootfs_use(struct jd_core *c, struct jd_bundle_in *in, struct jl_err *e)
+/* Makes a tree where there is none, or another one is needed. */
+static int follow_host(struct jd_core *c, struct jl_err *e)
 {
-    struct jd_rootfs *f = &c->rootfs;
+    const struct jd_rootfs *f = &c->rootfs;
     _buf_ struct jl_buf look = JL_BUF_INIT(LOOK_MAX);
     int r = look_at_host(c, &look, e);
 
-    if (r == 0 && (!f->path || look.len != f->look.len ||
-                   (look.len > 0 && memcmp(look.data, f->look.data, look.len) != 0)))
-        r = make_tree(c, &look, e);
+    if (r < 0 || (f->path && look.len == f->look.len &&
+                  (look.len == 0 || memcmp(look.data, f->look.data, look.len) == 0)))
+        return r;
+    return make_tree(c, &look, e);
+}
+
+int jd_rootfs_use(struct jd_core *c, struct jd_bundle_in *in, struct jl_err *e)
+{
+    const struct jd_rootfs *f = &c->rootfs;
+    int r = follow_host(c, e);
+
     if (r < 0)
         return r;
     in->rootfs = f->path;
@@ -282,6 +291,8 @@ static void remove_old(struct jd_core *c)
 
 int jd_rootfs_init(struct jd_core *c, struct jl_err *e)
 {
+    struct jl_err why = JL_ERR_INIT;
+
     c->rootfs.look = (struct jl_buf) JL_BUF_INIT(LOOK_MAX);
     if (mkdirat(c->jobs_dirfd, ".rootfs", 0755) < 0 && errno != EEXIST)
         return jl_fail_sys(e, "mkdir", ".rootfs", "directory for the jobs' root");
@@ -290,6 +301,8 @@ int jd_rootfs_init(struct jd_core *c, struct jl_err *e)
     if (c->rootfs.dirfd < 0)
         return jl_fail_sys(e, "open", ".rootfs", "directory for the jobs' root");
     remove_old(c);
+    if (follow_host(c, &why) < 0) /* a full disk, say: the jobs that run need us all the same */
+        jl_log_fail(&why, "rootfs.make", "tried again at the next start of a job");
     return 0;
 }
 

@@ -30,8 +30,8 @@ struct jd_rootfs {
     struct jl_buf look;   /* the host's part of it, as it was */
 };
 
-/* Opens the directory; removes what earlier cores have left there, unless jobs are active. Makes nothing
- * yet. 0, or -errno with e filled. */
+/* Opens the directory; removes what earlier cores have left there, unless jobs are active; makes a tree,
+ * if it can. 0, or -errno with e filled. */
 int jd_rootfs_init(struct jd_core *c, struct jl_err *e);
 
 /* Looks at the host, makes a new tree if it has to, and fills in->rootfs and the binds, which are
