@@ -175,7 +175,6 @@ in_all_hierarchies() {
     equals "$(cgroup_dirs)" "$dir"
 }
 
-# bats test_tags=smoke
 @test "what can't be had on v1 is refused with the fix" {
     scoped '.linux.resources.devices = [{allow: true, access: "rwm"}, {allow: false, type: "b", major: 8, access: "rwm"}]' true
     run --separate-stderr sd run --bundle "$bundle" "$id"
@@ -199,4 +198,32 @@ in_all_hierarchies() {
     run ! may_open /dev/disk
     rt delete --force "$id"
     nothing_left
+}
+
+@test "a container in a scope is checkpointed, and restored into a new scope with its limits" {
+    local images=$BATS_TEST_TMPDIR/images
+    scoped '.linux.resources += {memory: {limit: 134217728}} | .mounts += [mount("/work"; "bind"; $tmp; ["rbind"])]' \
+        sh -c 'i=0; while :; do i=$((i + 1)); echo $i >/work/count; sleep 0.05; done'
+    detached sd run --detach --bundle "$bundle" "$id"
+    until_true test -s "$BATS_TEST_TMPDIR/count"
+    sd checkpoint --image-path "$images" "$id" || { tail -n 20 "$images/dump.log" >&2; false; }
+    until_true is_status stopped
+    sd delete "$id"
+    until_true is_gone "$unit"
+    local before
+    before=$(cat "$BATS_TEST_TMPDIR/count")
+    before=${before:-0} # emptied, and not written again yet
+    detached sd restore --detach --bundle "$bundle" --image-path "$images" "$id" ||
+        { cat "$BATS_TEST_TMPDIR/err" >&2; tail -n 20 "$images/restore.log" >&2; false; }
+    equals "$(systemctl is-active "$unit")" active
+    equals "$(shown MemoryLimit) $(cgroup_file memory memory.limit_in_bytes)" "134217728 134217728"
+    in_all_hierarchies "$(container_pid)"
+    until_true has_counted_on "$before"
+    sd delete --force "$id"
+    until_true is_gone "$unit"
+    nothing_left
+}
+has_counted_on() {
+    local now
+    now=$(cat "$BATS_TEST_TMPDIR/count") && [ "${now:-0}" -gt "$1" ]
 }
