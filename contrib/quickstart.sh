@@ -80,11 +80,11 @@ for job in json.load(sys.stdin):
         "$dir/bin/rnx" --config "$dir/config/rnx-config.yml" job stop "$id" >/dev/null 2>&1 || true
     done
     kill -TERM "$pid" 2>/dev/null || true
-    for _ in $(seq 150); do
+    for _ in $(seq 600); do
         kill -0 "$pid" 2>/dev/null || { rm -f "$dir/run/keeper"; return 0; }
         sleep 0.1
     done
-    die "the daemon (keeper pid $pid) did not end within 15 s; see $dir/logs/joblet.log"
+    die "the daemon (keeper pid $pid) did not end within 60 s; see $dir/logs/joblet.log"
 }
 
 remove_cgroups() { # the groups of this instance; empty by now
@@ -184,7 +184,7 @@ if keeper_pid >/dev/null; then
 else
     start_instance
 fi
-for _ in $(seq 100); do
+for _ in $(seq 600); do
     rnx job list >/dev/null 2>&1 && break
     keeper_pid >/dev/null || { tail -n 20 "$dir/logs/joblet.log" >&2; die "the daemon ended; its log is above"; }
     sleep 0.1

@@ -75,7 +75,7 @@ needs_memory() {
     [ "$(ended "$a")" = "COMPLETED 0" ] && [ "$(ended "$b")" = "COMPLETED 0" ]
     [ "$(rnx job log "$a")" = two ]
     run output --volume=shared:ro sh -c 'cat /volumes/shared/a; echo no >/volumes/shared/c'
-    [[ "$output" == *one*"Read-only file system"* ]]
+    [[ "$output" == *one* && "$output" == *"Read-only file system"* ]]
     id=$(job --volume=shared:ro true)
     ended "$id"
     [ "$(field "$id" 'volumes[0]')" = shared:ro ]
