@@ -191,12 +191,34 @@ static void on_started(void *user, int r, const void *out, size_t len, int fd,
     jl_close(fd);
 }
 
+static bool is_urgent(const struct jd_core *c)
+{
+    bool yes = c->nets.n_going >= JD_NET_BATCH;
+
+    for (const struct jd_network *n = c->nets.first; n && !yes; n = n->next)
+        yes = n->n_waiting > 0 || jd_places_full(&n->places) || (n->n_ready == 0 && pool_of(n) > 0);
+    return yes;
+}
+
+/* A job that is starting needs the processor more than those that may come. */
+static bool postpone(struct jd_core *c)
+{
+    uint64_t begun = c->nets.taken_ns + JD_NETS_START_NS, now = jl_now_ns();
+
+    if (begun <= now || is_urgent(c))
+        return false;
+    jd_nets_tidy_later(c, begun - now);
+    return true;
+}
+
 static int on_tidy(struct jl_timer *t)
 {
     struct jd_core *c = JL_CONTAINER(t, struct jd_core, nets.tidy);
     struct jl_err ignored = JL_ERR_INIT;
 
     c->nets.tidy_due_ns = 0;
+    if (postpone(c))
+        return 0;
     if (c->nets.n_begun > 0 && c->nets.worker)
         jd_worker_call(c->nets.worker, JD_NET_WORK_STARTED, c->nets.begun,
                        c->nets.n_begun * sizeof *c->nets.begun, NULL, 0, on_started, NULL,
@@ -211,6 +233,7 @@ static int on_tidy(struct jl_timer *t)
 
 void jd_nets_fill_later(const struct jd_network *net)
 {
+    net->core->nets.taken_ns = jl_now_ns();
     jd_nets_tidy_later(net->core, net->n_ready * 2 >= pool_of(net) ? JD_NETS_TIDY_NS : 0);
 }
 

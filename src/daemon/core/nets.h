@@ -65,6 +65,7 @@ struct jd_nets {
     bool releasing;
     struct jl_timer tidy, names, serve, look;
     uint64_t tidy_due_ns;          /* 0: not armed */
+    uint64_t taken_ns;             /* when a job took a lease that was ready, the last time */
     uint64_t looked_ns;            /* at other firewalls, the last time; 0: not yet */
     struct jd_net_waiter *waiters; /* for the next setup's end */
 };
@@ -126,6 +127,7 @@ void jd_nets_kick(struct jd_network *net);
  * at once when there are many jobs. */
 void jd_nets_fill_later(const struct jd_network *net);
 #define JD_NETS_TIDY_NS (20 * JL_NS_PER_MS)
+#define JD_NETS_START_NS (15 * JL_NS_PER_MS) /* a job that took a lease has begun by then, most often */
 void jd_nets_tidy_later(struct jd_core *c, uint64_t in_ns);
 /* A lease goes back. */
 void jd_nets_go(struct jd_core *c, struct jd_network *net, uint32_t addr, uint32_t ids);
