@@ -10,7 +10,7 @@ setup_file() {
     rm -rf "$BATS_FILE_TMPDIR"/{b,s}
     features=$BATS_FILE_TMPDIR/features.json
     export features
-    rt_said=$("$runtime" features 2>&1)
+    rt_said=$("$runtime" features 2>&1) || true # one that has no such verb fails in each case
     echo "$rt_said" >"$features"
 }
 
