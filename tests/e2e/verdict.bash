@@ -5,8 +5,8 @@ export GRPC_ENABLE_FORK_SUPPORT=0 # python's gRPC 1.51 deadlocks in a fork besid
 
 # run_cases PROGRAM: runs it once, from setup_file.
 run_cases() {
-    /usr/bin/python3 "$BATS_TEST_DIRNAME/$1" >"$BATS_FILE_TMPDIR/result" \
-        2>"$BATS_FILE_TMPDIR/errors" || true
+    PYTHONFAULTHANDLER=1 /usr/bin/python3 "$BATS_TEST_DIRNAME/$1" >"$BATS_FILE_TMPDIR/result" \
+        2>"$BATS_FILE_TMPDIR/errors" || echo "$1 ended with status $?" >>"$BATS_FILE_TMPDIR/errors"
 }
 
 # verdict CASE: what the program said about it.
