@@ -69,6 +69,10 @@ setup_file() {
     verdict the_shared_root_follows_the_host
 }
 
+@test "core: directories are made ahead" {
+    verdict directories_are_made_ahead
+}
+
 @test "core: a refused job does not run later" {
     verdict a_refused_job_does_not_run_later
 }

@@ -689,6 +689,26 @@ def the_shared_root_follows_the_host():
 
 
 @case
+def directories_are_made_ahead():
+    with Core() as c:
+        pools = [c.prefix + "/jobs/.ahead", c.prefix + "/logs/.ahead"]
+
+        def ready():
+            return [len(os.listdir(p)) for p in pools] == [4, 4]
+
+        wait_for(ready, "four of each")
+        made = [os.stat(p + "/1").st_ino for p in pools]
+        u = c.sleeper()
+        equal([os.stat(f"{c.prefix}/{d}/{u}").st_ino for d in ("jobs", "logs")], made)
+        wait_for(ready, "and one more of each")
+        c.kill()
+        os.mkdir(pools[0] + "/77")
+        c.start()
+        wait_for(lambda: ready() and "77" not in os.listdir(pools[0]), "new ones")
+        c.stop(u)
+
+
+@case
 def a_refused_job_does_not_run_later():
     with Core() as c:
         # As many fields as a request may have, of a kind that is kept; with the defaults that the

@@ -73,3 +73,6 @@ int jd_bundle_spec(const struct jd_bundle_in *in, struct jd_arena *a, struct oci
  * limit, fills the rest of `in` and writes. What a start that was interrupted has left is replaced. 0, or -errno with e filled. Blocks for a few small files. Root.
  */
 int jd_bundle_write(int bundle_dirfd, struct jd_bundle_in *in, struct jl_err *e);
+
+/* Makes those files, empty, so that jd_bundle_write has but to fill them. 0 or -errno. */
+int jd_bundle_prepare(int bundle_dirfd, bool own_etc);

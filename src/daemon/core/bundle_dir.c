@@ -19,51 +19,48 @@
 
 #define CONFIG_BYTES_MAX (8u << 20)
 
-static int put_file(int dirfd, const char *name, const char *text, struct jl_err *e)
+/* What is there is of a start that was interrupted, or was made ahead. */
+static int put_file(int dirfd, const char *name, const char *text, size_t len, mode_t mode,
+                    struct jl_err *e)
 {
-    _close_ int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    _close_ int fd =
+        openat(dirfd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
     int r;
 
     if (fd < 0)
         return jl_fail_sys(e, "open", name, "make the bundle");
-    r = jl_write_all(fd, text, strlen(text));
+    r = jl_write_all(fd, text, len);
     return r < 0 ? jl_fail(e, -r, "write '%s'", name) : 0;
 }
 
-/* A new directory; one that is there is of a start that was interrupted. */
-static int fresh_dir(int dirfd, const char *name, struct jl_err *e)
+/* fd of etc/. */
+static int open_etc(int bundle_dirfd, struct jl_err *e)
 {
-    int r;
+    int fd;
 
-    if (mkdirat(dirfd, name, 0755) == 0)
-        return 0;
-    if (errno != EEXIST)
-        return jl_fail_sys(e, "mkdir", name, "make the bundle");
-    r = jl_remove_tree_at(dirfd, name, e);
-    if (r < 0)
-        return r;
-    return mkdirat(dirfd, name, 0755) < 0 ? jl_fail_sys(e, "mkdir", name, "make the bundle") : 0;
+    if (mkdirat(bundle_dirfd, "etc", 0755) < 0 && errno != EEXIST)
+        return jl_fail_sys(e, "mkdir", "etc", "make the bundle");
+    fd = openat(bundle_dirfd, "etc", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? jl_fail_sys(e, "open", "etc", "make the bundle") : fd;
 }
 
 /* For JD_ETC_INSIDE, where the job does not share that of its network. */
 static int make_etc(int bundle_dirfd, const struct jd_bundle_in *in, struct jl_err *e)
 {
-    const char *name = in->req->name;
-    _close_ int etc = -1;
-    char hosts[512];
-    int r = fresh_dir(bundle_dirfd, "etc", e);
+    const char *resolv = in->resolv ? in->resolv : "# this job has no network\n";
+    const char *name = in->req->name, *hosts = in->own_hosts;
+    _close_ int etc = open_etc(bundle_dirfd, e);
+    char own[512];
+    int r;
 
-    if (r < 0)
-        return r;
-    etc = openat(bundle_dirfd, "etc", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (etc < 0)
-        return jl_fail_sys(e, "open", "etc", "make the bundle");
-    snprintf(hosts, sizeof hosts, "127.0.0.1 localhost job_%s job_%.8s%s%s\n::1 localhost\n",
-             in->id, in->id, name[0] ? " " : "", name);
-    r = put_file(etc, "hosts", in->own_hosts ? in->own_hosts : hosts, e);
-    return r < 0 ? r
-                 : put_file(etc, "resolv.conf",
-                            in->resolv ? in->resolv : "# this job has no network\n", e);
+        return etc;
+    snprintf(own, sizeof own, "127.0.0.1 localhost job_%s job_%.8s%s%s\n::1 localhost\n", in->id,
+             in->id, name[0] ? " " : "", name);
+    if (!hosts)
+        hosts = own;
+    r = put_file(etc, "hosts", hosts, strlen(hosts), 0644, e);
+    return r < 0 ? r : put_file(etc, "resolv.conf", resolv, strlen(resolv), 0644, e);
 }
 
 /* The disks that a limit has to name: those under what the job can reach. */
@@ -94,7 +91,7 @@ static int write_config(int bundle_dirfd, const struct jd_bundle_in *in, struct 
     if (r == 0)
         r = oci_spec_write_compact(spec, &text, e);
     if (r == 0) /* 0600: the secrets stand in it */
-        r = jl_publish_at(bundle_dirfd, "config.json", text.data, text.len, 0600, false, e);
+        r = put_file(bundle_dirfd, "config.json", text.data, text.len, 0600, e);
     if (text.data)
         explicit_bzero(text.data, text.len);
     return r;
@@ -114,4 +111,17 @@ int jd_bundle_write(int bundle_dirfd, struct jd_bundle_in *in, struct jl_err *e)
         r = write_config(bundle_dirfd, in, &a, e);
     in->mems = NULL;
     return r < 0 ? jl_wrap(e, "make the bundle") : 0;
+}
+
+int jd_bundle_prepare(int bundle_dirfd, bool own_etc)
+{
+    struct jl_err e = JL_ERR_INIT;
+    _close_ int etc = -1;
+    int r = put_file(bundle_dirfd, "config.json", "", 0, 0600, &e);
+
+    if (r < 0 || !own_etc)
+        return r;
+    etc = open_etc(bundle_dirfd, &e);
+    r = etc < 0 ? etc : put_file(etc, "hosts", "", 0, 0644, &e);
+    return r < 0 ? r : put_file(etc, "resolv.conf", "", 0, 0644, &e);
 }

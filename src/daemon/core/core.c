@@ -423,6 +423,8 @@ static int bring_up(struct jd_core *c, struct jl_err *e)
     if (r == 0)
         r = jd_rootfs_init(c, e);
     if (r == 0)
+        r = jd_ahead_init(c, e);
+    if (r == 0)
         r = jd_volumes_init(c, e);
     if (r == 0)
         r = jd_nets_init(c, e);
@@ -444,6 +446,7 @@ int jd_core_start(struct jd_core *c, struct jd_conf *own_conf, struct jl_err *e)
     *own_conf = (struct jd_conf){ 0 };
     c->front.link = c->front.pidfd = c->metrics.dirfd = -1;
     c->stages.dirfd = c->trash.dirfd = c->volumes.dirfd = c->rootfs.dirfd = -1;
+    c->ahead.bundles.dirfd = c->ahead.logs.dirfd = -1;
     c->jobs.queue.timer_fd = -1;
     c->revoked.inotify = -1;
     umask(022);
@@ -502,6 +505,7 @@ void jd_core_done(struct jd_core *c)
         jd_stages_done(c);
         jd_trash_done(c);
         jd_revoked_done(c);
+        jd_ahead_done(c);
         jl_loop_disarm(c->loop, &c->sweep);
         jl_loop_del(c->loop, &c->signals);
     }

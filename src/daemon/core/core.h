@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/loop.h"
+#include "daemon/core/ahead.h"
 #include "daemon/core/audit.h"
 #include "daemon/core/conf.h"
 #include "daemon/core/front.h"
@@ -37,6 +38,7 @@ struct jd_core {
     struct jd_stages stages;
     struct jd_trash trash;
     struct jd_rootfs rootfs;
+    struct jd_ahead ahead;
     struct jd_purge purge;
     struct jd_revoked revoked;
     struct jd_volumes volumes;

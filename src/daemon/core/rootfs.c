@@ -175,26 +175,18 @@ static int make_etc(int root, struct jl_err *e)
     return r < 0 ? r : make_link(root, "/etc/hostname", "/proc/sys/kernel/hostname", e);
 }
 
-static int fill(const struct jd_core *c, int root, const struct jl_buf *look,
-                struct jl_strv *binds, struct jl_err *e)
+static int fill(const struct jd_core *c, int root, const struct jl_buf *look, struct jl_strv *binds,
+                struct jl_err *e)
 {
     /* modes as the mounts there ask for them: runc gives a tmpfs that of its mount point */
     const struct {
         const char *path;
         mode_t mode;
     } dirs[] = {
-        { "/dev", 0755 },
-        { "/proc", 0755 },
-        { "/run", 0755 },
-        { "/sys", 0755 },
-        { "/tmp", 01777 },
-        { "/var/tmp", 01777 },
-        { "/root", 0755 },
-        { "/home", 0755 },
-        { "/etc", 0755 },
-        { JD_ETC_INSIDE, 0755 },
-        { JD_VOLUMES_INSIDE, 0755 },
-        { c->conf.workspace, 0700 },
+        { "/dev", 0755 },        { "/proc", 0755 },           { "/run", 0755 },
+        { "/sys", 0755 },        { "/tmp", 01777 },           { "/var/tmp", 01777 },
+        { "/root", 0755 },       { "/home", 0755 },           { "/etc", 0755 },
+        { JD_ETC_INSIDE, 0755 }, { JD_VOLUMES_INSIDE, 0755 }, { c->conf.workspace, 0700 },
     };
     int r = make_places(root, look, binds, e);
 

@@ -130,7 +130,8 @@ static int write_bundle(struct jd_job *j, struct jl_err *e)
         .nofile_max = c->nofile_max,
     };
 
-    if (mkdirat(c->jobs_dirfd, j->rec.id, 0700) < 0 && errno != EEXIST)
+    if ((j->rec.has_uploads || !jd_ahead_bundle(c, j->rec.id)) &&
+        mkdirat(c->jobs_dirfd, j->rec.id, 0700) < 0 && errno != EEXIST)
         return jl_fail_sys(e, "mkdir", j->rec.id, "make the bundle");
     dirfd = openat(c->jobs_dirfd, j->rec.id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dirfd < 0)
@@ -176,7 +177,7 @@ int jd_shim_start(struct jd_job *j, struct jl_err *e)
             return -e->code;
     }
     r = write_bundle(j, e);
-    if (r == 0)
+    if (r == 0 && !jd_ahead_log(c, j->rec.id))
         r = fresh_dir(c->logs_dirfd, j->rec.id, e);
     /* Stored before the state directory is there: with one a restart takes the job for started. */
     if (r == 0 && (j->lease_unstored || strcmp(j->rec.boot_id, c->boot_id) != 0)) {
