@@ -26,12 +26,12 @@ keeper_stop
 rm -f "$I/state/joblet.db"*
 """
 # The starts, then joblet-run alone with the bundle of such a job, while a job of the kind lives (its
-# namespaces with it).
+# namespaces with it). What joblet has in /run, and joblet-run's state, is on a tmpfs, as /run is.
 STARTS = """
 . "$1/../e2e/lib.bash"
 here=$1/../e2e
-trap 'instance_end >&2' EXIT
-instance_new && instance_start || exit 1
+trap 'keeper_stop; umount -l "$I/run"; instance_end >&2' EXIT
+instance_new && mount -t tmpfs -o mode=0755 joblet-run "$I/run" && instance_start || exit 1
 "$build/tests/bench/load" "$RNX_CONFIG" start $2
 id=$(job sleep 1000)
 until_true 10 has_status "$id" RUNNING || exit 1
@@ -39,8 +39,9 @@ mkdir "$I/own"
 $py "$1/daemon.py" --own "$I/jobs/$id" >"$I/own/config.json" || exit 1
 for ((i = 0; i < $2; i++)); do
     began=$EPOCHREALTIME
-    echo "own $began $("$build/joblet-run" --root "$I/own/state" run --bundle "$I/own" own-$i 2>&1)"
+    echo "own $began $("$build/joblet-run" --root "$I/run/own" run --bundle "$I/own" own-$i 2>&1)"
 done
+rnx job stop "$id" >&2
 """
 
 
@@ -58,7 +59,7 @@ def load(build, args, settings, is_queue=False):
 def starts(build, runs, network):
     """ms from a submission to the job's first instruction, and of joblet-run's own start; medians."""
     env = {**os.environ, "JOBLET_BUILD": build, "JOBLET_TEST_NETWORK": network}
-    done = subprocess.run(["unshare", "--net", "bash", "-c", "ip link set lo up\n" + STARTS, "bash", HERE, str(runs)],
+    done = subprocess.run(["unshare", "--net", "--mount", "bash", "-c", "ip link set lo up\n" + STARTS, "bash", HERE, str(runs)],
                           env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     lines = [line.split() for line in done.stdout.splitlines()]
     try:
