@@ -18,6 +18,7 @@
 #include "base/err.h"
 
 #define IPC_LOG_RECORD_BYTES 40
+#define IPC_LOG_AHEAD ".ahead" /* behind the name of a segment 0 whose job has not begun */
 #define IPC_LOG_CHUNK_MAX 65536 /* bytes of output in one record at most */
 #define IPC_LOG_MAX_LOW (UINT64_C(1) << 20) /* the least ceiling of a log */
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -21,10 +22,17 @@
 #define SEGMENTS 8u        /* of a log with a ceiling */
 #define CUT_NAME "output.idx.new"
 
-static int create_at(int dirfd, const char *name, struct jl_err *e)
+/* A file of segment 0 may have been made ahead, under a name that nobody reads. To rename it is as
+ * exclusive as to create it, and costs a start less. */
+static int create_at(int dirfd, const char *name, bool ahead, struct jl_err *e)
 {
-    int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
+    int flags = O_WRONLY | O_NOFOLLOW | O_CLOEXEC, fd;
+    char made[48];
 
+    snprintf(made, sizeof made, "%s" IPC_LOG_AHEAD, name);
+    if (!ahead || renameat2(dirfd, made, dirfd, name, RENAME_NOREPLACE) < 0)
+        flags |= O_CREAT | O_EXCL;
+    fd = openat(dirfd, name, flags, 0640);
     if (fd < 0)
         return jl_fail_sys(e, "openat", name, "create the job's log");
     return fd;
@@ -50,11 +58,12 @@ static int create_segment(int dirfd, unsigned segment, int *ret_data, int *ret_i
                           struct jl_err *e)
 {
     char name[32];
-    int data = create_at(dirfd, ipc_log_data_name(segment, name, sizeof name), e), index;
+    int data = create_at(dirfd, ipc_log_data_name(segment, name, sizeof name), segment == 0, e);
+    int index;
 
     if (data < 0)
         return data;
-    index = create_at(dirfd, ipc_log_index_name(segment, name, sizeof name), e);
+    index = create_at(dirfd, ipc_log_index_name(segment, name, sizeof name), segment == 0, e);
     if (index < 0) {
         jl_close(data);
         unlinkat(dirfd, ipc_log_data_name(segment, name, sizeof name), 0);

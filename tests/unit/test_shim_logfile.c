@@ -86,6 +86,27 @@ static void output_is_stored_and_ended(void **state)
     assert_non_null(strstr(e.text, "output.0.log"));
 }
 
+static void files_made_ahead_are_taken_once(void **state)
+{
+    struct sh_log log, other;
+    struct jl_err e = JL_ERR_INIT;
+    struct stat made, taken;
+
+    (void) state;
+    close(openat(dirfd_, "output.0.log.ahead", O_WRONLY | O_CREAT | O_EXCL, 0640));
+    close(openat(dirfd_, "output.0.idx.ahead", O_WRONLY | O_CREAT | O_EXCL, 0640));
+    assert_int_equal(fstatat(dirfd_, "output.0.idx.ahead", &made, 0), 0);
+    assert_int_equal(sh_log_open(&log, dirfd_, 0, &e), 0);
+    assert_int_equal(fstatat(dirfd_, "output.0.idx", &taken, 0), 0);
+    assert_true(made.st_ino == taken.st_ino);
+    assert_int_equal(faccessat(dirfd_, "output.0.log.ahead", F_OK, 0), -1);
+    assert_int_equal(sh_log_open(&other, dirfd_, 0, &e), -EEXIST);
+    close(openat(dirfd_, "output.0.log.ahead", O_WRONLY | O_CREAT | O_EXCL, 0640));
+    jl_err_clear(&e);
+    assert_int_equal(sh_log_open(&other, dirfd_, 0, &e), -EEXIST); /* nor with new ones */
+    sh_log_close(&log);
+}
+
 static void limit_file_size(rlim_t bytes)
 {
     struct rlimit limit = { bytes, RLIM_INFINITY };
@@ -321,6 +342,7 @@ static void a_segment_that_cannot_be_made_costs_output(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test_setup_teardown(output_is_stored_and_ended, set_up, tear_down),
+          cmocka_unit_test_setup_teardown(files_made_ahead_are_taken_once, set_up, tear_down),
           cmocka_unit_test_setup_teardown(what_does_not_fit_is_a_gap, set_up, tear_down),
           cmocka_unit_test_setup_teardown(a_torn_record_is_written_over, set_up, tear_down),
           cmocka_unit_test_setup_teardown(a_ceiling_keeps_the_last_of_it, set_up, tear_down),

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -14,6 +15,7 @@
 #include "base/log.h"
 #include "daemon/core/bundle.h"
 #include "daemon/core/core.h"
+#include "ipc/joblog.h"
 
 #define READY 4 /* of each */
 #define QUIET_NS (20 * JL_NS_PER_MS)
@@ -30,14 +32,12 @@ static int make_one(struct jd_ahead_pool *p, int (*fill)(const struct jd_core *c
 {
     char name[16];
     _close_ int dirfd = -1;
-    int r = 0;
+    int r;
 
     if (mkdirat(p->dirfd, name_of(p->first + p->n, name), 0700) < 0)
         return -errno;
-    if (fill) {
-        dirfd = openat(p->dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        r = dirfd < 0 ? -errno : fill(c, dirfd);
-    }
+    dirfd = openat(p->dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    r = dirfd < 0 ? -errno : fill(c, dirfd);
     p->n++; /* also one that is not whole: its job makes the rest */
     return r;
 }
@@ -50,6 +50,25 @@ static int fill_bundle(const struct jd_core *c, int dirfd)
     return jd_bundle_prepare(dirfd, !shares_etc);
 }
 
+static int fill_log(const struct jd_core *c, int dirfd)
+{
+    char name[32], files[2][48];
+    int fd;
+
+    (void) c;
+    snprintf(files[0], sizeof files[0], "%s" IPC_LOG_AHEAD,
+             ipc_log_data_name(0, name, sizeof name));
+    snprintf(files[1], sizeof files[1], "%s" IPC_LOG_AHEAD,
+             ipc_log_index_name(0, name, sizeof name));
+    for (size_t i = 0; i < JL_COUNT(files); i++) {
+        fd = openat(dirfd, files[i], O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
+        if (fd < 0)
+            return -errno;
+        close(fd);
+    }
+    return 0;
+}
+
 /* One of each in a turn of the loop: others want answers. */
 static int on_quiet(struct jl_timer *t)
 {
@@ -60,7 +79,7 @@ static int on_quiet(struct jl_timer *t)
     if (a->bundles.n < READY)
         r = make_one(&a->bundles, fill_bundle, c);
     if (r == 0 && a->logs.n < READY)
-        r = make_one(&a->logs, NULL, c);
+        r = make_one(&a->logs, fill_log, c);
     if (r < 0) /* after the next start */
         jl_log_debug("ahead.make", "errno=%d", -r);
     else if (a->bundles.n < READY || a->logs.n < READY)

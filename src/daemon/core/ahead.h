@@ -1,7 +1,7 @@
 /*
  * ahead.h - directories that the next starts will want, made in the quiet after one: to make a file costs
  * a start more than to write it (docs/adr/0018), to rename a directory next to nothing. jobs/.ahead/N is
- * a bundle with its files empty, logs/.ahead/N the directory of a log.
+ * a bundle with its files empty, logs/.ahead/N the directory of a log with the files of segment 0.
  *
  * A start that finds none makes its own.
  */
