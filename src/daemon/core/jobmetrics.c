@@ -22,6 +22,7 @@
 #include "daemon/core/procfs.h"
 #include "os/cgroup_sample.h"
 
+#define LEAST_NS 1000 /* between two samples: what reads JSON into doubles tells no less apart */
 #define SOON_NS (100 * JL_NS_PER_MS)     /* from a job's begin to its first sample */
 #define TOGETHER_NS (100 * JL_NS_PER_MS) /* what is due within is taken now: fewer wakeups */
 #define SLICE_MAX 16                     /* samples in one turn of the loop */
@@ -290,8 +291,9 @@ static struct jd_metrics_sample last_sample(const struct jd_jobmetrics *m)
 {
     const struct jd_record *rec = &m->job->rec;
     struct jd_metrics_sample s = m->last;
+    uint64_t least = s.timestamp + LEAST_NS;
 
-    s.timestamp = rec->ended_wall_ns > s.timestamp ? rec->ended_wall_ns : s.timestamp + 1;
+    s.timestamp = rec->ended_wall_ns > least ? rec->ended_wall_ns : least;
     s.memory_bytes = s.memory_anon = s.memory_file = s.pids_current = 0;
     s.processes = s.open_files = 0;
     s.psi_cpu_some10 = s.psi_memory_some10 = s.psi_io_some10 = 0;
