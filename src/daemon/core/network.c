@@ -90,8 +90,8 @@ static pid_t fork_inside(uid_t owner, struct jl_err *e)
     pid = fork();
     if (pid == 0) {
         error = unshare_for(owner, worker);
-        if (write(ready[1], &error, sizeof error) != sizeof error)
-            _exit(1);
+        if (write(ready[1], &error, sizeof error) != sizeof error || error != 0)
+            _exit(1); /* also without the worker: nobody else would end this process */
         for (;;)
             pause();
     }
