@@ -11,8 +11,11 @@
 #include "shim/shim.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,6 +42,29 @@ static int publish(struct sh_shim *sh, struct jl_err *e)
             return -e->code;
         jl_sleep_ns(PUBLISH_PAUSE_NS);
     }
+}
+
+/*
+ * The state directory goes with the machine's memory when it is in /run. As long as the daemon that
+ * started us lives it takes the end over into its database at once; when it is gone a second copy
+ * of the record lies beside the log, for a loss of power before anybody has read the first.
+ */
+static void keep(struct sh_shim *sh)
+{
+    _close_ int dirfd = -1;
+    struct sh_record copy = SH_RECORD_INIT;
+    struct statfs fs;
+    struct jl_err e;
+
+    if (sh->parent == getppid() || fstatfs(sh->state_dirfd, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
+        return;
+    dirfd = open(sh->opt->log_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dirfd < 0)
+        jl_fail_sys(&e, "open", sh->opt->log_dir, "keep the exit record");
+    if (dirfd < 0 || sh_record_prepare(&copy, dirfd, &e) < 0 ||
+        sh_record_publish(&copy, &sh->rec, &e) < 0)
+        sh_shim_warn(sh, &e, "record.keep");
+    jl_close(copy.fd);
 }
 
 static int finish(struct sh_shim *sh, int exit_code)
@@ -78,6 +104,7 @@ static int conclude(struct sh_shim *sh)
         sh_shim_warn(sh, &e, "record.publish");
         return finish(sh, 1); /* what is not on disk is not told */
     }
+    keep(sh);
     if (sh_runtime_delete(sh->opt, &sh->runtime_pid, &e) < 0) {
         sh_shim_warn(sh, &e, "runtime.delete");
         return tell_end(sh);

@@ -37,16 +37,16 @@ struct ipc_shim_msg sh_shim_state(const struct sh_shim *sh)
 }
 
 /* The one message for whoever started us. */
-static void sync_once(const struct ipc_shim_msg *state, int *fd)
+static void sync_once(struct sh_shim *sh, const struct ipc_shim_msg *state)
 {
     uint8_t packet[64];
     int len = ipc_shim_msg_write(state, packet, sizeof packet);
 
-    if (*fd < 0)
+    if (sh->sync_fd < 0)
         return;
-    if (len > 0)
-        jl_write_all(*fd, packet, (size_t) len); /* nobody there any more: nobody to tell */
-    *fd = jl_close(*fd);
+    if (len > 0 && jl_write_all(sh->sync_fd, packet, (size_t) len) < 0)
+        sh->parent = 0;
+    sh->sync_fd = jl_close(sh->sync_fd);
 }
 
 void sh_shim_enter(struct sh_shim *sh, enum ipc_shim_phase phase)
@@ -56,7 +56,7 @@ void sh_shim_enter(struct sh_shim *sh, enum ipc_shim_phase phase)
     sh->phase = phase;
     state = sh_shim_state(sh);
     if (phase == IPC_SHIM_RUNNING || phase == IPC_SHIM_FAILED)
-        sync_once(&state, &sh->sync_fd);
+        sync_once(sh, &state);
     if (sh->control.fd >= 0) /* a shim that could not be prepared has none */
         sh_control_broadcast(&sh->control, &state);
 }
@@ -311,6 +311,7 @@ int sh_shim_init(struct sh_shim *sh, const struct sh_options *opt, struct jl_err
                             .phase = IPC_SHIM_STARTING,
                             .signal_fd = -1,
                             .sync_fd = opt->sync_fd,
+                            .parent = getppid(),
                             .log = SH_LOG_INIT,
                             .record = SH_RECORD_INIT,
                             .control = { .fd = -1 } };

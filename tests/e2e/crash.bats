@@ -71,6 +71,33 @@ sys.exit(42)')
     [ "$(rnx job log "$id")" = "ready
 last words" ]
 }
+
+@test "... and a copy of it that outlives /run, where that is memory" {
+    keeper_stop
+    mount -t tmpfs -o mode=755 none "$I/run" # over the directory of the other tests
+    instance_start
+    there=$(job sh -c 'echo there; exit 4')
+    [ "$(ended "$there")" = "FAILED 4" ]
+    [ ! -e "$I/logs/$there/exit" ]
+    id=$(job sh -c 'echo ready; while [ ! -e go ]; do sleep 0.1; done; exit 43')
+    until_true 20 logged "$id" ready
+    shim=$(shim_of "$id")
+    kill -STOP "$(cat "$I/run/keeper")"
+    kill -KILL "$(joblet_pid)"
+    kill -KILL "$(job_pid "$id" sh)"
+    until_true 20 is_gone "$shim"
+    cmp "$I/logs/$id/exit" "$I/run/jobs/$id/exit"
+    grep -q '^value=137$' "$I/logs/$id/exit"
+    kill -CONT "$(cat "$I/run/keeper")"
+    until_true 20 answers_again
+    [ "$(ended "$id")" = "FAILED 137" ]
+    rnx job delete "$id"
+    until_true 20 is_missing "$I/logs/$id"
+    keeper_stop
+    umount "$I/run"
+    instance_start
+}
+is_missing() { [ ! -e "$1" ]; }
 logged() { rnx job log --no-follow "$1" 2>/dev/null | grep -q "$2"; }
 answers_again() { rnx job list >/dev/null 2>&1; }
 shim_of() { # the process whose command line names the job

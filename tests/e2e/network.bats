@@ -149,6 +149,32 @@ assert remove("tiny") == S.OK'
     rnx network remove keep
 }
 
+# The network worker, and a process in which it makes a namespace.
+worker() {
+    local pid
+    for pid in $(cat "/proc/$(joblet_pid)/task/$(joblet_pid)/children"); do
+        [[ $(cat "/proc/$pid/comm") != joblet-network* ]] || echo "$pid"
+    done
+}
+inside() { cat "/proc/$1/task/$1/children"; }
+has_inside() { [ -n "$(inside "$1")" ]; }
+is_traced() { ! grep -q '^TracerPid:\s*0$' "/proc/$1/status"; }
+
+@test "kill -9 while a namespace is made leaves no process behind" {
+    run run_job --network=isolated true # a worker starts when there is work
+    worker=$(worker)
+    [ -n "$worker" ]
+    strace -f -qq -o /dev/null -e trace=unshare -e inject=unshare:delay_enter=2000000 -p "$worker" 2>"$BATS_TEST_TMPDIR/strace" 3>&- 4>&- &
+    tracer=$!
+    until_true 5 is_traced "$worker" || { cat "$BATS_TEST_TMPDIR/strace"; false; }
+    for i in 1 2 3; do job --network=isolated true; done
+    until_true 5 has_inside "$worker" || { kill "$tracer"; rnx job list; instance_log; false; }
+    pid=$(inside "$worker")
+    kill -KILL "$(joblet_pid)"
+    until_true 5 is_gone "${pid% }" || { kill -KILL "${pid% }" "$tracer"; false; }
+    until_true 5 is_gone "$tracer"
+}
+
 @test "a job sends with its own address or not at all" {
     other=$(start_running --network=bridge --name=other sh -c "$listen")
     for net in bridge isolated; do

@@ -126,7 +126,7 @@ def main():
     try:
         while sum(killed.values()) < kills:
             which = random.choice(("joblet", "front"))
-            time.sleep(random.random() * 0.3)
+            time.sleep(random.random() * random.choice((0.1, 0.3, 1.2)))
             killed[which] += kill(instance, which)
             if random.random() < 0.7:  # else it is killed while it comes up
                 answers(config, 60)

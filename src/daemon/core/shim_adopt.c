@@ -7,7 +7,8 @@
  *   directory, nobody holds its lock, no exit.new   the same: no shim has taken a step
  *   directory, somebody holds its lock           a shim lives; its socket comes, or its end
  *   exit.new, nobody holds the lock              a shim was there and is gone: lost
- *   exit                                         the end, whoever lives
+ *   exit                                         the end, whoever lives; a shim that has lost its
+ *                                                daemon leaves a copy beside the log
  *
  * The lock is asked for before anything else is looked at: what a shim leaves that is gone by then
  * does not change any more. After a reboot the directory is gone (/run) or holds what the disk
@@ -82,22 +83,29 @@ static int peer_pidfd(int sock)
     return fd < 0 ? -errno : fd;
 }
 
-/* 1 the job's record was there and told; the shim is released then. 0 there is none. */
-static int read_record_again(struct jd_shim *s, struct jl_err *e)
+/* False when there is no record. */
+static bool told_by_record(struct jd_job *j, struct jl_err *e)
+{
+    int r = jd_shim_read_record(j, false, e);
+
+    if (r < 0) {
+        jl_log_fail(e, "job.record", "job=%s", j->rec.id);
+        jd_shim_lost(j, "lost: its exit record can't be read");
+    }
+    return r != 0;
+}
+
+/* The same for a job that has a shim, which is released if there is one. */
+static bool read_record_again(struct jd_shim *s, struct jl_err *e)
 {
     struct jd_job *j = s->job;
-    int r;
 
     if (!is_there(j, IPC_EXITREC_NAME))
-        return 0;
+        return false;
     jd_shim_release(j);
-    r = jd_shim_read_record(j, false, e);
-    if (r > 0)
-        return 1;
-    if (r < 0)
-        jl_log_fail(e, "job.record", "job=%s", j->rec.id);
-    jd_shim_lost(j, "lost: its exit record can't be read");
-    return 1;
+    if (!told_by_record(j, e)) /* it was there a moment ago */
+        jd_shim_lost(j, "lost: its exit record can't be read");
+    return true;
 }
 
 /* Nobody supervises the job, and it has no exit record. */
@@ -138,7 +146,7 @@ static int settle(struct jd_shim *s)
         }
         jd_shim_close_control(s); /* it ended while we looked */
     }
-    if (read_record_again(s, &e) != 0)
+    if (read_record_again(s, &e))
         return 0;
     if (lives && jl_now_ns() < s->adopt_until_ns) { /* it has just been started, or just ends */
         jl_loop_arm(j->core->loop, &s->limit, jl_now_ns() + ADOPT_AGAIN_NS, on_adopt_again);
@@ -162,7 +170,7 @@ void jd_shim_adopt(struct jd_job *j)
     if (fstatat(j->core->state_dirfd, j->rec.id, &st, AT_SYMLINK_NOFOLLOW) < 0) {
         if (same_boot)
             without_shim(j);
-        else
+        else if (!told_by_record(j, &e))
             jd_shim_lost(j, LOST_REBOOT);
         return;
     }
@@ -176,7 +184,7 @@ void jd_shim_adopt(struct jd_job *j)
         settle(s);
         return;
     }
-    if (read_record_again(s, &e) == 0) { /* the machine stopped; the shim with it */
+    if (!read_record_again(s, &e)) { /* the machine stopped; the shim with it */
         jd_shim_release(j);
         jd_shim_lost(j, LOST_REBOOT);
     }

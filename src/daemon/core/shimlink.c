@@ -234,6 +234,8 @@ int jd_shim_read_record(struct jd_job *j, bool start_late, struct jl_err *e)
 
     snprintf(path, sizeof path, "%s/%s", j->rec.id, IPC_EXITREC_NAME);
     r = jl_read_file_at(j->core->state_dirfd, path, &text, e);
+    if (r == -ENOENT) /* the copy that outlives /run */
+        r = jl_read_file_at(j->core->logs_dirfd, path, &text, e);
     if (r == -ENOENT)
         return 0;
     if (r == 0)
