@@ -112,6 +112,7 @@ server.frontUser|joblet|off|unprivileged user that talks to the network
 joblet.defaultCpuLimit|0|off|percent of one core for jobs that ask for nothing; 0: no limit
 joblet.defaultMemoryLimit|0|off|MB for jobs that ask for nothing; 0: no limit
 joblet.defaultIoLimit|0|off|bytes a second for jobs that ask for nothing; 0: no limit
+joblet.minIoLimit|1000000|off|least of the limits that jobs ask for, bytes a second
 joblet.defaultPidsLimit|4096|off|processes and threads a job may have
 joblet.maxConcurrentJobs|0|off|running jobs; more wait as PENDING; 0: no limit
 joblet.maxWaitingJobs|10000|off|jobs that wait; more are refused

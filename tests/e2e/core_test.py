@@ -486,7 +486,7 @@ def a_request_that_makes_no_sense_is_refused():
         for fields in ({"max_memory": 3}, {"max_cpu": -1}, {"cpu_cores": "9999"}, {"cpu_cores": "x"},
                        {"work_dir": "relative"}, {"environment": {"JOB_X": "1"}},
                        {"environment": {"JOBLET_MODE": "server"}}, {"name": "../x"},
-                       {"workflow_uuid": "x"}, {"net_rx_bps": 5000}):
+                       {"workflow_uuid": "x"}, {"net_rx_bps": 5000}, {"max_io_bps": 999999}):
             c.run("true", want=INVALID, **fields)
         c.run("", want=INVALID)
         c.run("true", want=NOT_FOUND, volumes=["v"])

@@ -21,6 +21,11 @@ staging_is_empty() { [ -z "$(ls -A "$I/jobs/.staging")" ]; }
     [ "$(ended "$(as developer rnx job run --json true | jq -r .id)")" = "COMPLETED 0" ]
 }
 
+@test "an I/O limit that would hold up others who read the same files" {
+    run -1 rnx job run --max-iobps=1 true
+    [[ $output == *"max_io_bps must be 0 or at least 1000000 "* ]]
+}
+
 @test "refused calls are in the audit file with who it was" {
     run as reader rnx job stop 12345678-1234-4234-8234-123456789abc
     [ "$status" -eq 1 ]

@@ -173,7 +173,7 @@ static void limits_become_resources(void **state)
     q.max_memory = 64;
     q.max_cpu = 150;
     q.cpu_cores = (char *) (uintptr_t) "0-1";
-    q.max_io_bps = 1000;
+    q.max_io_bps = 1000000;
     make(&m, &q, 0);
     r = m.spec->linux->resources;
     assert_int_equal(r->memory->limit, 64 << 20);
@@ -185,7 +185,7 @@ static void limits_become_resources(void **state)
     assert_int_equal(r->pids->limit, 4096);
     assert_int_equal(r->block_io->n_throttle_read_bps_device, 1);
     assert_int_equal(r->block_io->throttle_write_bps_device[0]->major, 254);
-    assert_int_equal(r->block_io->throttle_write_bps_device[0]->rate, 1000);
+    assert_int_equal(r->block_io->throttle_write_bps_device[0]->rate, 1000000);
     assert_string_equal(m.spec->linux->cgroups_path, "/joblet.slice/joblet.service/job-" ID);
     drop(&m);
     q = request("true");
@@ -337,6 +337,35 @@ static void defaults_are_filled_in_before_the_check(void **state)
     drop(&m);
 }
 
+static void refused_io(int32_t bps, const char *conf, const char *why)
+{
+    Joblet__RunJobRequest q = request("true");
+    struct jl_err e = JL_ERR_INIT;
+    struct made m;
+
+    q.max_io_bps = bps;
+    assert_int_equal(read_request(&m, &q, conf, &e), -ERANGE);
+    if (!strstr(e.text, why))
+        fail_msg("'%s' does not say '%s'", e.text, why);
+    drop(&m);
+}
+
+static void an_io_limit_that_would_hold_up_others_is_refused(void **state)
+{
+    static const char higher[] = "joblet: {minIoLimit: 20000000, defaultIoLimit: 30000000}\n";
+    Joblet__RunJobRequest q = request("true");
+    struct jl_err e = JL_ERR_INIT;
+    struct made m;
+
+    (void) state;
+    refused_io(1, "", "at least 1000000 ");
+    refused_io(999999, "", "locked");
+    refused_io(19999999, higher, "at least 20000000 ");
+    assert_int_equal(read_request(&m, &q, higher, &e), 0);
+    assert_int_equal(m.req->max_io_bps, 30000000);
+    drop(&m);
+}
+
 static void cores_must_be_there(void **state)
 {
     struct jl_err e = JL_ERR_INIT;
@@ -359,4 +388,5 @@ UNIT_MAIN(cmocka_unit_test(a_job_has_no_privilege_to_lose),
           cmocka_unit_test(the_workspace_is_a_quota_or_the_uploads),
           cmocka_unit_test(what_is_written_is_an_oci_document),
           cmocka_unit_test(defaults_are_filled_in_before_the_check),
+          cmocka_unit_test(an_io_limit_that_would_hold_up_others_is_refused),
           cmocka_unit_test(cores_must_be_there))

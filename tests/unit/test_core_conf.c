@@ -100,6 +100,9 @@ static void what_is_wrong_is_named_with_its_line(void **state)
     refused("oci: {runtime: runc}\n", "absolute");
     refused("prefix: here\n", "absolute");
     refused("joblet: {defaultMemoryLimit: 2}\n", "4 MiB");
+    refused("joblet: {defaultIoLimit: 999999}\n", "1000000");
+    refused("joblet: {defaultIoLimit: 5000000, minIoLimit: 5000001}\n", "5000001");
+    refused("joblet: {minIoLimit: 999999}\n", "1000000");
     refused("logs: {max_size: 1023KB}\n", "logs.max_size");
     refused("a: [\n", "f.yml");
 }

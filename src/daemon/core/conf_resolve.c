@@ -128,6 +128,11 @@ static int check_words(const struct jd_conf *c, struct jl_err *e)
         return jl_refuse(e, ERANGE,
                          "joblet.defaultMemoryLimit %" PRId64 ": under 4 MiB no process starts",
                          c->default_memory);
+    if (c->default_io > 0 && c->default_io < c->min_io)
+        return jl_refuse(e, ERANGE,
+                         "joblet.defaultIoLimit %" PRId64 ": the least is joblet.minIoLimit, "
+                         "%" PRId64 ", and 0 is no limit",
+                         c->default_io, c->min_io);
     if (c->logs_max_size > 0 && (uint64_t) c->logs_max_size < IPC_LOG_MAX_LOW)
         return jl_refuse(e, ERANGE,
                          "logs.max_size %" PRId64 ": the least is 1MB, and 0 is no limit",

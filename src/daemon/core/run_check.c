@@ -2,6 +2,7 @@
 #include "daemon/core/run_check.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,18 @@ static int check_rates(const Joblet__RunJobRequest *q, struct jl_err *e)
                          "second",
                          RATE_MIN);
     return 0;
+}
+
+/* The kernel holds a page's lock from the begin of its reading to the end, the limit's wait
+ * included, and all who want that page wait with it: of any job, and of the host. */
+static int check_io(const Joblet__RunJobRequest *q, const struct jd_conf *conf, struct jl_err *e)
+{
+    if (q->max_io_bps == 0 || q->max_io_bps >= conf->min_io)
+        return 0;
+    return jl_refuse(e, ERANGE,
+                     "max_io_bps must be 0 or at least %" PRId64 " bytes a second: what a slower "
+                     "job reads is locked meanwhile for all others who read the same file",
+                     conf->min_io);
 }
 
 static int set(char **field, const char *value, struct jl_err *e)
@@ -93,6 +106,8 @@ static int check(Joblet__RunJobRequest *q, const struct jd_conf *conf, struct jl
         r = check_built(q, e);
     if (r == 0)
         r = check_rates(q, e);
+    if (r == 0)
+        r = check_io(q, conf, e);
     if (r == 0 && q->n_uploads > 0 && !q->upload_session[0])
         r = jl_refuse(e, EINVAL, "uploads come without the session they were staged in");
     return r;
