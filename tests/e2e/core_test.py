@@ -521,7 +521,11 @@ def stop_answers_when_the_job_has_ended():
     with Core(joblet__maxConcurrentJobs=1) as c:
         running, waiting = c.sleeper(), c.run("true")
         equal(c.status(waiting).status, "PENDING")
-        equal(c.stop(waiting).status, "CANCELED")
+        answer = c.stop(waiting)
+        equal((answer.status, answer.exit_code), ("CANCELED", -1))
+        s = c.status(waiting)
+        check(s.end_time and not s.start_time, (s.start_time, s.end_time))
+        equal((s.exit_code, [j.exit_code for j in c.list() if j.uuid == waiting]), (-1, [-1]))
         answer = c.stop(running)
         equal((answer.status, answer.exit_code), ("STOPPED", 143))
         check(answer.end_time, "end_time")

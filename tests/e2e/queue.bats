@@ -106,7 +106,7 @@ for bad in ("soon", "0s", "2001-01-01T00:00:00Z", "400d"):
     run rnx job cancel "${id:0:8}"
     [ "$status" -eq 0 ]
     [[ $output == *"canceled successfully"*"$id"*CANCELED* ]]
-    [ "$(status_of "$id")" = CANCELED ]
+    [ "$(rnx job status --json "$id" | jq -c '[.status, .exit_code]')" = '["CANCELED",-1]' ]
     run rnx job cancel "$id"
     [ "$status" -eq 1 ]
     id=$(job sleep 600)
@@ -114,7 +114,7 @@ for bad in ("soon", "0s", "2001-01-01T00:00:00Z", "400d"):
     run rnx job cancel "$id"
     [ "$status" -eq 1 ]
     [[ $output == *"is RUNNING"*"rnx job stop"* ]]
-    [ "$(rnx job stop --json "$(job --schedule=1hour true)" | jq -r .status)" = CANCELED ]
+    [ "$(rnx job stop --json "$(job --schedule=1hour true)" | jq -c '[.status, .exit_code]')" = '["CANCELED",-1]' ]
 }
 
 @test "delete: an ended job goes with its log; one that has not ended is refused" {

@@ -264,6 +264,8 @@ static void set_state(struct jd_job *j, enum jd_state to, const char *reason)
         jl_log_warn("job.store", "job=%s: out of memory", j->rec.id);
     if (jd_state_is_ended(to) && j->rec.ended_wall_ns == 0)
         j->rec.ended_wall_ns = jl_wall_ns();
+    if (to == JD_CANCELED) /* it never ran: 0 would be taken for success */
+        j->rec.exit_code = -1;
 }
 
 /* With its network, or once it has one. 0, or -errno with e filled. */
