@@ -404,6 +404,8 @@ def a_job_runs_and_its_record_tells():
               ("first", 64, 50, "none", "/work"))
         equal(dict(s.secret_environment), {"SECRET": "***"})
         check(s.start_time and s.end_time >= s.start_time, (s.start_time, s.end_time))
+        check(s.start_time >= s.created_time > "2", (s.created_time, s.start_time))
+        equal([j.created_time for j in c.list()], [s.created_time])
         check(s.HasField("result") and s.result.pids_peak >= 0, "result")
         log = c.output(u)
         equal(text_of(log), b"out\nhello hush\n")
@@ -415,6 +417,11 @@ def a_job_runs_and_its_record_tells():
             c.process.send_signal(0)
             check(b"hush" not in db.read(), "secret in the database")
             del wal
+        r = c.call("RUN_JOB", pb.RunJobRequest(command="true"), pb.RunJobResponse)
+        s = c.wait(r.job_uuid)
+        equal((r.status, r.start_time), ("INITIALIZING", s.created_time))
+        r = c.call("RUN_JOB", pb.RunJobRequest(command="true", schedule="1h"), pb.RunJobResponse)
+        equal((r.status, r.start_time), ("SCHEDULED", ""))
 
 
 @case
@@ -544,6 +551,7 @@ def waiting_jobs_go_by_priority_and_age():
         first = c.sleeper()
         jobs = [c.run("true"), c.run("true", priority=5), c.run("true")]
         equal({c.status(j).status for j in jobs}, {"PENDING"})
+        check(all(c.status(j).created_time and not c.status(j).start_time for j in jobs), "created")
         c.stop(first)
         starts = [c.wait(j).start_time for j in jobs]
         check(starts[1] < starts[0] < starts[2], starts)

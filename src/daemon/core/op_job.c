@@ -63,6 +63,7 @@ static char *reason(struct jd_arena *a, const struct jd_job *j)
         (m)->max_memory = q->max_memory;                                                           \
         (m)->max_io_bps = q->max_io_bps;                                                           \
         (m)->status = (j)->rec.status;                                                             \
+        (m)->created_time = when(a, (j)->rec.created_wall_ns);                                     \
         (m)->start_time = when(a, (j)->rec.started_wall_ns);                                       \
         (m)->end_time = when(a, (j)->rec.ended_wall_ns);                                           \
         (m)->scheduled_time = when(a, (j)->rec.scheduled_wall_ns);                                 \

@@ -135,8 +135,10 @@ static enum jd_state first_state(const struct jd_submit *s, bool may_start, stru
 static void reply_submitted(struct jd_submit *s, const struct jd_job *j)
 {
     Joblet__RunJobResponse m = JOBLET__RUN_JOB_RESPONSE__INIT;
-    char scheduled[JL_RFC3339_MAX] = "";
+    char scheduled[JL_RFC3339_MAX] = "", start[JL_RFC3339_MAX] = "";
 
+    if (j->state == JD_INITIALIZING)
+        jl_rfc3339(j->rec.created_wall_ns, 3, start);
     if (s->due_ns > 0)
         jl_rfc3339(s->due_ns, 3, scheduled);
     m.job_uuid = (char *) (uintptr_t) j->rec.id;
@@ -148,6 +150,7 @@ static void reply_submitted(struct jd_submit *s, const struct jd_job *j)
     m.cpu_cores = j->req->cpu_cores;
     m.max_memory = j->req->max_memory;
     m.max_io_bps = j->req->max_io_bps;
+    m.start_time = start;
     m.scheduled_time = scheduled;
     memcpy(s->call.job_id, j->rec.id, sizeof s->call.job_id);
     jd_reply(&s->call, &m.base);
