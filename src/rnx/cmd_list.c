@@ -49,13 +49,9 @@ static int check_states(const char *list, struct jl_err *e)
     return 0;
 }
 
-/* Newest first, by start, scheduled jobs by their time; jobs without either come first of all. */
 static int compare(const void *a, const void *b)
 {
-    uint64_t ta = rnx_job_when(*(Joblet__Job *const *) a);
-    uint64_t tb = rnx_job_when(*(Joblet__Job *const *) b);
-
-    return ta < tb ? 1 : ta > tb ? -1 : 0;
+    return rnx_job_compare(*(Joblet__Job *const *) a, *(Joblet__Job *const *) b);
 }
 
 static int print_json(Joblet__Job *const *jobs, size_t n, struct jl_err *e)

@@ -47,8 +47,6 @@ static void print_text(FILE *to, const struct rnx *x, const struct rnx_run_opts 
                 r->scheduled_time[0] ? rnx_tame(r->scheduled_time, tame, sizeof tame) : s->due);
     else if (r->start_time[0])
         fprintf(to, "StartTime: %s\n", rnx_tame(r->start_time, tame, sizeof tame));
-    else if (strcmp(r->status, "PENDING") != 0) /* it is just starting */
-        fprintf(to, "StartTime: %s\n", jl_rfc3339(jl_wall_ns(), 3, line));
     if (s->uploads.n_files)
         fprintf(to, "Files: %zu uploaded successfully\n", s->uploads.n_files);
     if (q->n_environment)

@@ -43,12 +43,34 @@ bool rnx_job_has_begun(const char *status)
     return false;
 }
 
-uint64_t rnx_job_when(const Joblet__Job *j)
+#define NO_TIME UINT64_MAX
+
+static uint64_t time_of(const char *rfc3339)
 {
-    const char *text = strcmp(j->status, "SCHEDULED") == 0 ? j->scheduled_time : j->start_time;
     uint64_t ns = 0;
 
-    return text[0] != '\0' && jl_parse_rfc3339(text, &ns) == 0 ? ns : UINT64_MAX;
+    return jl_parse_rfc3339(rfc3339, &ns) == 0 ? ns : NO_TIME;
+}
+
+static uint64_t sort_time(const Joblet__Job *j)
+{
+    if (strcmp(j->status, "SCHEDULED") == 0)
+        return time_of(j->scheduled_time);
+    if (j->start_time[0] == '\0' && rnx_job_has_ended(j->status)) /* it never ran */
+        return time_of(j->created_time);
+    return time_of(j->start_time);
+}
+
+static int newer_first(uint64_t a, uint64_t b)
+{
+    return a < b ? 1 : a > b ? -1 : 0;
+}
+
+int rnx_job_compare(const Joblet__Job *a, const Joblet__Job *b)
+{
+    int r = newer_first(sort_time(a), sort_time(b));
+
+    return r ? r : newer_first(time_of(a->created_time), time_of(b->created_time));
 }
 
 void rnx_job_json(struct jl_json_out *w, const Joblet__Job *j)
@@ -59,6 +81,7 @@ void rnx_job_json(struct jl_json_out *w, const Joblet__Job *j)
     rnx_json_str(w, "name", j->name);
     rnx_json_str(w, "node_id", j->node_id);
     jl_json_put_str(w, "status", j->status);
+    rnx_json_str(w, "created_time", j->created_time);
     jl_json_put_str(w, "start_time", j->start_time);
     rnx_json_str(w, "end_time", j->end_time);
     jl_json_put_str(w, "command", j->command);
@@ -138,6 +161,7 @@ void rnx_job_status_json(struct jl_json_out *w, const Joblet__GetJobStatusRespon
     jl_json_put_str(w, "command", s->command);
     rnx_json_strv(w, "args", s->args, s->n_args);
     jl_json_put_str(w, "status", s->status);
+    rnx_json_str(w, "createdTime", s->created_time);
     rnx_json_str(w, "startTime", s->start_time);
     rnx_json_str(w, "endTime", s->end_time);
     if (rnx_job_has_ended(s->status)) {
@@ -183,36 +207,46 @@ static void list_section(const char *title, char *const *items, size_t n)
         printf("  %s\n", rnx_tame(items[i], tame, sizeof tame));
 }
 
+static void span(const char *label, uint64_t from_ns, uint64_t to_ns)
+{
+    char text[64];
+
+    printf("%s: %s\n", label,
+           jl_duration_text(to_ns > from_ns ? to_ns - from_ns : 0, text, sizeof text));
+}
+
 static void timing(const Joblet__GetJobStatusResponse *s, uint64_t now_ns)
 {
-    uint64_t start = 0, end = 0;
+    uint64_t start = time_of(s->start_time), end = time_of(s->end_time);
     char when[64];
 
-    if (s->start_time[0] == '\0' || jl_parse_rfc3339(s->start_time, &start) < 0)
+    if (!s->created_time[0] && start == NO_TIME && end == NO_TIME)
         return;
-    printf("\nTiming:\n  Created: %s\n", rnx_time_text(s->start_time, true, "", when, sizeof when));
-    if (s->end_time[0] != '\0' && jl_parse_rfc3339(s->end_time, &end) == 0) {
-        printf("  Ended: %s\n", rnx_time_text(s->end_time, true, "", when, sizeof when));
-        printf("  Duration: %s\n",
-               jl_duration_text(end > start ? end - start : 0, when, sizeof when));
-    } else if (!rnx_job_has_ended(s->status)) {
-        printf("  Running For: %s\n",
-               jl_duration_text(now_ns > start ? now_ns - start : 0, when, sizeof when));
-    }
+    printf("\nTiming:\n");
+    field("  Created", rnx_time_text(s->created_time, true, "", when, sizeof when));
+    field("  Started", rnx_time_text(s->start_time, true, "", when, sizeof when));
+    field("  Ended", rnx_time_text(s->end_time, true, "", when, sizeof when));
+    if (start != NO_TIME && end != NO_TIME)
+        span("  Duration", start, end);
+    else if (start != NO_TIME && !rnx_job_has_ended(s->status))
+        span("  Running For", start, now_ns);
 }
 
 static void schedule(const Joblet__GetJobStatusResponse *s, uint64_t now_ns)
 {
-    uint64_t due = 0;
+    const char *why = rnx_job_has_ended(s->status) ? "" : s->reason; /* it waits */
+    uint64_t due = time_of(s->scheduled_time);
     char when[64];
 
-    if (s->scheduled_time[0] == '\0' || jl_parse_rfc3339(s->scheduled_time, &due) < 0)
+    if (due == NO_TIME && !s->priority && !why[0])
         return;
-    printf("\nScheduling Information:\n  Scheduled Time: %s\n",
-           rnx_time_text(s->scheduled_time, true, "", when, sizeof when));
-    if (strcmp(s->status, "SCHEDULED") == 0)
-        printf("  Time Until Execution: %s\n",
-               jl_duration_text(due > now_ns ? due - now_ns : 0, when, sizeof when));
+    printf("\nScheduling Information:\n");
+    field("  Reason", why);
+    if (s->priority)
+        printf("  Priority: %d\n", s->priority);
+    field("  Scheduled Time", rnx_time_text(s->scheduled_time, true, "", when, sizeof when));
+    if (due != NO_TIME && strcmp(s->status, "SCHEDULED") == 0)
+        span("  Time Until Execution", now_ns, due);
 }
 
 static void limits(const Joblet__GetJobStatusResponse *s)
@@ -287,7 +321,6 @@ static void used(const Joblet__JobResult *r)
 
 static void result(const Joblet__GetJobStatusResponse *s)
 {
-
     if (!rnx_job_has_ended(s->status))
         return;
     printf("\nResult:\n  Exit Code: %d\n", s->exit_code);

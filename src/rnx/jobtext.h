@@ -14,8 +14,11 @@ bool rnx_job_is_state(const char *word);
 bool rnx_job_has_ended(const char *status);
 bool rnx_job_has_begun(const char *status);
 
-/* Start time, or scheduled time, in ns since 1970; the largest number for a job with neither. */
-uint64_t rnx_job_when(const Joblet__Job *j);
+/*
+ * For qsort: newest first, by start; a scheduled job by its time, an ended one that never ran by when it
+ * was submitted. Jobs that are about to begin come first of all.
+ */
+int rnx_job_compare(const Joblet__Job *a, const Joblet__Job *b);
 
 /* One entry of `list --json`; the whole of `status --json`. */
 void rnx_job_json(struct jl_json_out *w, const Joblet__Job *j);

@@ -60,6 +60,8 @@ def run_job(req, ctx):
                 "uploads": [[u.path, u.mode, u.is_directory, len(u.content),
                              base64.b64encode(u.content[:64]).decode()] for u in req.uploads],
             }, f)
+    if req.name == "no-time":
+        return pb.RunJobResponse(job_uuid=KNOWN, status="INITIALIZING", command=req.command)
     status = "SCHEDULED" if req.schedule else "RUNNING"
     return pb.RunJobResponse(job_uuid=KNOWN, status=status, command=req.command,
                              start_time="" if req.schedule else "2026-01-02T03:04:05.5Z",
@@ -86,12 +88,24 @@ def stage_uploads(chunks, ctx):
     return pb.StageUploadsResponse(upload_session="session-1", files=len(files))
 
 
+WAITING = pb.GetJobStatusResponse(
+    uuid="bbbbbbbb-2222-4333-8444-555555555555", command="true", status="PENDING", priority=5,
+    created_time="2026-01-02T03:04:01Z", reason="waits for a slot: 1 of 1 jobs run")
+CANCELED = pb.GetJobStatusResponse(
+    uuid="cccccccc-2222-4333-8444-555555555555", command="true", status="CANCELED", exit_code=-1,
+    created_time="2026-01-02T03:04:01Z", end_time="2026-01-02T03:04:09Z",
+    scheduled_time="2026-01-03T03:04:01Z", reason="canceled before it began")
+
+
 def job_status(req, ctx):
+    for r in (WAITING, CANCELED):
+        if len(req.uuid) >= 4 and r.uuid.startswith(req.uuid):
+            return r
     if len(req.uuid) < 4 or not KNOWN.startswith(req.uuid):
         ctx.abort(grpc.StatusCode.NOT_FOUND, "job %s not found" % req.uuid)
     r = pb.GetJobStatusResponse(
         uuid=KNOWN, name="evil\x1b[2Jname", command="sh", args=["-c", "exit 137"], status="FAILED",
-        start_time="2026-01-02T03:04:05Z", end_time="2026-01-02T03:05:35Z", exit_code=137,
+        created_time="2026-01-02T03:04:01Z", start_time="2026-01-02T03:04:05Z", end_time="2026-01-02T03:05:35Z", exit_code=137,
         reason="Job killed due to memory limit", max_cpu=50, max_memory=64, network="none",
         work_dir="/work", uploads=["a.txt"], node_id="n-1")
     r.environment["B"] = "2"

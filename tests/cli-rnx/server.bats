@@ -206,6 +206,34 @@ sys.stdout.buffer.write(b"".join(b"line %d\n" % i if i % 100 else b"bin \xff %d\
         "[\"$ID\",\"$ID\",\"FAILED\",137,137,\"Job killed due to memory limit\",50,\"***\",\"n-1\"]" ]
 }
 
+@test "status: why a job waits, when it was submitted, when it began" {
+    start
+    run "$rnx" status bbbb
+    expect 0 "Status: PENDING" "Reason: waits for a slot: 1 of 1 jobs run" "Priority: 5" "Created: 2026-01-02 03:04:01 UTC"
+    hasnt "Started:"
+    hasnt "Result:"
+    run "$rnx" status cccc
+    expect 0 "Status: CANCELED" "Timing:" "Created: 2026-01-02 03:04:01 UTC" "Ended: 2026-01-02 03:04:09 UTC" "Exit Code: -1"
+    hasnt "Duration:"
+    hasnt "Priority:"
+    [ "$(grep -c Reason: <<<"$output")" -eq 1 ]
+    run "$rnx" status 1111
+    expect 0 "Created: 2026-01-02 03:04:01 UTC" "Started: 2026-01-02 03:04:05 UTC" "Ended: 2026-01-02 03:05:35 UTC"
+    hasnt "Scheduling Information:"
+    run "$rnx" status --json cccc
+    [ "$(jq -c '[.createdTime,.startTime,.exitCode]' <<<"$output")" = '["2026-01-02T03:04:01Z",null,-1]' ]
+}
+
+@test "run: the start time is the server's, or not told" {
+    start
+    run "$rnx" run true
+    has "StartTime: 2026-01-02T03:04:05.5Z"
+    [ "$("$rnx" run --json true | jq -r .start_time)" = 2026-01-02T03:04:05.5Z ]
+    run "$rnx" run --name=no-time true
+    expect 0 "Status: INITIALIZING"
+    hasnt StartTime
+}
+
 @test "log: raw bytes, tail, timestamps, JSON" {
     start --lines 1000
     "$rnx" log 1111 >got

@@ -73,6 +73,7 @@ for bad in ("soon", "0s", "2001-01-01T00:00:00Z", "400d"):
     low=$(job --max-cpu=200 --priority=-5 true) first=$(job --max-cpu=200 true) second=$(job --max-cpu=200 true) high=$(job --max-cpu=200 --priority=9 true)
     [ "$(status_of "$low")" = PENDING ]
     [[ "$(field "$low" reason)" == "waits for a slot: 2 of 2 jobs run" ]]
+    [[ "$(rnx job status "$low")" == *"Reason: waits for a slot: 2 of 2 jobs run"*"Priority: -5"*"Created: 20"* ]]
     rnx job stop "$a" "$b" >/dev/null
     for id in "$low" "$first" "$second" "$high"; do [ "$(ended "$id")" = "COMPLETED 0" ]; done
     [ "$(started_ns "$high")" -le "$(started_ns "$first")" ]
@@ -111,6 +112,7 @@ for bad in ("soon", "0s", "2001-01-01T00:00:00Z", "400d"):
     [ "$status" -eq 1 ]
     id=$(job sleep 600)
     until_true 10 has_status "$id" RUNNING
+    [ "$(rnx job list --json | jq -r '.[0].id')" = "$id" ] # the newest, whatever time that other was for
     run rnx job cancel "$id"
     [ "$status" -eq 1 ]
     [[ $output == *"is RUNNING"*"rnx job stop"* ]]

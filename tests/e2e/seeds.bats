@@ -63,6 +63,7 @@ id_of() { sed -n 's/^ID: //p' <<<"$output"; }
     said 0 "Job started:"
     id=$(id_of)
     [ "$(ended "$id")" = "COMPLETED 0" ]
+    said 0 "StartTime: $(field "$id" createdTime)" # the server's clock
     run rnx log "$id"
     said 0 "Hello from Joblet!"
     run rnx status "$id"

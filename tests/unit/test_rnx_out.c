@@ -117,7 +117,43 @@ static void out_job_states(void **state)
     assert_false(rnx_job_has_begun("CANCELED"));
 }
 
+static Joblet__Job *job(const char *status, const char *created, const char *start,
+                        const char *scheduled, Joblet__Job *at)
+{
+    joblet__job__init(at);
+    at->status = (char *) (uintptr_t) status;
+    at->created_time = (char *) (uintptr_t) created;
+    at->start_time = (char *) (uintptr_t) start;
+    at->scheduled_time = (char *) (uintptr_t) scheduled;
+    return at;
+}
+
+static int by_order(const void *a, const void *b)
+{
+    return rnx_job_compare(*(Joblet__Job *const *) a, *(Joblet__Job *const *) b);
+}
+
+static void out_jobs_are_listed_newest_first(void **state)
+{
+    Joblet__Job at[6];
+    Joblet__Job *jobs[] = {
+        job("COMPLETED", "2026-01-01T01:00:00Z", "2026-01-01T01:00:01Z", "", &at[0]),
+        job("CANCELED", "2026-01-01T02:00:00Z", "", "2026-02-01T00:00:00Z", &at[1]),
+        job("RUNNING", "2026-01-01T00:00:00Z", "2026-01-01T03:00:00Z", "2026-01-01T03:00:00Z",
+            &at[2]),
+        job("SCHEDULED", "2026-01-01T00:00:00Z", "", "2026-01-02T00:00:00Z", &at[3]),
+        job("PENDING", "2026-01-01T01:30:00Z", "", "", &at[4]),
+        job("PENDING", "2026-01-01T02:30:00Z", "", "", &at[5]),
+    };
+
+    (void) state;
+    qsort(jobs, 6, sizeof jobs[0], by_order);
+    for (size_t i = 0; i < 6; i++)
+        assert_ptr_equal(jobs[i], &at[5 - i]);
+}
+
 UNIT_MAIN(cmocka_unit_test(out_table_fits_its_columns),
           cmocka_unit_test(out_durations_have_the_documented_forms), cmocka_unit_test(out_sizes),
           cmocka_unit_test(out_times_are_local), cmocka_unit_test(out_text_is_tamed),
-          cmocka_unit_test(out_commands_are_one_line), cmocka_unit_test(out_job_states))
+          cmocka_unit_test(out_commands_are_one_line), cmocka_unit_test(out_job_states),
+          cmocka_unit_test(out_jobs_are_listed_newest_first))
