@@ -22,6 +22,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "os/cgroup.h"
+#include "shim/initreport.h"
 #include "shim/runtime_call.h"
 
 #define EMPTY_WITHIN_NS (10 * JL_NS_PER_S)
@@ -76,7 +77,7 @@ static int finish(struct sh_shim *sh, int exit_code)
 /* Everything is done: the last message, and out. */
 static int tell_end(struct sh_shim *sh)
 {
-    sh_shim_enter(sh, sh->rec.kind == IPC_EXIT_START_ERROR ? IPC_SHIM_FAILED : IPC_SHIM_DONE);
+    sh_shim_enter(sh, sh->rec.started_wall_ns == 0 ? IPC_SHIM_FAILED : IPC_SHIM_DONE);
     sh_control_close(&sh->control);
     return finish(sh, 0);
 }
@@ -194,6 +195,7 @@ static int end_when_quiet(struct sh_shim *sh)
     read_counters(sh);
     if (sh->rec.kind == IPC_EXIT_START_ERROR)
         note_failure(sh);
+    sh_initreport_take(sh->report_fd, &sh->rec);
     return conclude(sh);
 }
 

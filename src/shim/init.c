@@ -7,11 +7,13 @@
  *
  * It is mounted into images of every kind, so it is static and needs nothing of them. The child
  * says itself why it could not be started. PID 1 cannot kill itself by a signal, so the end of
- * the command by signal n is code 128 + n, as in a shell; an OOM kill is told apart by the
- * counter of the cgroup, which the shim reads.
+ * the command by signal n is code 128 + n, as in a shell. What a code can't say goes to the shim
+ * by a pipe (ipc/initreport.h), if there is one: the bundle runs without as well.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,23 +24,57 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ipc/initreport.h"
+
 #define NOT_FOUND 127
 #define NOT_EXECUTABLE 126
 #define USAGE 125
 #define PATH_BYTES 4096
 #define HEAD_BYTES 256 /* of a script's first line, as the kernel (BINPRM_BUF_SIZE) */
+#define VOLUMES "/volumes"
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-/* Up to five strings to standard error in one write; no stdio, which would cost pages. */
-static void say(const char *a, const char *b, const char *c, const char *d)
+static int report_fd = -1;
+
+/* Strings in one write; no stdio, which would cost pages. */
+static void put(int fd, const char *const *parts, size_t n)
 {
-    const char *parts[] = { "joblet: ", a, b, c, d, "\n" };
     struct iovec iov[6];
 
-    for (size_t i = 0; i < 6; i++)
+    for (size_t i = 0; i < n; i++)
         iov[i] = (struct iovec){ (void *) (uintptr_t) parts[i], strlen(parts[i]) };
-    if (writev(STDERR_FILENO, iov, 6) < 0)
+    if (writev(fd, iov, (int) n) < 0)
         return; /* nobody to tell */
+}
+
+/* The command can't be run: says it to whoever reads the job's output, and to the shim. */
+_Noreturn static void fail(int code, const char *a, const char *b, const char *c, const char *d)
+{
+    signal(SIGPIPE, SIG_IGN); /* a shim that was killed */
+    put(STDERR_FILENO, (const char *[]){ "joblet: ", a, b, c, d, "\n" }, 6);
+    if (report_fd >= 0)
+        put(report_fd, (const char *[]){ IPC_INIT_FAILED, a, b, c, d }, 5);
+    _exit(code);
+}
+
+/* Takes the pipe, where we were told of it and it is there. */
+static void open_report(void)
+{
+    struct stat st;
+
+    if (fstat(IPC_INIT_REPORT_FD, &st) == 0 && S_ISFIFO(st.st_mode) &&
+        fcntl(IPC_INIT_REPORT_FD, F_SETFD, FD_CLOEXEC) == 0)
+        report_fd = IPC_INIT_REPORT_FD;
+}
+
+static void report_signal(int sig)
+{
+    char text[] = IPC_INIT_SIGNAL "00";
+
+    text[sizeof text - 3] = (char) ('0' + sig / 10);
+    text[sizeof text - 2] = (char) ('0' + sig % 10);
+    if (report_fd >= 0)
+        put(report_fd, (const char *[]){ text }, 1);
 }
 
 /* The first bytes of a file, as a string. False when it can't be read. */
@@ -104,24 +140,24 @@ static void exec_script(const char *path, char **argv, char **envp)
             argv[0] = (char *) (uintptr_t) path;
             execve(name, v, envp);
             argv[0] = first;
-            say("cannot run '", path, "': its interpreter cannot be executed: ", name);
-            _exit(errno == ENOENT ? NOT_FOUND : NOT_EXECUTABLE);
+            fail(errno == ENOENT ? NOT_FOUND : NOT_EXECUTABLE, "cannot run '", path,
+                 "': its interpreter cannot be executed: ", name);
         }
     }
     errno = saved;
 }
 
 /* The file is there but exec says that something is not: its interpreter or its loader. */
-static void explain_missing(const char *path)
+_Noreturn static void explain_missing(const char *path)
 {
     char head[HEAD_BYTES], *arg, *name = NULL;
 
     if (read_head(path, head))
         name = interpreter(head, &arg);
     if (name)
-        say("cannot run '", path, "': its interpreter is not there: ", name);
-    else
-        say("cannot run '", path, "': the dynamic loader that it was linked for is not there", "");
+        fail(NOT_FOUND, "cannot run '", path, "': its interpreter is not there: ", name);
+    fail(NOT_FOUND, "cannot run '", path,
+         "': the dynamic loader that it was linked for is not there", "");
 }
 
 static const char *reason(int error)
@@ -164,12 +200,10 @@ static void exec_path(const char *path, char **argv, char **envp)
         if (stat(path, &st) < 0)
             return;
         explain_missing(path);
-        _exit(NOT_FOUND);
     }
     if (errno == EACCES && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
         errno = EISDIR;
-    say("cannot run '", path, "': ", reason(errno));
-    _exit(NOT_EXECUTABLE);
+    fail(NOT_EXECUTABLE, "cannot run '", path, "': ", reason(errno));
 }
 
 static const char *variable(char **envp, const char *name)
@@ -206,7 +240,36 @@ static bool is_program(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
 }
 
-/* A bare name: the first program on PATH, then a file of that name in the current directory. */
+/* Puts the name that follows `after` in dir in its place. False: none does. */
+static bool next_name(DIR *dir, char after[NAME_MAX + 1])
+{
+    char next[NAME_MAX + 1] = "";
+    struct dirent *d;
+
+    rewinddir(dir);
+    while ((d = readdir(dir)))
+        if (d->d_name[0] != '.' && strcmp(d->d_name, after) > 0 &&
+            (next[0] == '\0' || strcmp(d->d_name, next) < 0))
+            memcpy(next, d->d_name, strlen(d->d_name) + 1);
+    memcpy(after, next, sizeof next);
+    return next[0] != '\0';
+}
+
+static void exec_in_volumes(char **argv, char **envp)
+{
+    char name[NAME_MAX + 1] = "", volume[PATH_BYTES], path[PATH_BYTES];
+    DIR *dir = opendir(VOLUMES);
+
+    while (dir && next_name(dir, name))
+        if (join(volume, VOLUMES, strlen(VOLUMES), name) &&
+            join(path, volume, strlen(volume), argv[0]))
+            exec_path(path, argv, envp);
+    if (dir)
+        closedir(dir);
+}
+
+/* A bare name: the first program on PATH, then a file of that name in the current directory, then
+ * at the top of a volume. */
 static void exec_name(char **argv, char **envp)
 {
     const char *name = argv[0], *p = variable(envp, "PATH");
@@ -225,6 +288,7 @@ static void exec_name(char **argv, char **envp)
     }
     if (join(path, ".", 1, name))
         exec_path(path, argv, envp);
+    exec_in_volumes(argv, envp);
 }
 
 _Noreturn static void run_command(char **argv, char **envp)
@@ -245,8 +309,7 @@ _Noreturn static void run_command(char **argv, char **envp)
         else
             exec_name(argv, envp);
     }
-    say("command not found: ", argv[0], "", "");
-    _exit(NOT_FOUND);
+    fail(NOT_FOUND, "command not found: ", argv[0], "", "");
 }
 
 /* Takes all who have ended; when the command is among them, ends with it. */
@@ -258,7 +321,10 @@ static void reap(pid_t command)
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         if (pid != command)
             continue;
-        _exit(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
+        if (!WIFSIGNALED(status))
+            _exit(WEXITSTATUS(status));
+        report_signal(WTERMSIG(status));
+        _exit(128 + WTERMSIG(status));
     }
 }
 
@@ -267,10 +333,12 @@ int main(int argc, char **argv, char **envp)
     sigset_t all;
     pid_t command;
 
-    if (argc < 3 || strcmp(argv[1], "--") != 0) {
-        say("usage: joblet-init -- COMMAND [ARGUMENT]...", "", "", "");
-        return USAGE;
+    if (argc > 1 && strcmp(argv[1], "--report") == 0) {
+        open_report();
+        argv++, argc--;
     }
+    if (argc < 3 || strcmp(argv[1], "--") != 0)
+        fail(USAGE, "usage: joblet-init [--report] -- COMMAND [ARGUMENT]...", "", "", "");
     /* The command has our uid: without this it could trace us, or write our memory, and so end
      * with a code of its choice or never. Its exec makes it dumpable again, itself alone. */
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -279,11 +347,9 @@ int main(int argc, char **argv, char **envp)
     if (getpid() != 1) /* a job without a pid namespace: orphans come here all the same */
         prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     command = fork();
-    if (command < 0) {
-        say("cannot start '", argv[2], "': the process limit of the job is reached, or memory is",
-            "");
-        return NOT_EXECUTABLE;
-    }
+    if (command < 0)
+        fail(NOT_EXECUTABLE, "cannot start '", argv[2],
+             "': the process limit of the job is reached, or memory is", "");
     if (command == 0)
         run_command(argv + 2, envp); /* the two places in front are free now */
     setpgid(command, command);       /* whoever of us two comes first */

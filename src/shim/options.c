@@ -30,6 +30,7 @@ const char sh_options_help[] =
     "  --stop-grace-ms N     between SIGTERM and SIGKILL (10000)\n"
     "  --time-limit-ms N     stop the job after this time (0: never)\n"
     "  --terminal            the bundle asks for a terminal\n"
+    "  --init-report         PID 1 is joblet-init --report: say how its command ended\n"
     "  --log-max-bytes N     ceiling of the log: its oldest part goes (0: none; at least 1048576)\n"
     "  --help, --version\n";
 
@@ -47,6 +48,7 @@ enum word {
     W_STOP_GRACE,
     W_TIME_LIMIT,
     W_TERMINAL,
+    W_INIT_REPORT,
     W_LOG_MAX,
     W_HELP,
     W_VERSION,
@@ -67,6 +69,7 @@ static const struct option words[] = {
     { "stop-grace-ms", required_argument, NULL, W_STOP_GRACE },
     { "time-limit-ms", required_argument, NULL, W_TIME_LIMIT },
     { "terminal", no_argument, NULL, W_TERMINAL },
+    { "init-report", no_argument, NULL, W_INIT_REPORT },
     { "log-max-bytes", required_argument, NULL, W_LOG_MAX },
     { "help", no_argument, NULL, W_HELP },
     { "version", no_argument, NULL, W_VERSION },
@@ -169,6 +172,9 @@ static int take(enum word w, const char *name, const char *v, struct sh_options 
         return take_ms(name, v, &o->time_limit_ms, e);
     case W_TERMINAL:
         o->terminal = true;
+        return 0;
+    case W_INIT_REPORT:
+        o->init_report = true;
         return 0;
     case W_LOG_MAX:
         return take_log_max(v, &o->log_max_bytes, e);

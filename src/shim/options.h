@@ -25,6 +25,7 @@ struct sh_options { /* strings are borrowed from argv */
     uint64_t time_limit_ms; /* 0: none */
     uint64_t log_max_bytes; /* 0: none */
     bool terminal;
+    bool init_report; /* PID 1 is joblet-init --report (ipc/initreport.h) */
 };
 
 /* The words of `joblet-shim --help`. */

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/parse.h"
 #include "base/spawn.h"
+#include "ipc/initreport.h"
 #include "shim/answer.h"
 #include "shim/options.h"
 
@@ -50,12 +51,14 @@ static const char *program(const struct sh_options *o)
     return o->runtime ? o->runtime : "joblet-run";
 }
 
-int sh_runtime_run(const struct sh_options *o, const int child[SH_STREAMS], pid_t *ret_pid,
-                   struct jl_err *e)
+int sh_runtime_run(const struct sh_options *o, const int child[SH_STREAMS], int report_fd,
+                   pid_t *ret_pid, struct jl_err *e)
 {
-    const struct jl_spawn_fd fds[SH_STREAMS] = { { child[0], 1 }, { child[1], 2 } };
+    const struct jl_spawn_fd fds[] = { { child[0], 1 },
+                                       { child[1], 2 },
+                                       { report_fd, IPC_INIT_REPORT_FD } };
     char log[PATH_MAX], pid_file[PATH_MAX], console[PATH_MAX];
-    const char *argv[20];
+    const char *argv[22];
     size_t n = 0;
 
     if (state_path(o, SH_RUNTIME_LOG, log, sizeof log, e) < 0 ||
@@ -79,11 +82,15 @@ int sh_runtime_run(const struct sh_options *o, const int child[SH_STREAMS], pid_
         argv[n++] = "--console-socket";
         argv[n++] = console;
     }
+    if (report_fd >= 0) {
+        argv[n++] = "--preserve-fds";
+        argv[n++] = "1";
+    }
     argv[n++] = o->id;
     argv[n] = NULL;
     /* A runtime that went on alone could make a job that nobody supervises, after the daemon had
      * cleared this one away. */
-    return spawn(o, argv, fds, SH_STREAMS, SIGKILL, ret_pid, e);
+    return spawn(o, argv, fds, SH_STREAMS + (report_fd >= 0), SIGKILL, ret_pid, e);
 }
 
 int sh_runtime_delete(const struct sh_options *o, pid_t *ret_pid, struct jl_err *e)

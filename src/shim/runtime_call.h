@@ -18,9 +18,10 @@ struct sh_options;
 #define SH_CONSOLE_NAME "console"    /* the same: socket for the terminal */
 
 /* RUNTIME --root R --log L --log-format json run --detach --bundle B --pid-file P ID, with the
- * job's ends as stdout and stderr. 0, or -errno with e filled. */
-int sh_runtime_run(const struct sh_options *o, const int child[SH_STREAMS], pid_t *ret_pid,
-                   struct jl_err *e);
+ * job's ends as stdout and stderr, and --preserve-fds for report_fd unless that is -1. 0, or
+ * -errno with e filled. */
+int sh_runtime_run(const struct sh_options *o, const int child[SH_STREAMS], int report_fd,
+                   pid_t *ret_pid, struct jl_err *e);
 
 /* RUNTIME ... delete --force ID, which is a success when there is nothing to delete. */
 int sh_runtime_delete(const struct sh_options *o, pid_t *ret_pid, struct jl_err *e);

@@ -22,6 +22,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "os/cgroup.h"
+#include "shim/initreport.h"
 #include "shim/runtime_call.h"
 #include "shim/settle.h"
 
@@ -312,6 +313,7 @@ int sh_shim_init(struct sh_shim *sh, const struct sh_options *opt, struct jl_err
                             .signal_fd = -1,
                             .sync_fd = opt->sync_fd,
                             .parent = getppid(),
+                            .report_fd = -1,
                             .log = SH_LOG_INIT,
                             .record = SH_RECORD_INIT,
                             .control = { .fd = -1 } };
@@ -327,14 +329,17 @@ static int start_runtime(struct sh_shim *sh, struct jl_err *e)
 {
     char console[PATH_MAX];
     int child[SH_STREAMS] = { -1, -1 };
+    _close_ int report = -1;
     int r = sh_stdio_pipes(&sh->io, sh->loop, &sh->log, child, e);
 
     if (r == 0 && sh->opt->terminal) {
         snprintf(console, sizeof console, "%s/%s", sh->opt->state_dir, SH_CONSOLE_NAME);
         r = sh_stdio_console(&sh->io, console, child, e);
     }
-    if (r == 0)
-        r = sh_runtime_run(sh->opt, child, &sh->runtime_pid, e);
+    if (r == 0 && sh->opt->init_report)
+        r = sh->report_fd = sh_initreport_open(&report, e);
+    if (r >= 0)
+        r = sh_runtime_run(sh->opt, child, report, &sh->runtime_pid, e);
     for (size_t i = 0; i < SH_STREAMS; i++)
         jl_close(child[i]);
     return r;

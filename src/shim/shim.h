@@ -31,6 +31,7 @@ struct sh_shim {
     struct jl_loop *loop;
     int state_dirfd;
     int sync_fd; /* -1: none, or told already */
+    int report_fd; /* from joblet-init; -1: none */
     pid_t parent; /* who started us; 0: was gone when the job ran */
     enum ipc_shim_phase phase;
     pid_t runtime_pid;    /* a call of the runtime that has not ended; 0: none */

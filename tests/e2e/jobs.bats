@@ -256,3 +256,19 @@ sys.stdout.buffer.write(bytes(range(256)) * 40000 + b"end")' | sha256sum)" ]
     [ "$(field "$id" name)" = mine ]
     ended "$id"
 }
+
+@test "the reason says why a command could not be run, and which signal ended it" {
+    id=$(job nosuchcmd)
+    [ "$(ended "$id")" = "FAILED 127" ]
+    [ "$(field "$id" reason)" = "command not found: nosuchcmd" ]
+    id=$(job /etc)
+    [ "$(ended "$id")" = "FAILED 126" ]
+    [ "$(field "$id" reason)" = "cannot run '/etc': is a directory" ]
+    id=$(job sh -c 'kill -SEGV $$')
+    [ "$(ended "$id")" = "FAILED 139" ]
+    [ "$(field "$id" reason)" = "killed by signal 11 (SIGSEGV)" ]
+    client "assert c.status('$id').result.signal == 11" || { rnx job status --json "$id"; false; }
+    id=$(job sh -c 'exit 139')
+    [ "$(ended "$id")" = "FAILED 139" ]
+    [ "$(field "$id" reason)" = "exited with code 139" ]
+}

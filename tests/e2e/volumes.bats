@@ -46,6 +46,12 @@ needs_memory() {
     [ "$(rnx volume list --json | jq -c .)" = '{"volumes":[]}' ]
 }
 
+@test "a bare command is looked for in the volumes, after the work directory" {
+    rnx volume create tools --size=4MB
+    output --volume=tools sh -c 'printf "#!/bin/sh\necho of the volume\n" >/volumes/tools/backup.sh'
+    [ "$(output --volume=tools:ro backup.sh)" = "of the volume" ]
+}
+
 # bats test_tags=smoke
 @test "its size holds: a job that writes more gets ENOSPC, and nobody else is the worse for it" {
     rnx volume create small --size=8MB

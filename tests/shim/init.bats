@@ -148,13 +148,65 @@ outcome() { echo "$(record value) $(job_log)"; }
     [ "$(job_log stdout | tail -1)" = ok ]
 }
 
+# The same job with joblet-init's words for the shim.
+reporting() {
+    JQ='.process.args |= .[:1] + ["--report"] + .[1:]' bundle "$@"
+    run_job --init-report
+}
+
+@test "it tells the shim of a signal, or of why there is no command, and the record has it" {
+    reporting sh -c 'kill -SEGV $$'
+    [ "$(record kind) $(record value)" = "signal 11" ]
+    reporting sh -c 'kill -9 $$'
+    [ "$(record kind) $(record value)" = "signal 9" ]
+    reporting sh -c 'exit 139'
+    [ "$(record kind) $(record value)" = "code 139" ]
+    reporting nosuch
+    [ "$(record kind) $(record value) $(record error_text)" = "start-error 127 command not found: nosuch" ]
+    [ "$(job_log)" = "joblet: command not found: nosuch" ]
+    reporting /work
+    [ "$(record kind) $(record value) $(record error_text)" = "start-error 126 cannot run '/work': is a directory" ]
+    reporting sh -c nosuch
+    [ "$(record kind) $(record value)" = "code 127" ]
+}
+
+@test "... the command has no hand in it, and a bundle that asks for it runs without a shim" {
+    reporting sh -c 'echo $(ls /proc/self/fd); (echo "signal 11" >/proc/1/fd/3) && echo taken; exit 139'
+    [ "$(record kind)" = code ]
+    [ "$(job_log stdout)" = "0 1 2 3" ] # 3 is ls's own
+    # words of a job that has taken the pipe all the same count only where they agree with the code
+    JQ='.process.args = ["/bin/sh", "-c", "printf \"signal 11\" >&3; exit 0"]' bundle
+    run_job --init-report
+    [ "$(record kind) $(record value)" = "code 0" ]
+    JQ='.process.args |= .[:1] + ["--report"] + .[1:]' bundle sh -c 'exit 3'
+    run_job
+    [ "$(record kind) $(record value)" = "code 3" ]
+}
+
+@test "a bare name that is in no other place comes from the top of a volume" {
+    mkdir -p "$ROOTFS"/volumes/{a,b}
+    printf '#!/bin/sh\necho from b\n' >"$ROOTFS/volumes/b/mine"
+    chmod 755 "$ROOTFS/volumes/b/mine"
+    bundle mine
+    run_job
+    [ "$(outcome)" = "0 from b" ]
+    printf '#!/bin/sh\necho from a\n' >"$ROOTFS/volumes/a/mine"
+    bundle mine # without its x bit, as elsewhere
+    run_job
+    [ "$(outcome)" = "0 from a" ]
+    bundle nobodys
+    run_job
+    [ "$(outcome)" = "127 joblet: command not found: nobodys" ]
+    rm -r "$ROOTFS/volumes"
+}
+
 @test "wrong use is 125" {
     local args
     for args in "" "--" "sh -c true"; do
         # shellcheck disable=SC2086 # words on purpose
         run "$init" $args
         [ "$status" = 125 ]
-        [[ $output == "joblet: usage: joblet-init -- COMMAND"* ]]
+        [[ $output == "joblet: usage: joblet-init [--report] -- COMMAND"* ]]
     done
     run "$init" -- sh -c 'exit 9' # outside of a job as well
     [ "$status" = 9 ]

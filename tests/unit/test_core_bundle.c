@@ -250,11 +250,12 @@ static void the_environment_has_its_order(void **state)
     assert_string_equal(env_of(m.spec, "JOB_NAME"), "nightly");
     assert_string_equal(env_of(m.spec, "PWD"), "/work");
     assert_null(env_of(m.spec, "NOTIFY_SOCKET"));
-    assert_int_equal(m.spec->process->n_args, 6);
+    assert_int_equal(m.spec->process->n_args, 7);
     assert_string_equal(m.spec->process->args[0], "/run/joblet-init");
-    assert_string_equal(m.spec->process->args[1], "--");
-    assert_string_equal(m.spec->process->args[2], "prog");
-    assert_string_equal(m.spec->process->args[5], "");
+    assert_string_equal(m.spec->process->args[1], "--report");
+    assert_string_equal(m.spec->process->args[2], "--");
+    assert_string_equal(m.spec->process->args[3], "prog");
+    assert_string_equal(m.spec->process->args[6], "");
     assert_string_equal(m.spec->hostname, "job_11111111");
     drop(&m);
 }

@@ -247,11 +247,12 @@ static void add_args(struct jd_arena *a, const struct jd_bundle_in *in, struct o
     const Joblet__RunJobRequest *q = in->req;
     size_t n = 0;
 
-    p->args = jd_arena_get(a, (q->n_args + 4) * sizeof *p->args);
+    p->args = jd_arena_get(a, (q->n_args + 5) * sizeof *p->args);
     if (!p->args)
         return;
     if (in->init_source) {
         p->args[n++] = str(JD_INIT_INSIDE);
+        p->args[n++] = str("--report");
         p->args[n++] = str("--");
     }
     p->args[n++] = q->command;

@@ -68,6 +68,8 @@ static int spawn(struct jd_shim *s, int sync, int lock, struct jl_err *e)
         bad |= jl_strv_addf(&argv, "--time-limit-ms=%" PRId64, s->job->req->timeout_seconds * 1000);
     if (c->conf.logs_max_size > 0)
         bad |= jl_strv_addf(&argv, "--log-max-bytes=%" PRId64, c->conf.logs_max_size);
+    if (c->init_path)
+        bad |= jl_strv_add(&argv, "--init-report");
     if (bad)
         return jl_fail(e, ENOMEM, "start the shim");
     if (!c->runtime_path)
