@@ -45,6 +45,10 @@ setup_file() {
     verdict stop_answers_when_the_job_has_ended
 }
 
+@test "core: those who wait for an end have a ceiling" {
+    verdict those_who_wait_for_an_end_have_a_ceiling
+}
+
 @test "core: waiting jobs go by priority and age" {
     verdict waiting_jobs_go_by_priority_and_age
 }

@@ -546,6 +546,27 @@ def stop_answers_when_the_job_has_ended():
 
 
 @case
+def those_who_wait_for_an_end_have_a_ceiling():
+    with Core() as c:
+        u = c.sleeper("trap '' TERM; echo ready; while :; do sleep 1; done")
+        other = ("other", "admin", "02", "test:2")
+        ask = pb.StopJobRequest(uuid=u, grace_ms=3600000).SerializeToString()
+        kept = [c.link.send("STOP_JOB", ask) for _ in range(48)]  # whose clients never cancel, or have
+        for who, more in ((ADMIN, 1), (other, 16), (other, 1)):
+            for _ in range(more):
+                kept.append(c.link.send("STOP_JOB", ask, who=who))
+            if more == 1:
+                r = c.link.take(kept.pop())
+                equal(r.status, EXHAUSTED, r.text)
+                check("calls wait for its end already" in r.text and "rnx job status" in r.text, r.text)
+        equal(c.status(u).status, "STOPPING")
+        check(not c.link.replies, "an answer before the end")
+        c.link.sock.send(b"nonsense")  # the next front begins anew
+        c.accept()
+        equal(c.stop(u, grace_ms=1).status, "STOPPED")
+
+
+@case
 def waiting_jobs_go_by_priority_and_age():
     with Core(joblet__maxConcurrentJobs=1) as c:
         first = c.sleeper()

@@ -10,6 +10,8 @@
 #include "daemon/core/request.h"
 
 #define STOP_GRACE_MAX_MS 3600000
+#define WAITERS_MAX 64        /* calls that wait for the end of one job */
+#define WAITERS_CLIENT_MAX 48 /* of one certificate */
 
 void jd_reply_ended(const struct jd_call *call, const struct jd_job *j)
 {
@@ -30,6 +32,26 @@ void jd_reply_ended(const struct jd_call *call, const struct jd_job *j)
     stop.end_time = end_time;
     stop.exit_code = j->rec.exit_code;
     jd_reply(call, &stop.base);
+}
+
+/* Front forgets a call whose client went, and core is not told: without a ceiling those of a job that
+ * takes an hour to end would be as many as a client likes. Those of a front before this one wait on,
+ * for the audit file alone. */
+static int check_waiters(const struct jd_call *call, const struct jd_job *j, struct jl_err *e)
+{
+    unsigned all = 0, same = 0;
+
+    for (const struct jd_call *w = j->waiters; w; w = w->next) {
+        if (w->generation != call->generation)
+            continue;
+        all++;
+        same += strcmp(w->who.serial, call->who.serial) == 0;
+    }
+    if (all < WAITERS_MAX && same < WAITERS_CLIENT_MAX)
+        return 0;
+    jl_refuse(e, EMFILE, "job %s: %u calls wait for its end already, %u of them of this client",
+              j->rec.id, all, same);
+    return jl_hint(e, "it is being stopped; see when it has ended: rnx job status %.8s", j->rec.id);
 }
 
 /* Asks for the end; the call waits for it. 0, or -errno with e filled. */
@@ -63,6 +85,9 @@ static int stop(struct jd_call *call, const Joblet__StopJobRequest *q, struct jl
     if (!j)
         return -e->code;
     memcpy(call->job_id, j->rec.id, sizeof call->job_id);
+    r = check_waiters(call, j, e);
+    if (r < 0)
+        return r;
     if (q->grace_ms > 0)
         j->stop_grace_ms =
             q->grace_ms < STOP_GRACE_MAX_MS ? (uint64_t) q->grace_ms : STOP_GRACE_MAX_MS;
