@@ -1,6 +1,6 @@
 /*
  * sysmon_procs.c - see sysmon.h: the processes, and which of them take most. One file is read of
- * each (stat); command line and owner only of those that are named.
+ * each (stat); program and owner only of those that are named.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -125,25 +125,17 @@ static int read_one(int proc, const char *pid, struct jd_proc_pid *ret)
     return jd_proc_pid(text, (size_t) n, ret);
 }
 
-/* The arguments, blanks between; of a kernel thread its name in brackets. */
+/* The program's file; of a kernel thread its name in brackets. No arguments: any reader gets this, and
+ * they may hold the host's secrets. */
 static char *command_of(struct jd_sysmon *s, int pid, const char *name)
 {
     char path[32], text[JD_SYSMON_TEXT];
-    _close_ int fd = -1;
     ssize_t n;
 
-    snprintf(path, sizeof path, "/proc/%d/cmdline", pid);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
-    n = fd < 0 ? -1 : read(fd, text, sizeof text);
-    if (n <= 0) {
+    snprintf(path, sizeof path, "/proc/%d/exe", pid);
+    n = readlink(path, text, sizeof text);
+    if (n <= 0)
         n = snprintf(text, sizeof text, "[%s]", name);
-        return jd_sysmon_text(&s->a, text, (size_t) n);
-    }
-    while (n > 0 && text[n - 1] == '\0')
-        n--;
-    for (ssize_t i = 0; i < n; i++)
-        if (text[i] == '\0')
-            text[i] = ' ';
     return jd_sysmon_text(&s->a, text, (size_t) n);
 }
 
