@@ -44,6 +44,10 @@ int jl_mkdir_p(const char *path, mode_t mode, struct jl_err *e);
  */
 int jl_remove_tree_at(int dirfd, const char *name, struct jl_err *e);
 
+/* What the file system of fd has less than 5 % left of, "space" or "inodes"; NULL: neither, as far as
+ * it counts them. */
+const char *jl_fs_lacks(int fd);
+
 /* Sends or receives descriptors over a unix socket: one message of data and up to
  * JL_FDS_MAX descriptors. Received ones are close-on-exec. Never raises SIGPIPE.
  * jl_send_fds: 0 or -errno. jl_recv_fds: bytes received (0: peer closed) or -errno; -EMSGSIZE

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -107,6 +108,17 @@ int jl_remove_tree_at(int dirfd, const char *name, struct jl_err *e)
     struct removal rm = { .top_fd = -1 };
 
     return remove_one(&rm, dirfd, name, 0, e);
+}
+
+const char *jl_fs_lacks(int fd)
+{
+    struct statfs fs;
+
+    if (fstatfs(fd, &fs) < 0)
+        return NULL;
+    if (fs.f_blocks > 0 && fs.f_bavail < fs.f_blocks / 20)
+        return "space";
+    return fs.f_files > 0 && fs.f_ffree < fs.f_files / 20 ? "inodes" : NULL;
 }
 
 int jl_send_fds(int sock, const void *data, size_t len, const int *fds, size_t n_fds)

@@ -89,6 +89,10 @@ setup_file() {
     verdict a_session_belongs_to_its_client
 }
 
+@test "core: uploads do not begin with the last inodes" {
+    verdict uploads_do_not_begin_with_the_last_inodes
+}
+
 @test "core: a front that talks nonsense is replaced" {
     verdict a_front_that_talks_nonsense_is_replaced
 }

@@ -786,6 +786,23 @@ def a_session_belongs_to_its_client():
 
 
 @case
+def uploads_do_not_begin_with_the_last_inodes():
+    with tempfile.TemporaryDirectory(prefix="jlc.") as disk:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=1000,mode=755", "jl-test", disk], check=True)
+        try:
+            with Core(filesystem__baseDir=disk + "/jobs") as c:
+                session, fd = c.stage()
+                os.close(fd)
+                equal(c.link.ask("UNSTAGE", text=session).status, OK)
+                for i in range(os.statvfs(disk).f_ffree - 40):
+                    open(f"{disk}/{i}", "wb").close()
+                r = c.link.ask("STAGE")
+                equal((r.status, r.text), (EXHAUSTED, "the server's disk for jobs has less than 5 % of its inodes left"))
+        finally:
+            subprocess.run(["umount", "-l", disk], check=True)
+
+
+@case
 def a_front_that_talks_nonsense_is_replaced():
     with Core() as c:
         u = c.run("sleep", "600")

@@ -117,6 +117,10 @@ setup_file() {
     verdict a_full_disk_is_told_with_the_file
 }
 
+@test "front: the last inodes are not taken by uploads" {
+    verdict the_last_inodes_are_not_taken_by_uploads
+}
+
 @test "front: history and then what comes live" {
     verdict history_and_then_what_comes_live
 }

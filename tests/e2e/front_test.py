@@ -647,6 +647,29 @@ def a_full_disk_is_told_with_the_file():
         front.stop()
 
 
+@case
+def the_last_inodes_are_not_taken_by_uploads():
+    front = fakecore.Front(PROGRAM, CA, staging_tmpfs="size=64m,nr_inodes=1070")
+    try:
+        front.wait_listening()
+        with Client(front.core.address) as c:
+            accept_run(front)
+            stage = c.channel.stream_unary("/joblet.JobService/StageUploads")
+            for paths in ([f"f{i}" for i in range(1100)],
+                          [f"{i}/" + "d/" * 14 + "f" for i in range(70)]):  # directories count, too
+                pieces = (pb.UploadChunk(path=p, eof=True).SerializeToString() for p in paths)
+                for call in (lambda: stage(pieces, timeout=100), lambda: c.call("RunJob", c.run((p, b"") for p in paths))):
+                    try:
+                        call()
+                        raise AssertionError("not refused")
+                    except grpc.RpcError as e:
+                        equal((e.code(), e.details()),
+                              (Code.RESOURCE_EXHAUSTED, "the server's disk for jobs has less than 5 % of its inodes left"))
+                    wait_for(lambda: not os.listdir(front.core.staging), "staging is empty")
+    finally:
+        front.stop()
+
+
 # ---- logs
 
 def lines(n, first=0):

@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/id.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "daemon/core/bundle.h"
 #include "daemon/core/core.h"
@@ -109,7 +109,7 @@ void jd_stages_done(struct jd_core *c)
 
 static int check_room(struct jd_core *c, const struct ipc_identity *who, struct jl_err *e)
 {
-    struct statvfs v;
+    const char *scarce = jl_fs_lacks(c->stages.dirfd);
     unsigned same = 0;
 
     for (const struct jd_stage *s = c->stages.first; s; s = s->next)
@@ -117,8 +117,9 @@ static int check_room(struct jd_core *c, const struct ipc_identity *who, struct 
     if (c->stages.n >= JD_STAGE_SESSIONS_MAX || same >= JD_STAGE_PER_CLIENT_MAX)
         return jl_refuse(e, EMFILE, "too many uploads wait for their job (%u, %u of this client)",
                          c->stages.n, same);
-    if (fstatvfs(c->stages.dirfd, &v) == 0 && v.f_blocks > 0 && v.f_bavail < v.f_blocks / 20)
-        return jl_refuse(e, ENOSPC, "the server's disk for jobs has less than 5 %% left");
+    if (scarce)
+        return jl_refuse(e, ENOSPC, "the server's disk for jobs has less than 5 %% of its %s left",
+                         scarce);
     return 0;
 }
 

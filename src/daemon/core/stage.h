@@ -50,7 +50,7 @@ int jd_stages_init(struct jd_core *c, struct jl_err *e);
 void jd_stages_done(struct jd_core *c);
 
 /* A new directory for this client; *ret_fd is the caller's. 0, or -errno with e filled: -ENOSPC
- * the disk has no 5 % left, -EMFILE too many sessions. */
+ * the disk has no 5 % of its space or inodes left, -EMFILE too many sessions. */
 int jd_stage_new(struct jd_core *c, const struct ipc_identity *who, const char **ret_session,
                  int *ret_fd, struct jl_err *e);
 /* The client's session; NULL with e filled (-ENOENT: none, another's, used or expired). */

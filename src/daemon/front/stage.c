@@ -11,8 +11,11 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 
 #define MODE_MASK 0777
+#define LOOK_BYTES ((uint64_t) 16 << 20) /* written between two looks at the disk */
+#define LOOK_NAMES 1024                  /* made between them */
 
 void jd_stage_init(struct jd_stage *s, int own_dirfd, const struct jd_uploads *what)
 {
@@ -78,7 +81,7 @@ static int failed(const struct jd_upload *up, const char *what, int code, struct
 }
 
 /* The directory `path` (len bytes) below the staging directory, made where it is missing. */
-static int open_dir(const struct jd_stage *s, const char *path, size_t len)
+static int open_dir(struct jd_stage *s, const char *path, size_t len)
 {
     _close_ int dirfd = open_beneath(s->dirfd, ".", O_RDONLY | O_DIRECTORY, 0);
     const char *at = path, *end = path + len;
@@ -92,7 +95,9 @@ static int open_dir(const struct jd_stage *s, const char *path, size_t len)
         if (!part)
             return -1;
         if (n > 0 && strcmp(part, ".") != 0) {
-            if (mkdirat(dirfd, part, 0755) < 0 && errno != EEXIST)
+            if (mkdirat(dirfd, part, 0755) == 0)
+                s->names++;
+            else if (errno != EEXIST)
                 return -1;
             fd = open_beneath(dirfd, part, O_RDONLY | O_DIRECTORY, 0);
             close(dirfd);
@@ -136,6 +141,26 @@ static int begin(struct jd_stage *s, const struct jd_upload *up, struct jl_err *
     s->file_fd = open_beneath(dirfd, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
     if (s->file_fd < 0)
         return failed(up, "make the file", errno, e);
+    s->names++;
+    return 0;
+}
+
+/* One client may not take what the host needs: the disk's last part is left alone. */
+static int look(struct jd_stage *s, struct jl_err *e)
+{
+    const char *scarce;
+
+    if (s->names > JD_STAGE_NAMES_MAX)
+        return jl_refuse(e, EMSGSIZE, "more than %d files and directories are uploaded",
+                         JD_STAGE_NAMES_MAX);
+    if (s->bytes - s->looked_bytes < LOOK_BYTES && s->names - s->looked_names < LOOK_NAMES)
+        return 0;
+    s->looked_bytes = s->bytes;
+    s->looked_names = s->names;
+    scarce = jl_fs_lacks(s->dirfd);
+    if (scarce)
+        return jl_refuse(e, ENOSPC, "the server's disk for jobs has less than 5 %% of its %s left",
+                         scarce);
     return 0;
 }
 
@@ -176,6 +201,7 @@ static int write_some(struct jd_stage *s, const struct jd_upload *up, size_t *by
         if (n < 0)
             return failed(up, "write the file", errno, e);
         s->written += (size_t) n;
+        s->bytes += (size_t) n;
         *bytes -= (size_t) n;
     }
     return 0;
@@ -188,11 +214,15 @@ static int step_upload(struct jd_stage *s, size_t *bytes, struct jl_err *e)
 
     if (s->file_fd < 0) {
         r = begin(s, up, e);
+        if (r == 0)
+            r = look(s, e);
         if (r < 0)
             return r;
     }
     if (!up->is_directory) {
         r = write_some(s, up, bytes, e);
+        if (r == 0)
+            r = look(s, e);
         if (r < 0 || s->written < up->len)
             return r;
         r = finish_file(s, up, e);
@@ -269,6 +299,8 @@ int jd_stage_chunk(struct jd_stage *s, const struct jd_chunk *c, struct jl_err *
     size_t bytes = up.len;
     int r = up.is_directory && s->file_fd < 0 ? begin(s, &up, e) : begin_or_go_on(s, &up, e);
 
+    if (r == 0)
+        r = look(s, e);
     if (r < 0 || up.is_directory)
         return r < 0 ? r : keep_dir(s, &up, e);
     s->written = 0;

@@ -29,6 +29,8 @@ struct jd_stage {
     uint32_t open_mode;
     struct jd_upload *dirs; /* jd_stage_chunk: directories, with a path and a mode */
     size_t n_dirs, room_dirs, dirs_bytes;
+    uint64_t names, bytes;               /* made so far, directories on the way to a file too */
+    uint64_t looked_names, looked_bytes; /* when the disk was looked at last */
 };
 
 /* Begins; own_dirfd is the staging directory. */
@@ -36,9 +38,11 @@ void jd_stage_init(struct jd_stage *s, int own_dirfd, const struct jd_uploads *w
 
 /*
  * Writes up to `bytes` bytes and JD_STAGE_NAMES names. 1 there is more to do, 0 all is written;
- * -errno with e filled and the upload's path in it: -EINVAL the path comes twice or is not to be
- * had below the directory, -ENOSPC or -EDQUOT the disk is full, -EIO anything else.
+ * -errno with e filled: -EINVAL the path comes twice or is not to be had below the directory,
+ * -EMSGSIZE too many names, -ENOSPC or -EDQUOT the disk is full or nearly so (it is looked at
+ * every few MiB and names; core looked before), -EIO anything else.
  */
+#define JD_STAGE_NAMES_MAX 1000000 /* as JD_STAGE_ENTRIES_MAX of core */
 #define JD_STAGE_NAMES 64
 int jd_stage_step(struct jd_stage *s, size_t bytes, struct jl_err *e);
 void jd_stage_done(struct jd_stage *s);

@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/vfs.h>
 
 #include "api/joblet.pb-c.h"
 #include "api/validate.h"
@@ -21,9 +20,6 @@
 #define DATA_MAX (1u << 20)                  /* of one piece */
 #define MESSAGE_MAX (DATA_MAX + (16u << 10)) /* with path and all */
 #define KEEP_NS (60 * JL_NS_PER_S)           /* how often core is told that it goes on */
-#define NAMES_MAX 1000000                    /* as JD_STAGE_ENTRIES_MAX of core */
-#define LOOK_BYTES ((uint64_t) 16 << 20)     /* written between two looks at the free space */
-#define NAMES_BETWEEN_LOOKS 1024
 
 struct stagecall {
     struct jd_call call;
@@ -33,8 +29,8 @@ struct stagecall {
     struct jd_stage stage;
     bool staging;
     char session[IPC_LINK_TEXT_MAX];
-    uint64_t bytes, kept_ns, looked_bytes;
-    int32_t files, names;
+    uint64_t bytes, kept_ns;
+    int32_t files;
 };
 
 static void unstage(struct stagecall *s)
@@ -77,19 +73,6 @@ static void fail(struct stagecall *s, const struct jl_err *e)
     jd_call_fail(&s->call, e);
 }
 
-/* Core looked when the session began; what has come since counts too. */
-static int check_space(struct stagecall *s, struct jl_err *e)
-{
-    struct statfs fs;
-
-    if (s->bytes - s->looked_bytes < LOOK_BYTES && s->names % NAMES_BETWEEN_LOOKS != 0)
-        return 0;
-    s->looked_bytes = s->bytes;
-    if (fstatfs(s->stage.dirfd, &fs) == 0 && fs.f_blocks > 0 && fs.f_bavail < fs.f_blocks / 20)
-        return jl_refuse(e, ENOSPC, "the server's disk for jobs has less than 5 %% left");
-    return 0;
-}
-
 static void keep(struct stagecall *s)
 {
     struct ipc_frame f = jd_call_frame(&s->call, JD_OP_KEEP_STAGE);
@@ -120,13 +103,8 @@ static int write_chunk(struct stagecall *s, const Joblet__UploadChunk *m, struct
     c.up.len = m->data.len;
     c.up.mode = m->mode;
     c.up.is_directory = m->is_directory;
-    s->names += m->is_directory || s->stage.file_fd < 0;
-    if (s->names > NAMES_MAX)
-        return jl_refuse(e, EMSGSIZE, "more than %d files and directories are uploaded", NAMES_MAX);
     s->bytes += m->data.len;
-    r = check_space(s, e);
-    if (r == 0)
-        r = jd_stage_chunk(&s->stage, &c, e);
+    r = jd_stage_chunk(&s->stage, &c, e);
     s->files += r == 0 && c.eof && !m->is_directory;
     return r;
 }
