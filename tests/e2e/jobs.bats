@@ -272,3 +272,20 @@ sys.stdout.buffer.write(bytes(range(256)) * 40000 + b"end")' | sha256sum)" ]
     [ "$(ended "$id")" = "FAILED 139" ]
     [ "$(field "$id" reason)" = "exited with code 139" ]
 }
+
+@test "a job that the kernel holds says so: stop comes back, and it ends when it is let go" {
+    [ -d /sys/fs/cgroup/freezer ] || skip "needs the freezer of cgroup v1, which stops SIGKILL"
+    id=$(job sleep 1000)
+    until_true 20 has_status "$id" RUNNING
+    freezer=/sys/fs/cgroup/freezer/$CGROUP # above the job's, which the shim would thaw
+    [ -z "$(cat "$freezer/cgroup.procs")" ]
+    echo FROZEN >"$freezer/freezer.state"
+    run rnx job stop "$id" 3>&-
+    saved=$(rnx job status --json "$id")
+    echo THAWED >"$freezer/freezer.state"
+    [ "$status" -eq 1 ]
+    [[ $output == *"unkillable: the kernel holds process "*"look for a disk or file server"* ]]
+    jq -e '.status == "STOPPING" and (.reason | startswith("unkillable"))' <<<"$saved"
+    ended "$id"
+    [ "$(status_of "$id") $(field "$id" reason)" = "STOPPED stopped" ]
+}

@@ -26,6 +26,7 @@ struct jd_shim {
     uint64_t adopt_until_ns; /* a shim that was just started is waited for */
     struct jl_source pid_src, sync_src, control_src;
     struct jl_timer limit;
+    struct jl_timer stuck; /* the job was to end by then */
 };
 
 static inline struct jd_core *jd_shim_core(const struct jd_shim *s)
@@ -44,6 +45,10 @@ void jd_shim_limit(struct jd_shim *s);
 
 /* From SIGTERM to SIGKILL: what the StopJob that came says, or the configuration. */
 uint64_t jd_shim_grace_ms(const struct jd_job *j);
+
+/* shim_stuck.c: the job was told to end. When it is there still 10 s after its grace the reason says
+ * what holds it, and who waits is answered. */
+void jd_shim_expect_end(struct jd_shim *s);
 
 /* Connects to its control socket and asks for its state; it is told to stop when its job is. 0,
  * -ENOENT nobody has listened there (yet), -ECONNREFUSED who did is gone, or -errno. */

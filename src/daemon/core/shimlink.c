@@ -30,6 +30,7 @@ void jd_shim_release(struct jd_job *j)
     if (!s)
         return;
     jl_loop_disarm(j->core->loop, &s->limit);
+    jl_loop_disarm(j->core->loop, &s->stuck);
     jl_loop_del(j->core->loop, &s->pid_src);
     jl_loop_del(j->core->loop, &s->sync_src);
     jl_loop_del(j->core->loop, &s->control_src);
@@ -173,6 +174,7 @@ void jd_shim_stop(struct jd_job *j)
         jd_space_stop(j);
         return;
     }
+    jd_shim_expect_end(s);
     if (s->control >= 0) {
         send_control(s, IPC_SHIM_STOP, jd_shim_grace_ms(j));
         return;
