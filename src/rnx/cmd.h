@@ -47,6 +47,7 @@ struct rnx_cmd {
     const char *args;            /* what follows the name in the usage line */
     const char *summary;         /* one line */
     const char *more;            /* further text of its help, or NULL */
+    const char *choices;         /* what its argument can be, for completion; NULL: anything */
     const struct rnx_opts *opts; /* NULL: none of its own */
     rnx_cmd_fn *run;             /* NULL: a known word that is not built yet */
 };

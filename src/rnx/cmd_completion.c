@@ -15,6 +15,12 @@ static bool opens_group(const struct rnx_cmd *c)
     return false;
 }
 
+/* To be offered as a first word by itself: a command with a group's name is there as the group. */
+static bool is_first_word(const struct rnx_cmd *c)
+{
+    return c->group ? c->alone : !rnx_is_group(c->name);
+}
+
 /* Inside '...' of all three shells; fish takes this spelling too. */
 static void put_quoted(const char *s, const char *escape)
 {
@@ -37,6 +43,18 @@ static void put_groups(void)
     for (size_t i = 0; (c = rnx_cmd_at(i)); i++)
         if (opens_group(c))
             printf("%s ", c->group);
+}
+
+/* "--config | --node": the global flags whose next word is theirs. */
+static void put_valued(const char *between)
+{
+    const char *sep = "";
+
+    for (size_t i = 0; i < rnx_global_opts.n; i++)
+        if (rnx_global_opts.items[i].arg) {
+            printf("%s--%s", sep, rnx_global_opts.items[i].name);
+            sep = between;
+        }
 }
 
 /* ---- bash */
@@ -64,7 +82,7 @@ static void bash_words(const char *group)
     for (size_t i = 0; (c = rnx_cmd_at(i)); i++) {
         if (!c->run)
             continue;
-        if (group ? c->group && strcmp(c->group, group) == 0 : !c->group || c->alone)
+        if (group ? c->group && strcmp(c->group, group) == 0 : is_first_word(c))
             printf(" %s", c->name);
         if (!group && opens_group(c))
             printf(" %s", c->group);
@@ -77,38 +95,53 @@ static void bash(void)
 
     printf("# bash completion for rnx; made by `rnx completion bash`.\n"
            "_rnx()\n{\n"
-           "    local cur=${COMP_WORDS[COMP_CWORD]} verb='' flags='' word i\n"
+           "    local cur=${COMP_WORDS[COMP_CWORD]} verb='' help='' words='' flags='' word i\n"
            "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
            "        word=${COMP_WORDS[i]}\n"
-           "        [[ $word == -* || $word == '=' ]] && continue\n"
-           "        if [[ -z $verb ]]; then verb=$word; else\n"
-           "            [[ '");
+           "        case $word in\n"
+           "        ");
+    put_valued(" | ");
+    printf(") [[ ${COMP_WORDS[i + 1]} == '=' ]] || ((++i)) ;;\n"
+           "        '=') ((++i)) ;;\n"
+           "        -*) ;;\n"
+           "        *)\n"
+           "            if [[ -z $verb && $word == help ]]; then\n"
+           "                help=yes\n"
+           "            elif [[ -z $verb ]]; then\n"
+           "                verb=$word\n"
+           "            else\n"
+           "                [[ '");
     put_groups();
     printf("' == *\" $verb \"* ]] && verb=\"$verb $word\"\n"
-           "            break\n"
-           "        fi\n"
+           "                break\n"
+           "            fi\n"
+           "            ;;\n"
+           "        esac\n"
            "    done\n"
+           "    ((i <= COMP_CWORD)) || return 0 # a flag's value\n"
            "    flags='");
     bash_flags(&rnx_global_opts);
-    printf("'\n    case $verb in\n    '') flags=\"$flags");
+    printf("'\n    case $verb in\n    '') words='");
     bash_words(NULL);
-    printf("\" ;;\n");
+    printf("' ;;\n");
     for (size_t i = 0; (c = rnx_cmd_at(i)); i++)
         if (opens_group(c)) {
-            printf("    %s) flags=\"$flags", c->group);
+            printf("    %s) words='", c->group);
             bash_words(c->group);
-            printf("\" ;;\n");
+            printf("' ;;\n");
         }
     for (size_t i = 0; (c = rnx_cmd_at(i)); i++)
-        if (c->run && c->opts) {
+        if (c->run && (c->opts || c->choices)) {
             printf("    ");
             put_case(c);
             printf(") flags=\"$flags");
-            bash_flags(c->opts);
-            printf("\" ;;\n");
+            if (c->opts)
+                bash_flags(c->opts);
+            printf("%s%s\" ;;\n", c->choices ? " " : "", c->choices ? c->choices : "");
         }
     printf("    esac\n"
-           "    mapfile -t COMPREPLY < <(compgen -W \"$flags\" -- \"$cur\")\n"
+           "    [[ -n $help ]] && flags=''\n"
+           "    mapfile -t COMPREPLY < <(compgen -W \"$words $flags\" -- \"$cur\")\n"
            "    [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n"
            "}\n"
            "complete -o default -F _rnx rnx\n");
@@ -139,7 +172,7 @@ static void zsh_words(const char *group)
     for (size_t i = 0; (c = rnx_cmd_at(i)); i++) {
         if (!c->run)
             continue;
-        if (group ? c->group && strcmp(c->group, group) == 0 : !c->group || c->alone)
+        if (group ? c->group && strcmp(c->group, group) == 0 : is_first_word(c))
             zsh_word(c->name, c->summary);
         if (!group && opens_group(c))
             zsh_word(c->group, "a group of commands");
@@ -153,18 +186,33 @@ static void zsh(void)
     printf("#compdef rnx\n"
            "# zsh completion for rnx; made by `rnx completion zsh`.\n"
            "_rnx()\n{\n"
-           "    local verb='' word i\n"
+           "    local verb='' help='' word i\n"
            "    local -a commands flags\n"
            "    for ((i = 2; i < CURRENT; i++)); do\n"
            "        word=${words[i]}\n"
-           "        [[ $word == -* ]] && continue\n"
-           "        if [[ -z $verb ]]; then verb=$word; else\n"
-           "            [[ '");
+           "        case $word in\n"
+           "        (");
+    put_valued("|");
+    printf(") (( ++i )) ;;\n"
+           "        (-*) ;;\n"
+           "        (*)\n"
+           "            if [[ -z $verb && $word == help ]]; then\n"
+           "                help=yes\n"
+           "            elif [[ -z $verb ]]; then\n"
+           "                verb=$word\n"
+           "            else\n"
+           "                [[ '");
     put_groups();
     printf("' == *\" $verb \"* ]] && verb=\"$verb $word\"\n"
-           "            break\n"
-           "        fi\n"
+           "                break\n"
+           "            fi\n"
+           "            ;;\n"
+           "        esac\n"
            "    done\n"
+           "    if (( i > CURRENT )); then\n"
+           "        _files # a flag's value\n"
+           "        return\n"
+           "    fi\n"
            "    flags=(");
     zsh_flags(&rnx_global_opts);
     printf(")\n    case $verb in\n    '') commands=(");
@@ -177,15 +225,17 @@ static void zsh(void)
             printf(") ;;\n");
         }
     for (size_t i = 0; (c = rnx_cmd_at(i)); i++)
-        if (c->run && c->opts) {
+        if (c->run && (c->opts || c->choices)) {
             printf("    ");
             put_case(c);
             printf(") flags+=(");
-            zsh_flags(c->opts);
-            printf(") ;;\n");
+            if (c->opts)
+                zsh_flags(c->opts);
+            printf("%s%s) ;;\n", c->choices ? " " : "", c->choices ? c->choices : "");
         }
     printf("    esac\n"
            "    (( ${#commands} )) && _describe -t commands command commands\n"
+           "    [[ -n $help ]] && return\n"
            "    _describe -t flags flag flags -S ''\n"
            "    (( ${#commands} )) || _files\n"
            "}\n"
@@ -213,21 +263,35 @@ static void fish_flags(const struct rnx_opts *opts, const struct rnx_cmd *c)
     }
 }
 
-static void fish_word(const char *after, const char *name, const char *summary)
+/* help: "" or " help", which takes the same words. */
+static void fish_word(const char *help, const char *group, const char *name, const char *summary)
 {
-    printf("complete -c rnx -f -n '__rnx_after%s%s' -a %s -d '", after[0] ? " " : "", after, name);
+    printf("complete -c rnx -f -n '__rnx_after%s%s%s' -a %s -d '", help, group[0] ? " " : "", group,
+           name);
     put_quoted(summary, "\\");
     printf("'\n");
 }
 
 static void fish(void)
 {
+    static const char *const before[] = { "", " help" };
     const struct rnx_cmd *c;
 
     printf("# fish completion for rnx; made by `rnx completion fish`.\n"
            "function __rnx_words\n"
            "    set -l tokens (commandline -opc)\n"
-           "    string match -v -- '-*' $tokens[2..-1]\n"
+           "    set -l value no\n"
+           "    for word in $tokens[2..-1]\n"
+           "        if test $value = yes\n"
+           "            set value no\n"
+           "        else if contains -- $word ");
+    put_valued(" ");
+    printf("\n"
+           "            set value yes\n"
+           "        else if not string match -q -- '-*' $word\n"
+           "            echo $word\n"
+           "        end\n"
+           "    end\n"
            "end\n"
            "function __rnx_after\n"
            "    set -l words (__rnx_words)\n"
@@ -241,14 +305,18 @@ static void fish(void)
     for (size_t i = 0; (c = rnx_cmd_at(i)); i++) {
         if (!c->run)
             continue;
-        if (opens_group(c))
-            fish_word("", c->group, "a group of commands");
-        if (!c->group || c->alone)
-            fish_word("", c->name, c->summary);
-        if (c->group)
-            fish_word(c->group, c->name, c->summary);
+        for (size_t k = 0; k < JL_COUNT(before); k++) {
+            if (opens_group(c))
+                fish_word(before[k], "", c->group, "a group of commands");
+            if (is_first_word(c))
+                fish_word(before[k], "", c->name, c->summary);
+            if (c->group)
+                fish_word(before[k], c->group, c->name, c->summary);
+        }
         if (c->opts)
             fish_flags(c->opts, c);
+        if (c->choices)
+            printf("complete -c rnx -f -n '__rnx_after %s' -a '%s'\n", c->name, c->choices);
     }
 }
 
@@ -277,6 +345,7 @@ static int run_completion(struct rnx *x, int argc, char **argv, struct jl_err *e
 const struct rnx_cmd rnx_cmd_completion = {
     .name = "completion",
     .args = "bash|zsh|fish",
+    .choices = "bash zsh fish",
     .summary = "print a completion script for the shell",
     .more = "bash:  rnx completion bash >/etc/bash_completion.d/rnx\n"
             "zsh:   rnx completion zsh >\"${fpath[1]}/_rnx\"\n"

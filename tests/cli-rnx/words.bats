@@ -268,12 +268,33 @@ setup() {
     "$rnx" completion bash >now
     diff "$top/contrib/completions/rnx.bash" now
     bash -n now
-    run bash -c 'source now; COMP_WORDS=(rnx job run --max); COMP_CWORD=3; compopt() { :; }; _rnx; echo "${COMPREPLY[@]}"'
+    ask() { bash -c 'source now; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); compopt() { :; }; _rnx; echo "${COMPREPLY[@]}"' bash "$@"; }
+    run ask rnx job run --max
     has "--max-cpu="
     has "--max-memory="
-    run bash -c 'source now; COMP_WORDS=(rnx st); COMP_CWORD=1; _rnx; echo "${COMPREPLY[@]}"'
-    has status
-    has stop
+    run ask rnx st
+    [ "$output" = "status stop" ]
+    run ask rnx mon # a command and a group of one name
+    [ "$output" = monitor ]
+    # bash makes three words of --node=prod
+    for flags in "--node prod" "--node = prod" "--json --config = c.yml" "--json = true"; do
+        # shellcheck disable=SC2086
+        run ask rnx $flags job st
+        [ "$output" = "status stop" ]
+        # shellcheck disable=SC2086
+        run ask rnx job $flags st
+        [ "$output" = "status stop" ]
+    done
+    run ask rnx --config j # a file
+    [ "$output" = "" ]
+    run ask rnx completion ""
+    has "bash zsh fish"
+    run ask rnx help st
+    [ "$output" = "status stop" ]
+    run ask rnx help job st
+    [ "$output" = "status stop" ]
+    run ask rnx help job run --max
+    [ "$output" = "" ]
     run "$rnx" completion tcsh
     expect 2 "bash, zsh and fish"
 }
@@ -284,7 +305,7 @@ setup() {
     zsh -n _rnx
     ask() { zsh -fc 'compdef() { :; }; _files() { :; }; _describe() { for a in "$@"; do [[ $a == (commands|flags) ]] && print -l -- "${(@P)a}"; done; }
         source ./_rnx; words=("$@"); CURRENT=$#; _rnx' zsh "$@"; }
-    run ask rnx --node x
+    run ask rnx --node prod x
     has "run:run a command on the server"
     has "job:a group of commands"
     run ask rnx job st
@@ -294,6 +315,20 @@ setup() {
     has "--max-cpu=:"
     has "--secret-env=:"
     hasnt "--tail"
+    run ask rnx ""
+    [ "$(grep ^monitor: <<<"$output" | sort -u | wc -l)" -eq 1 ]
+    for flag in "--node prod" --node=prod; do
+        # shellcheck disable=SC2086
+        run ask rnx $flag job st
+        has "delete-all:"
+        hasnt "nodes:"
+    done
+    run ask rnx help job st
+    has "delete-all:"
+    hasnt "nodes:"
+    hasnt "--json"
+    run ask rnx completion ""
+    has fish
 }
 
 @test "fish completes commands and flags" {
@@ -313,6 +348,20 @@ setup() {
     has "--tail"
     run ask "rnx list --ta"
     hasnt "--tail"
+    run ask "rnx mon"
+    [ "${#lines[@]}" -eq 1 ]
+    for flag in "--node prod" --node=prod; do
+        run ask "rnx $flag job st"
+        has stop
+        run ask "rnx job $flag log --ta"
+        has "--tail"
+    done
+    run ask "rnx help st"
+    has stop
+    run ask "rnx help job st"
+    has stop
+    run ask "rnx completion "
+    has zsh
 }
 
 # Each flag of a command is in its section of rnx(1), and none that is no command's any more.
