@@ -120,7 +120,7 @@ int rnx_refused(struct rnx *x, const struct rpc_status *st, struct jl_err *e)
     int code = st->code <= API_STATUS_MAX && codes[st->code] ? codes[st->code] : EREMOTEIO;
 
     jl_refuse(e, code, "%s", st->message[0] ? st->message : api_status_name(st->code));
-    if (st->code == API_PERMISSION_DENIED)
+    if (st->code == API_PERMISSION_DENIED && strstr(st->message, "role"))
         jl_hint(e,
                 "The role is in the certificate of node '%s'; another --node or another file "
                 "may have a stronger one.",

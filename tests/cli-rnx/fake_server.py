@@ -48,6 +48,9 @@ def pem(key):
 def run_job(req, ctx):
     if req.name == "refuse-me":
         ctx.abort(grpc.StatusCode.PERMISSION_DENIED, "role reader is not allowed to perform operation run_job")
+    if req.network == "host":
+        ctx.abort(grpc.StatusCode.PERMISSION_DENIED,
+                  "network 'host' is not allowed on this server (network.allow_host_network)")
     if opt.record:
         with open(opt.record, "w", encoding="utf-8") as f:
             json.dump({

@@ -165,6 +165,9 @@ sys.stdout.buffer.write(b"".join(b"line %d\n" % i if i % 100 else b"bin \xff %d\
     start
     run "$rnx" run --name=refuse-me true
     expect 1 "Error: role reader is not allowed to perform operation run_job" "certificate"
+    run "$rnx" run --network=host true # no other certificate helps
+    expect 1 "Error: network 'host' is not allowed on this server"
+    hasnt certificate
     run "$rnx" status ffff
     expect 1 "ffff" "rnx job list"
     run "$rnx" log ffff
