@@ -38,13 +38,13 @@ static int check_states(const char *list, struct jl_err *e)
 {
     char word[32];
 
-    for (const char *p = list; p && *p != '\0';) {
+    for (const char *p = list; p;) {
         size_t len = strcspn(p, ",");
 
         snprintf(word, sizeof word, "%.*s", (int) (len < 31 ? len : 31), p);
         if (!rnx_job_is_state(word))
             return rnx_usage(e, "--status: '%s' is no state of a job", word);
-        p += len + (p[len] == ',');
+        p = p[len] == ',' ? p + len + 1 : NULL;
     }
     return 0;
 }

@@ -36,8 +36,8 @@ static const struct rnx_opt watch_items[] = {
 
 static int parts_of(const char *filter, unsigned *ret, struct jl_err *e)
 {
-    *ret = 0;
-    for (const char *p = filter; p && *p != '\0';) {
+    *ret = filter ? 0 : RNX_MON_ALL;
+    for (const char *p = filter; p;) {
         size_t len = strcspn(p, ",");
         unsigned bit = rnx_mon_bit(p, len);
 
@@ -46,10 +46,8 @@ static int parts_of(const char *filter, unsigned *ret, struct jl_err *e)
                              "--filter: '%.*s' is none of cpu, memory, disk, network, io, process",
                              (int) (len < 40 ? len : 40), p);
         *ret |= bit;
-        p += len + (p[len] == ',');
+        p = p[len] == ',' ? p + len + 1 : NULL;
     }
-    if (*ret == 0)
-        *ret = RNX_MON_ALL;
     return 0;
 }
 

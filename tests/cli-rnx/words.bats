@@ -264,6 +264,19 @@ setup() {
     expect 2 "extra"
 }
 
+@test "a list of nothing, or with nothing in it, is refused" {
+    for list in "" , RUNNING, ,RUNNING; do
+        run "$rnx" --config "$conf" list --status="$list"
+        expect 2 "--status: '' is no state of a job"
+    done
+    for list in "" , cpu, ,cpu; do
+        run "$rnx" --config "$conf" monitor top --filter="$list"
+        expect 2 "--filter: '' is none of cpu"
+        run "$rnx" --config "$conf" monitor watch --filter="$list"
+        expect 2 "--filter: '' is none of cpu"
+    done
+}
+
 @test "the completion script that is shipped is the one that rnx prints" {
     "$rnx" completion bash >now
     diff "$top/contrib/completions/rnx.bash" now
