@@ -23,7 +23,7 @@ _rnx()
     ((i <= COMP_CWORD)) || return 0 # a flag's value
     flags=' --config= --node= --json --version --help'
     case $verb in
-    '') words=' run job list status log stop cancel delete delete-all volume metrics monitor network nodes version config-help completion help' ;;
+    '') words=' run job list status log stop cancel delete delete-all metrics volume monitor network nodes version config-help completion help' ;;
     job) words=' run list status log stop cancel delete delete-all metrics' ;;
     volume) words=' create list remove' ;;
     monitor) words=' status top watch' ;;

@@ -75,7 +75,8 @@ const struct rnx_cmd *rnx_cmd_find(char **words, int n, int *ret_used);
 
 /*
  * Parses a command's words into its struct and settles x->json, x->timeout_ns and x->colour.
- * stop: see rnx_opt_parse. 0; 1: --help was asked for and printed, the command is done; or -errno.
+ * stop: see rnx_opt_parse. 0; 1: --help or --version was asked for and printed, the command is done;
+ * or -errno.
  */
 int rnx_parse(struct rnx *x, void *into, int argc, char **argv, bool stop, struct jl_strv *words,
               struct jl_err *e);

@@ -15,22 +15,6 @@ static void usage_line(const struct rnx_cmd *c)
         printf("%s rnx %s%s%s\n", c->group ? "   or:" : "Usage:", c->name, blank, args);
 }
 
-void rnx_help_cmd(const struct rnx_cmd *c)
-{
-    usage_line(c);
-    printf("\n%c%s.\n", c->summary[0] & ~0x20, c->summary + 1);
-    if (!c->run)
-        printf("Not built yet in this version.\n");
-    if (c->more)
-        printf("\n%s", c->more);
-    if (c->opts) {
-        printf("\nFlags:\n");
-        rnx_opt_help(c->opts, stdout);
-    }
-    printf("\nGlobal flags:\n");
-    rnx_opt_help(&rnx_global_opts, stdout);
-}
-
 static void line(const struct rnx_cmd *c)
 {
     char name[40];
@@ -39,15 +23,39 @@ static void line(const struct rnx_cmd *c)
     printf("  %-20s %s%s\n", name, c->summary, c->run ? "" : " (not built yet)");
 }
 
-void rnx_help_group(const char *group)
+static void group_lines(const char *group)
 {
     const struct rnx_cmd *c;
 
-    printf("Usage: rnx %s <command> [flags] [arguments]\n\nCommands:\n", group);
+    printf("\nCommands:\n");
     for (size_t i = 0; (c = rnx_cmd_at(i)); i++)
         if (c->group && strcmp(c->group, group) == 0)
             line(c);
     printf("\nrnx help %s <command> says more.\n", group);
+}
+
+void rnx_help_cmd(const struct rnx_cmd *c)
+{
+    usage_line(c);
+    printf("\n%c%s.\n", c->summary[0] & ~0x20, c->summary + 1);
+    if (!c->run)
+        printf("Not built yet in this version.\n");
+    if (c->more)
+        printf("\n%s", c->more);
+    if (!c->group && rnx_is_group(c->name)) /* monitor alone is a command too */
+        group_lines(c->name);
+    if (c->opts) {
+        printf("\nFlags:\n");
+        rnx_opt_help(c->opts, stdout);
+    }
+    printf("\nGlobal flags:\n");
+    rnx_opt_help(&rnx_global_opts, stdout);
+}
+
+void rnx_help_group(const char *group)
+{
+    printf("Usage: rnx %s <command> [flags] [arguments]\n", group);
+    group_lines(group);
 }
 
 void rnx_help_all(void)
@@ -59,8 +67,11 @@ void rnx_help_all(void)
     for (size_t i = 0; (c = rnx_cmd_at(i)); i++)
         if (c->run)
             line(c);
-    printf("\nrun, list, status, log and stop need no \"job\" before them.\n\n"
-           "Not built yet in this version:\n ");
+    printf("\nThese need no \"job\" before them:\n ");
+    for (size_t i = 0; (c = rnx_cmd_at(i)); i++)
+        if (c->run && c->alone)
+            printf(" %s", c->name);
+    printf("\n\nNot built yet in this version:\n ");
     for (size_t i = 0, col = 1; (c = rnx_cmd_at(i)); i++) {
         char name[40];
 

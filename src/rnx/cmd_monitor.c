@@ -214,7 +214,7 @@ const struct rnx_cmd rnx_cmd_monitor_status = {
 
 const struct rnx_cmd rnx_cmd_monitor = {
     .name = "monitor",
-    .args = "",
+    .args = "[command] [flags]",
     .summary = "the same as monitor status",
     .run = run_status,
 };

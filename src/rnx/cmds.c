@@ -52,10 +52,10 @@ static const struct rnx_cmd *const built[] = {
     &rnx_cmd_cancel,
     &rnx_cmd_delete,
     &rnx_cmd_delete_all,
+    &rnx_cmd_metrics,
     &rnx_cmd_volume_create,
     &rnx_cmd_volume_list,
     &rnx_cmd_volume_remove,
-    &rnx_cmd_metrics,
     &rnx_cmd_monitor_status,
     &rnx_cmd_monitor_top,
     &rnx_cmd_monitor_watch,
@@ -145,8 +145,12 @@ int rnx_parse(struct rnx *x, void *into, int argc, char **argv, bool stop, struc
         rnx_help_cmd(x->cmd);
         return 1;
     }
-    if (x->g.version)
-        return rnx_usage(e, "--version stands alone");
+    if (x->g.version) {
+        x->g.version = false; /* as before the command: main.c */
+        x->cmd = &rnx_cmd_version;
+        r = x->cmd->run(x, 0, argv, e);
+        return r < 0 ? r : 1;
+    }
     return settle(x, e);
 }
 

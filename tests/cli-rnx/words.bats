@@ -28,6 +28,35 @@ setup() {
     expect 0 "job status"
     run "$rnx" job --help
     expect 0
+    for c in "monitor --help" "help monitor"; do
+        # shellcheck disable=SC2086
+        run "$rnx" $c
+        expect 0 "Usage: rnx monitor [command]" "monitor status  " "monitor top  " "monitor watch  "
+    done
+}
+
+@test "help and rnx(1) name all commands that need no job before them" {
+    "$rnx" help job | sed -n 's/^  job \([a-z-]*\) .*/\1/p' >names
+    [ "$(wc -l <names)" -ge 9 ]
+    alone=$("$rnx" help | sed -n '/^These need no "job"/,/^$/p')
+    manual=$(sed -n '/^talks to/,/^\.SH/s/^\.BR \(.*\)/\1/p' "$top/docs/man/rnx.1" | tr -d '",')
+    while read -r c; do
+        [[ $("$rnx" help job "$c") == *"or: rnx $c"* ]] || continue
+        [[ " $alone " == *" $c"[[:space:]]* ]] || { echo "help: $c"; false; }
+        [[ " $manual " == *[[:space:]]"$c"[[:space:]]* ]] || { echo "rnx(1): $c"; false; }
+    done <names
+}
+
+@test "--version among a command's flags is the version" {
+    for c in "job list -v" "list --version" "job -v list" "job run -v true" "version -v"; do
+        # shellcheck disable=SC2086
+        run "$rnx" $c
+        expect 0 "rnx    0."
+    done
+    run "$rnx" --json list -v
+    [ "$(jq 'has("version")' <<<"$output")" = true ]
+    run "$rnx" --config "$conf" run -- -v # the job's
+    expect 1
 }
 
 @test "networks: what is reserved, or has no addresses, is refused before a server is asked" {
