@@ -82,7 +82,8 @@ const struct rnx_cmd rnx_cmd_log = {
     .more =
         "Standard output and error come interleaved as they were written. Ctrl-C ends rnx, not\n"
         "the job. When the server restarts in the middle, the log goes on where it was.\n"
-        "--json prints one object a piece: timestamp, stream, sequence, data (or data_base64); one\n"
+        "--json prints one object a piece: timestamp, stream, sequence, data (or data_base64); "
+        "one\n"
         "that stands for output that is not there, dropped or no longer kept, has dropped_bytes.\n",
     .opts = &(const struct rnx_opts) RNX_OPTS(items),
     .run = run_log,

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/parse.h"
 
 int rnx_usage(struct jl_err *e, const char *fmt, ...)
@@ -51,8 +52,12 @@ static int set_size(const struct rnx_opt *o, uint64_t *to, const char *s, struct
 
 static int set_duration(const struct rnx_opt *o, uint64_t *to, const char *s, struct jl_err *e)
 {
-    if (jl_parse_duration(s, to) < 0)
-        return rnx_usage(e, "--%s wants a duration such as 30s, 5m or 1h30m, got '%s'", o->name, s);
+    uint64_t ns = 0;
+
+    if (jl_parse_duration(s, &ns) < 0 || ns == 0 || ns % JL_NS_PER_S != 0)
+        return rnx_usage(e, "--%s wants whole seconds, such as 30s, 5m or 1h30m, got '%s'", o->name,
+                         s);
+    *to = ns;
     return 0;
 }
 

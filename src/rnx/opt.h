@@ -20,7 +20,7 @@ enum rnx_opt_kind {
     RNX_OPT_STRING,   /* const char *, borrowed from argv */
     RNX_OPT_INT,      /* int64_t within lo..hi */
     RNX_OPT_SIZE,     /* uint64_t bytes, "64MB", at most hi when hi is not 0 */
-    RNX_OPT_DURATION, /* uint64_t ns, "1h30m" */
+    RNX_OPT_DURATION, /* uint64_t ns, "1h30m", whole seconds and at least one */
     RNX_OPT_LIST,     /* struct jl_strv, one entry each time it is given */
 };
 

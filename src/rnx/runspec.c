@@ -35,7 +35,8 @@ static const struct rnx_opt items[] = {
     { "env", 'e', RNX_OPT_LIST, "K=V", AT(env), "environment variable" },
     { "secret-env", 's', RNX_OPT_LIST, "K=V", AT(secret_env),
       "environment variable whose value is never shown" },
-    { "timeout", 0, RNX_OPT_DURATION, "DURATION", AT(timeout_ns), "stop the job after this time" },
+    { "timeout", 0, RNX_OPT_DURATION, "DURATION", AT(timeout_ns),
+      "stop the job after this time: 30s, 1h30m" },
     { "name", 0, RNX_OPT_STRING, "NAME", AT(name), "label of the job" },
     { "workdir", 0, RNX_OPT_STRING, "PATH", AT(workdir), "start directory, default /work" },
     { "wait", 0, RNX_OPT_BOOL, NULL, AT(wait), "show the log, end with the job's exit code" },
@@ -227,7 +228,7 @@ static int make_limits(const struct rnx_run_opts *o, struct rnx_runspec *s, stru
     q->max_memory = (int32_t) o->max_memory;
     q->max_io_bps = (int32_t) o->max_iobps;
     q->cpu_cores = text(o->cpu_cores);
-    q->timeout_seconds = (int64_t) ((o->timeout_ns + JL_NS_PER_S - 1) / JL_NS_PER_S);
+    q->timeout_seconds = (int64_t) (o->timeout_ns / JL_NS_PER_S);
     q->priority = (int32_t) o->priority;
     q->net_rx_bps = (int64_t) o->net_rx;
     q->net_tx_bps = (int64_t) o->net_tx;
@@ -259,11 +260,11 @@ int rnx_runspec_make(struct rnx_run_opts *o, const struct jl_strv *words, uint64
     joblet__run_job_request__init(&ret->request);
     if (o->workflow || o->template_)
         return jl_refuse(e, ENOSYS, "--workflow: workflows are not built yet in this version");
-    r = make_command(words, ret, e);
+    r = make_env(o, ret, e); /* first: in "-e true" the command may be where K=V was meant */
+    if (r == 0)
+        r = make_command(words, ret, e);
     if (r == 0)
         r = make_limits(o, ret, e);
-    if (r == 0)
-        r = make_env(o, ret, e);
     if (r == 0)
         r = make_volumes(o, ret, e);
     if (r == 0 && o->schedule)

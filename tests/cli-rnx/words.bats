@@ -241,10 +241,13 @@ setup() {
     refused "--max-memory=-1 is outside" --max-memory=-1 true
     refused "--max-memory needs a value" --max-memory
     refused "--cpu-cores wants" --cpu-cores=a-b true
-    refused "--timeout wants" --timeout=soon true
+    for t in soon 500ms 1500ms 0.5s 0 0s ""; do
+        refused "--timeout wants whole seconds, such as 30s, 5m or 1h30m, got '$t'" --timeout="$t" true
+    done
     refused "schedule 'never' is no time" --schedule=never true
     refused "is over since" --schedule=2001-01-01T00:00:00Z true
     refused "--env wants NAME=VALUE" --env=FOO true
+    refused "--env wants NAME=VALUE, got 'true'" -e true
     refused "is no name of a variable" -e 1A=x true
     refused "is no name of a variable" -e =x true
     refused "by --env and by --secret-env" -e A=1 -s A=2 true

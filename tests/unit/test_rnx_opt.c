@@ -128,7 +128,9 @@ static void opt_refusals_name_the_flag(void **state)
     opt_refuses("--yes=maybe", "--yes is true or false");
     opt_refuses("--size=2MB", "too large");
     opt_refuses("--size=x", "wants a size");
-    opt_refuses("--time=x", "wants a duration");
+    opt_refuses("--time=x", "wants whole seconds");
+    opt_refuses("--time=500ms", "wants whole seconds");
+    opt_refuses("--time=0", "wants whole seconds");
 }
 
 UNIT_MAIN(cmocka_unit_test_teardown(opt_takes_every_form, teardown),
