@@ -140,9 +140,7 @@ char *jl_duration_text(uint64_t ns, char *buf, size_t size)
 {
     uint64_t s = ns / JL_NS_PER_S, m = s / 60, h = m / 60, d = h / 24;
 
-    if (s < 10) /* most jobs; a tenth would make many of them 0.0s */
-        snprintf(buf, size, "%.2fs", (double) (ns / (JL_NS_PER_S / 100)) / 100);
-    else if (m == 0)
+    if (m == 0)
         snprintf(buf, size, "%.1fs", (double) (ns / (JL_NS_PER_S / 10)) / 10);
     else if (h == 0)
         snprintf(buf, size, "%.1fm", (double) (s / 6) / 10);

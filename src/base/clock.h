@@ -21,7 +21,7 @@ void jl_sleep_ns(uint64_t ns); /* blocks; restarts on EINTR */
  * Returns buf. */
 char *jl_rfc3339(uint64_t wall_ns, unsigned digits, char *buf);
 
-/* A duration for people: 0.04s, 12.3s, 4.5m, 2h, 2h30m, 3d, 3d4h. Returns buf. */
+/* A duration for people: 12.3s, 4.5m, 2h, 2h30m, 3d, 3d4h. Returns buf. */
 char *jl_duration_text(uint64_t ns, char *buf, size_t size);
 
 /* Parses RFC 3339 (zone required). 0, -EINVAL or -ERANGE. */
