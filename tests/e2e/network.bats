@@ -251,6 +251,42 @@ print(int(1000 * (time.monotonic() - began)))'
     until_true 10 run_job --network=tiny true
 }
 
+@test "a network made where one was removed shares no address with it" {
+    rnx network create lab --cidr=10.77.0.0/26
+    py="nsenter --net=/run/netns/$HOSTNS $py" client '
+import re, signal, subprocess
+from concurrent.futures import ThreadPoolExecutor
+worker, pool = int(args[0]), ThreadPoolExecutor(36)
+def run(*_): return c.run("sleep", "600", network="lab")
+def run_all(n):
+    ids = list(pool.map(run, range(n)))
+    until = time.monotonic() + 200
+    while any(c.status(id).status != "RUNNING" for id in ids):
+        assert time.monotonic() < until, [c.status(id).status for id in ids]
+        time.sleep(0.05)
+    return ids
+old = run_all(36)
+os.kill(worker, signal.SIGSTOP) # their addresses are on their way back
+try:
+    list(pool.map(c.stop, old))
+    removed = pool.submit(c.network.RemoveNetwork, pb.RemoveNetworkRequest(name="lab"), timeout=100)
+    while any(n.name == "lab" for n in c.network.ListNetworks(pb.EmptyRequest(), timeout=100).networks):
+        assert not removed.done() # but under way
+finally:
+    os.kill(worker, signal.SIGCONT)
+removed.result()
+c.network.CreateNetwork(pb.CreateNetworkRequest(name="lab", cidr="10.77.0.0/27"), timeout=100)
+new = run_all(29) # as many as there are addresses
+addresses = [c.status(id).address for id in new]
+assert len(set(addresses)) == 29, sorted(addresses)
+rules = subprocess.check_output(["nft", "list", "ruleset"], text=True)
+device = lambda a: "%02x%02x%02x%02x\"" % tuple(map(int, a.split(".")))
+assert all(device(a) in rules for a in addresses), (sorted(addresses), rules)
+assert code_of(run)[0] == grpc.StatusCode.RESOURCE_EXHAUSTED
+list(pool.map(c.stop, new))
+' "$(worker)"
+}
+
 # Many at once, most of them for whom the pool has nothing ready.
 @test "a burst beyond the pool: each has an address of its own, and all end well" {
     ids=$(for _ in {1..16}; do job --network=bridge sh -c 'busybox nc -w 60 198.51.100.7 80 </dev/null'; done)

@@ -13,9 +13,11 @@
 #include "daemon/core/nets.h"
 #include "daemon/core/worker.h"
 
-struct batch {
+#define RELEASE_AGAIN_NS JL_NS_PER_S /* the worker can't be asked */
+
+struct jd_net_batch {
     struct jd_core *core;
-    char name[JD_NET_NAME_MAX + 1]; /* the network may be gone when the answer comes */
+    struct jd_network *net; /* prepared for it; NULL: it has gone, or they are released */
     size_t n;
     struct jd_net_lease leases[JD_NET_BATCH];
 };
@@ -23,16 +25,19 @@ struct batch {
 static void on_prepared(void *user, int r, const void *out, size_t len, int fd,
                         const struct jl_err *e)
 {
-    _free_ struct batch *b = user;
-    struct jd_network *net = jd_nets_find(b->core, b->name);
+    _free_ struct jd_net_batch *b = user;
+    struct jd_network *net = b->net;
 
     (void) out, (void) len;
     jl_close(fd);
-    if (!net || net->doomed)
+    if (!net)
+        return;
+    net->preparing = NULL;
+    if (net->doomed)
         return;
     net->n_coming = 0;
     if (r < 0) {
-        jl_log_fail(e, "network.prepare", "network '%s'", b->name);
+        jl_log_fail(e, "network.prepare", "network '%s'", net->def.name);
         for (size_t i = 0; i < b->n; i++)
             jd_places_give(&net->places, b->leases[i].addr);
         jd_nets_fail_waiting(net, e->text);
@@ -83,14 +88,14 @@ static int add_coming(struct jd_network *net, struct jl_err *e)
 
 static int ask_prepare(struct jd_network *net, struct jl_err *e)
 {
-    struct batch *b = calloc(1, sizeof *b);
+    struct jd_net_batch *b = calloc(1, sizeof *b);
     int r;
 
     if (!b)
         return jl_fail(e, ENOMEM, "prepare a network");
     b->core = net->core;
+    b->net = net;
     b->n = net->n_coming;
-    memcpy(b->name, net->def.name, sizeof b->name);
     memcpy(b->leases, net->coming, sizeof b->leases);
     r = jd_nets_worker(net->core, e);
     if (r == 0)
@@ -98,6 +103,8 @@ static int ask_prepare(struct jd_network *net, struct jl_err *e)
                            b->n * sizeof *b->leases, NULL, 0, on_prepared, b, e);
     if (r < 0)
         free(b);
+    else
+        net->preparing = b;
     return r;
 }
 
@@ -143,14 +150,14 @@ void jd_nets_tidy_later(struct jd_core *c, uint64_t in_ns)
 static void on_released(void *user, int r, const void *out, size_t len, int fd,
                         const struct jl_err *e)
 {
-    _free_ struct batch *b = user;
+    _free_ struct jd_net_batch *b = user;
     struct jd_core *c = b->core;
 
     (void) out, (void) len;
     jl_close(fd);
     if (r < 0)
         jl_log_fail(e, "network.release", "the next start removes what is left");
-    c->nets.releasing = false;
+    c->nets.releasing = NULL;
     for (size_t i = 0; i < b->n; i++)
         for (struct jd_network *n = c->nets.first; n; n = n->next)
             if (jd_cidr_has(&n->def.cidr, b->leases[i].addr)) {
@@ -163,25 +170,32 @@ static void on_released(void *user, int r, const void *out, size_t len, int fd,
         jd_nets_tidy_later(c, 0);
 }
 
+/* They stay on the list until the worker has been asked. */
 static void release_some(struct jd_core *c)
 {
     struct jl_err e = JL_ERR_INIT;
-    struct batch *b = c->nets.n_going > 0 && !c->nets.releasing ? calloc(1, sizeof *b) : NULL;
+    struct jd_net_batch *b;
+    int r;
 
-    if (!b)
+    if (c->nets.n_going == 0 || c->nets.releasing)
         return;
-    b->core = c;
-    b->n = c->nets.n_going < JD_NET_BATCH ? c->nets.n_going : JD_NET_BATCH;
-    c->nets.n_going -= b->n;
-    memcpy(b->leases, c->nets.going + c->nets.n_going, b->n * sizeof *b->leases);
-    if (jd_nets_worker(c, &e) == 0 &&
-        jd_worker_call(c->nets.worker, JD_NET_WORK_RELEASE, b->leases, b->n * sizeof *b->leases,
-                       NULL, 0, on_released, b, &e) == 0) {
-        c->nets.releasing = true;
+    b = calloc(1, sizeof *b);
+    r = b ? jd_nets_worker(c, &e) : jl_fail(&e, ENOMEM, "release addresses");
+    if (r == 0) {
+        b->core = c;
+        b->n = c->nets.n_going < JD_NET_BATCH ? c->nets.n_going : JD_NET_BATCH;
+        memcpy(b->leases, c->nets.going + c->nets.n_going - b->n, b->n * sizeof *b->leases);
+        r = jd_worker_call(c->nets.worker, JD_NET_WORK_RELEASE, b->leases, b->n * sizeof *b->leases,
+                           NULL, 0, on_released, b, &e);
+    }
+    if (r == 0) {
+        c->nets.n_going -= b->n;
+        c->nets.releasing = b;
         return;
     }
-    jl_log_fail(&e, "network.release", "the next start removes what is left");
+    jl_log_fail(&e, "network.release", "tried again in a second");
     free(b);
+    jd_nets_tidy_later(c, RELEASE_AGAIN_NS);
 }
 
 static void on_started(void *user, int r, const void *out, size_t len, int fd,
@@ -259,4 +273,31 @@ void jd_nets_go(struct jd_core *c, struct jd_network *net, uint32_t addr, uint32
     /* another job may begin right now, and needs the processor more */
     jd_nets_tidy_later(
         c, jd_places_full(&net->places) || n->n_going >= JD_NET_BATCH ? 0 : JD_NETS_TIDY_NS);
+}
+
+/* Leaves those of other networks. */
+static size_t without(const struct jd_network *net, struct jd_net_lease *leases, size_t n)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (!jd_cidr_has(&net->def.cidr, leases[i].addr))
+            leases[kept++] = leases[i];
+    return kept;
+}
+
+void jd_nets_forget_leases(struct jd_network *net)
+{
+    struct jd_nets *n = &net->core->nets;
+    size_t kept = 0;
+
+    if (net->preparing)
+        net->preparing->net = NULL;
+    if (n->releasing)
+        n->releasing->n = without(net, n->releasing->leases, n->releasing->n);
+    n->n_going = without(net, n->going, n->n_going);
+    for (size_t i = 0; i < n->n_begun; i++)
+        if (!jd_cidr_has(&net->def.cidr, n->begun[i]))
+            n->begun[kept++] = n->begun[i];
+    n->n_begun = kept;
 }

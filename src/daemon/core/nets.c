@@ -102,6 +102,7 @@ void jd_nets_remove(struct jd_core *c, struct jd_network *net)
 {
     struct jd_network **at = &c->nets.first;
 
+    jd_nets_forget_leases(net);
     while (*at != net)
         at = &(*at)->next;
     *at = net->next;
@@ -432,8 +433,10 @@ void jd_nets_done(struct jd_core *c)
         c->nets.waiters = w->next;
         free(w);
     }
-    free(c->nets.going);
-    c->nets.going = NULL;
-    while (c->nets.first)
+    free(jl_take_ptr(c->nets.releasing));
+    while (c->nets.first) {
+        free(jl_take_ptr(c->nets.first->preparing));
         jd_nets_remove(c, c->nets.first);
+    }
+    free(jl_take_ptr(c->nets.going));
 }

@@ -40,10 +40,11 @@ struct jd_network {
     struct jd_places places;
     struct jd_net_lease ready[JD_NET_READY_MAX], coming[JD_NET_BATCH];
     size_t n_ready, n_coming, n_going;
-    unsigned n_waiting; /* jobs with net_waits */
-    size_t at;          /* in the setup under way, from 1; 0: not in it */
-    bool names_stale;   /* its hosts file */
-    bool has_resolv;    /* its resolv.conf is written */
+    struct jd_net_batch *preparing; /* with the worker; NULL: none */
+    unsigned n_waiting;             /* jobs with net_waits */
+    size_t at;                      /* in the setup under way, from 1; 0: not in it */
+    bool names_stale;               /* its hosts file */
+    bool has_resolv;                /* its resolv.conf is written */
     struct jd_core *core;
     struct jd_network *next;
 };
@@ -62,7 +63,7 @@ struct jd_nets {
     size_t n_going, room_going;
     uint32_t begun[64]; /* addresses whose jobs run: names not needed any more */
     size_t n_begun;
-    bool releasing;
+    struct jd_net_batch *releasing; /* with the worker; NULL: none */
     struct jl_timer tidy, names, serve, look;
     uint64_t tidy_due_ns;          /* 0: not armed */
     uint64_t taken_ns;             /* when a job took a lease that was ready, the last time */
@@ -131,6 +132,9 @@ void jd_nets_fill_later(const struct jd_network *net);
 void jd_nets_tidy_later(struct jd_core *c, uint64_t in_ns);
 /* A lease goes back. */
 void jd_nets_go(struct jd_core *c, struct jd_network *net, uint32_t addr, uint32_t ids);
+/* The network goes, and its addresses may be another's next: nothing more is asked or heard of its
+ * leases. A setup removes what there is of them, after what the worker was asked before it. */
+void jd_nets_forget_leases(struct jd_network *net);
 /* Starts jobs that wait with what is ready. */
 void jd_nets_serve(struct jd_core *c);
 int jd_nets_refuse_full(const struct jd_network *net, struct jl_err *e);
