@@ -205,6 +205,22 @@ setup_file() {
     verdict it_has_given_everything_up
 }
 
+@test "front: streams of metrics count among the streams" {
+    verdict streams_of_metrics_count_among_the_streams
+}
+
+@test "front: calls without a message have a ceiling" {
+    verdict calls_without_a_message_have_a_ceiling
+}
+
+@test "front: who begins a call goes on with it" {
+    verdict who_begins_a_call_goes_on_with_it
+}
+
+@test "front: one certificate cannot have all uploads" {
+    verdict one_certificate_cannot_have_all_uploads
+}
+
 @test "front: connections have a ceiling" {
     verdict connections_have_a_ceiling
 }

@@ -25,6 +25,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 import grpc  # noqa: E402
 import fakecore  # noqa: E402
 import pki  # noqa: E402
+import rawh2  # noqa: E402
 
 # gRPC 1.51 aborts a process that forks while its threads end, which they do with the last channel.
 KEPT = grpc.insecure_channel("127.0.0.1:1")
@@ -115,6 +116,10 @@ class Client:
 
     def __exit__(self, *_):
         self.close()
+
+
+def raw(front, cert=None, **more):
+    return rawh2.Connection(front.core.address, CA.pem, cert or CA.client("admin"), **more)
 
 
 def split(address):
@@ -1010,11 +1015,87 @@ def streams_have_a_ceiling():
 
         # 32 with 256 descriptors; one certificate gets three quarters
         got, refused = served(c, 60)
-        equal((got, set(refused)), (24, {"this certificate has too many open log streams"}))
+        equal((got, set(refused)), (24, {"this certificate has too many open streams"}))
         got, refused = served(other, 60)
-        equal((got, set(refused)), (8, {"the server has too many open log streams"}))
+        equal((got, set(refused)), (8, {"the server has too many open streams"}))
         for s in streams:
             s.cancel()
+
+
+@case
+def streams_of_metrics_count_among_the_streams():
+    mine, theirs = "this certificate has too many open streams", "the server has too many open streams"
+    with Running(nofile=256) as front, raw(front) as c, raw(front) as other:  # two certificates
+        front.new_log(JOB)
+        front.core.handlers["STREAM_JOB_METRICS"] = lambda core, f: core.error(f, fakecore.WAIT, "")
+        ask = pb.StreamJobMetricsRequest(job_uuid=JOB).SerializeToString()
+        for client, n, words in ((c, 36, mine), (other, 52, theirs)):
+            for _ in range(60):
+                client.call("StreamJobMetrics", ask)
+            client.wait(lambda: client.told(words) == n, f"{n} refused")
+        with Client(front.core.address, cert=c.cert) as same:
+            try:
+                next(same.log())
+                raise AssertionError("not refused")
+            except grpc.RpcError as e:
+                equal(e.code(), Code.RESOURCE_EXHAUSTED, e.details())
+
+
+@case
+def calls_without_a_message_have_a_ceiling():
+    words = "this certificate has too many open calls"
+    with Running(timeout_ms=300000, grpc={"max_streams": 1000, "keepalive_timeout_ms": 300000}) as front:
+        cert = CA.client("admin")
+        many = [raw(front, cert=cert) for _ in range(4)]
+        for c in many:
+            for _ in range(800):
+                c.head("ListJobs")
+
+        def refused():
+            for c in many:
+                c.read()
+            return sum(c.told(words) for c in many)
+
+        wait_for(lambda: refused() == 3200 - 3072, "all but three quarters of 4096 refused")
+        check(serves(front.core.address), "another certificate")
+        with Client(front.core.address, cert=cert) as c:
+            equal(c.refused("ListJobs"), (Code.RESOURCE_EXHAUSTED, words))
+        for c in many:
+            c.close()
+        with Client(front.core.address, cert=cert) as c:
+            wait_for(lambda: c.refused("ListJobs")[0] == Code.UNIMPLEMENTED, "its calls are given back")
+
+
+@case
+def who_begins_a_call_goes_on_with_it():
+    late = "did not come in time"
+    with Running(timeout_ms=1500) as front, raw(front) as c:
+        first = [c.head("ListJobs"), c.head("StageUploads"), c.head("NoSuchMethod")]
+        run = c.head("RunJob")  # may be large, and come over a slow line
+        half = c.head("StageUploads")
+        c.message(half, pb.UploadChunk(path="a", data=b"x").SerializeToString())
+        wait_for(lambda: os.listdir(front.core.staging), "an upload has begun")
+        c.wait(lambda: c.told(f"the request message {late}") == 3, "no first message")
+        c.wait(lambda: half in c.ended, "no second one")
+        equal(c.told(f"the next piece of the upload {late}"), 1)
+        check(all(s in c.ended for s in first) and run not in c.ended, "streams that are over")
+        wait_for(lambda: front.core.count("UNSTAGE") == 1, "UNSTAGE")
+
+
+@case
+def one_certificate_cannot_have_all_uploads():
+    with Running(timeout_ms=300000) as front, raw(front) as c:
+        for _ in range(64):
+            c.message(c.head("StageUploads"), pb.UploadChunk(path="a", data=b"x").SerializeToString())
+        c.wait(lambda: c.told("this certificate has too many open uploads") == 16, "16 of 64 refused")
+        wait_for(lambda: len(os.listdir(front.core.staging)) == 48, "48 uploads have begun")
+        with Client(front.core.address) as other:
+            stage = other.channel.stream_unary("/joblet.JobService/StageUploads")
+            answer = stage(iter([pb.UploadChunk(path="a", eof=True).SerializeToString()]), timeout=100)
+            front.core.sessions.pop(pb.StageUploadsResponse.FromString(answer).upload_session)
+        c.close()
+        wait_for(lambda: front.core.count("UNSTAGE") == 48, "given back")
+        shutil.rmtree(os.path.join(front.core.staging, front.core.last("KEEP_STAGE").text))
 
 
 @case
@@ -1117,7 +1198,8 @@ def sigterm_ends_it_cleanly():
     front.new_log(JOB).add(b"x\n")
     front.core.handlers["LIST_JOBS"] = front.core.handlers["STREAM_SYSTEM_METRICS"] = lambda core, f: None
     over = threading.Event()
-    with Client(front.core.address) as c:
+    with Client(front.core.address) as c, raw(front) as bare:
+        bare.head("RunJob")
         stream = c.log()
         next(stream)
         watch = c.channel.unary_stream("/joblet.MonitoringService/StreamSystemMetrics")(b"", timeout=100)
@@ -1134,6 +1216,7 @@ def sigterm_ends_it_cleanly():
                 raise AssertionError("the call went on")
             except grpc.RpcError as e:
                 equal((e.code(), e.details()), (Code.UNAVAILABLE, words))
+        bare.wait(lambda: bare.told("the server is going down") == 1, "a call without a message ends")
         equal(front.process.wait(100), 0, "exit status")
         over.set()
     front.stop()

@@ -16,7 +16,8 @@
 #include "rpc/server.h"
 
 #define HEALTH_CHECK "/grpc.health.v1.Health/Check"
-#define STOP_EXTRA_MS 10000 /* StopJob may take its grace and this */
+#define STOP_EXTRA_MS 10000               /* StopJob may take its grace and this */
+#define RUN_EXTRA_NS (1800 * JL_NS_PER_S) /* a RunJob of 128 MiB takes that at 75 kB/s */
 #define REVOKED "the certificate with serial number %s is revoked"
 
 static struct ipc_identity identity_of(const struct rpc_call *rpc)
@@ -44,7 +45,9 @@ void jd_call_begin(struct jd_call *c, struct jd_front *front, struct rpc_call *r
     if (c->next)
         c->next->at = &c->next;
     front->calls = c;
-    front->n_calls++;
+    front->n_calls[JD_POOL_CALLS]++;
+    if (kind->pool != JD_POOL_CALLS)
+        front->n_calls[kind->pool]++;
     rpc_call_set_user(rpc, c);
 }
 
@@ -53,25 +56,53 @@ void jd_call_end(struct jd_call *c)
     *c->at = c->next;
     if (c->next)
         c->next->at = c->at;
-    c->front->n_calls--;
+    c->front->n_calls[JD_POOL_CALLS]--;
+    if (c->kind->pool != JD_POOL_CALLS)
+        c->front->n_calls[c->kind->pool]--;
     if (c->rpc)
         rpc_call_set_user(c->rpc, NULL);
 }
 
-bool jd_call_is_stream(const struct jd_call *c)
+__attribute__((format(printf, 3, 4))) static void
+refuse(struct rpc_call *rpc, enum api_status status, const char *fmt, ...)
 {
-    return c->kind->on_writable || c->kind->on_message;
+    char text[JL_ERR_TEXT_MAX];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    rpc_call_finish(rpc, status, text, NULL, 0);
 }
 
-size_t jd_calls_of_client(const struct jd_front *front, const struct rpc_call *rpc, bool streams)
+static size_t calls_of_client(const struct jd_front *front, const char *serial, enum jd_pool pool)
 {
-    const char *serial = rpc_call_identity(rpc)->serial;
     size_t n = 0;
 
     for (const struct jd_call *c = front->calls; c; c = c->next)
-        if ((!streams || c->op == JD_OP_GET_JOB_LOGS) && strcmp(c->who.serial, serial) == 0)
+        if ((pool == JD_POOL_CALLS || c->kind->pool == pool) && strcmp(c->who.serial, serial) == 0)
             n++;
     return n;
+}
+
+bool jd_calls_have_room(const struct jd_front *front, struct rpc_call *rpc, enum jd_pool pool)
+{
+    static const char *const names[] = {
+        [JD_POOL_CALLS] = "calls", [JD_POOL_STREAMS] = "streams", [JD_POOL_UPLOADS] = "uploads"
+    };
+    size_t n = front->n_calls[pool], max = front->max_calls[pool];
+
+    if (n >= max) {
+        refuse(rpc, API_RESOURCE_EXHAUSTED, "the server has too many open %s", names[pool]);
+        return false;
+    }
+    /* counted only when it could matter */
+    if (n >= JD_FRONT_SHARE(max) &&
+        calls_of_client(front, rpc_call_identity(rpc)->serial, pool) >= JD_FRONT_SHARE(max)) {
+        refuse(rpc, API_RESOURCE_EXHAUSTED, "this certificate has too many open %s", names[pool]);
+        return false;
+    }
+    return true;
 }
 
 void jd_call_finish(struct jd_call *c, enum api_status status, const char *message,
@@ -109,6 +140,11 @@ struct ipc_frame jd_call_frame(const struct jd_call *c, enum jd_op op)
 uint64_t jd_call_due_ns(const struct jd_call *c, uint64_t extra_ms)
 {
     return jl_now_ns() + (c->front->conf.timeout_ms + extra_ms) * JL_NS_PER_MS;
+}
+
+uint64_t jd_call_message_due_ns(const struct jd_call *c)
+{
+    return jl_now_ns() + JD_FRONT_PATIENCE * c->front->conf.timeout_ms * JL_NS_PER_MS;
 }
 
 void jd_call_timed_out(struct jd_call *c)
@@ -199,19 +235,58 @@ void jd_unary_begin(struct jd_front *front, struct rpc_call *rpc, enum jd_op op)
         jd_call_fail(&u->call, &e);
 }
 
-/* ---- the door */
+/* ---- a call whose message has not come */
 
-__attribute__((format(printf, 3, 4))) static void
-refuse(struct rpc_call *rpc, enum api_status status, const char *fmt, ...)
+struct waiting {
+    struct jd_call call;
+    struct jl_timer timer;
+};
+
+static void waiting_free(struct waiting *w)
 {
-    char text[JL_ERR_TEXT_MAX];
-    va_list ap;
-
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    rpc_call_finish(rpc, status, text, NULL, 0);
+    jl_loop_disarm(w->call.front->loop, &w->timer);
+    jd_call_end(&w->call);
+    free(w);
 }
+
+static void waiting_gone(struct jd_call *c)
+{
+    waiting_free(JL_CONTAINER(c, struct waiting, call));
+}
+
+static const struct jd_call_kind waiting_kind = { .on_gone = waiting_gone };
+
+static int waiting_late(struct jl_timer *timer)
+{
+    jd_call_finish(&JL_CONTAINER(timer, struct waiting, timer)->call, API_DEADLINE_EXCEEDED,
+                   "the request message did not come in time", NULL, 0);
+    return 0;
+}
+
+/* It has a place among the calls from its headers on: a client may send no more than them. */
+static void wait_for_message(struct jd_front *front, struct rpc_call *rpc, enum jd_op op)
+{
+    struct waiting *w;
+
+    if (!jd_calls_have_room(front, rpc, JD_POOL_CALLS))
+        return;
+    w = calloc(1, sizeof *w);
+    if (!w) {
+        refuse(rpc, API_RESOURCE_EXHAUSTED, "the server is out of memory");
+        return;
+    }
+    jd_call_begin(&w->call, front, rpc, op, &waiting_kind);
+    jl_loop_arm(front->loop, &w->timer,
+                jd_call_message_due_ns(&w->call) + (op == JD_OP_RUN_JOB ? RUN_EXTRA_NS : 0),
+                waiting_late);
+}
+
+bool jd_call_may_end(const struct jd_call *c)
+{
+    return c->kind->on_writable || c->kind->on_message || c->kind == &waiting_kind;
+}
+
+/* ---- the door */
 
 static void health_check(const struct jd_front *front, struct rpc_call *rpc)
 {
@@ -296,7 +371,8 @@ void jd_calls_revoked(struct jd_front *front, const struct ipc_frame *event)
         if (!c->rpc || !ipc_revoked_has(&fresh, c->who.serial))
             continue;
         snprintf(text, sizeof text, REVOKED, c->who.serial);
-        let_core_refuse(front, c->rpc, c->op, IPC_LINK_REVOKED);
+        if (c->op != JD_OP_NONE)
+            let_core_refuse(front, c->rpc, c->op, IPC_LINK_REVOKED);
         c->finished = true;
         rpc_call_abort(c->rpc, API_UNAUTHENTICATED, text);
         n++;
@@ -309,17 +385,18 @@ void jd_calls_on_head(struct rpc_call *rpc, void *ctx)
     enum jd_op op = jd_op_of_method(rpc_call_method(rpc));
 
     rpc_call_set_user(rpc, NULL);
-    if (certificate_holds(ctx, rpc, op) && op != JD_OP_NONE)
-        role_allows(ctx, rpc, op);
+    if (certificate_holds(ctx, rpc, op) && (op == JD_OP_NONE || role_allows(ctx, rpc, op)))
+        wait_for_message(ctx, rpc, op);
 }
 
 void jd_calls_on_call(struct rpc_call *rpc, void *ctx)
 {
     struct jd_front *front = ctx;
+    struct waiting *w = JL_CONTAINER(rpc_call_user(rpc), struct waiting, call);
     const char *method = rpc_call_method(rpc);
-    enum jd_op op = jd_op_of_method(method);
+    enum jd_op op = w->call.op;
 
-    rpc_call_set_user(rpc, NULL);
+    jl_loop_disarm(front->loop, &w->timer);
     if (!certificate_holds(front, rpc, op)) /* revoked while the message came */
         return;
     if (strcmp(method, HEALTH_CHECK) == 0) {
@@ -334,16 +411,7 @@ void jd_calls_on_call(struct rpc_call *rpc, void *ctx)
         refuse(rpc, API_UNAVAILABLE, "the server is going down");
         return;
     }
-    if (front->n_calls >= JD_FRONT_CALLS_MAX) {
-        refuse(rpc, API_RESOURCE_EXHAUSTED, "the server has too many open calls");
-        return;
-    }
-    /* counted only when it could matter */
-    if (front->n_calls >= JD_FRONT_SHARE(JD_FRONT_CALLS_MAX) &&
-        jd_calls_of_client(front, rpc, false) >= JD_FRONT_SHARE(JD_FRONT_CALLS_MAX)) {
-        refuse(rpc, API_RESOURCE_EXHAUSTED, "this certificate has too many open calls");
-        return;
-    }
+    waiting_free(w); /* what follows takes its place */
     if (op == JD_OP_RUN_JOB)
         jd_run_begin(front, rpc);
     else if (op == JD_OP_STAGE)

@@ -26,8 +26,8 @@ struct jd_call;
 
 /* Ceilings on what clients can make front hold; a call above is answered RESOURCE_EXHAUSTED. */
 #define JD_FRONT_CALLS_MAX 4096   /* calls at once, all clients together */
-#define JD_FRONT_STREAMS_MAX 1024 /* log streams among them, if the descriptors allow it */
-#define JD_FRONT_STAGINGS_MAX 64  /* StageUploads at once, each with three descriptors */
+#define JD_FRONT_STREAMS_MAX 1024 /* streams of logs and of metrics, if the descriptors allow it */
+#define JD_FRONT_UPLOADS_MAX 64   /* StageUploads at once, each with three descriptors */
 #define JD_FRONT_FDS_STREAM 4     /* descriptors a log stream may hold for a moment */
 #define JD_FRONT_FDS_OTHER 512    /* descriptors kept for connections and everything else */
 /* Requests held or on their way, in messages of the largest size allowed. Large ones come with files
@@ -36,10 +36,20 @@ struct jd_call;
 /* One certificate may take this much of each of them, so that no client can shut out the others. */
 #define JD_FRONT_SHARE(all) ((all) - (all) / 4)
 
+#define JD_FRONT_PATIENCE 2 /* times server.timeout: how long a client may keep us waiting */
+
 /* Connections: at rest one costs about 30 KiB and two descriptors. */
 #define JD_FRONT_CONNS_MAX 4096
 #define JD_FRONT_CONNS_LOW 128      /* however few descriptors there are */
 #define JD_FRONT_STRANGERS_HOST 256 /* of one address, without a call yet */
+
+/* What a call takes up besides its place among all calls. */
+enum jd_pool {
+    JD_POOL_CALLS, /* nothing */
+    JD_POOL_STREAMS,
+    JD_POOL_UPLOADS,
+    JD_POOL_N
+};
 
 struct jd_front {
     struct jl_loop *loop;
@@ -50,14 +60,15 @@ struct jd_front {
     struct jl_source signal_src;
     struct jl_timer down_timer;
     struct jd_call *calls;
-    size_t n_calls, n_streams, streams_max, n_stagings;
+    size_t n_calls[JD_POOL_N], max_calls[JD_POOL_N]; /* JD_POOL_CALLS: all */
     unsigned conns_max;
     uint64_t log_bytes_in_flight; /* of all log streams */
     bool ending;
 };
 
-/* What a kind of call does when its client is ready for more, or gone. */
+/* What a kind of call takes up, and does when its client is ready for more, or gone. */
 struct jd_call_kind {
+    enum jd_pool pool;
     void (*on_writable)(struct jd_call *c); /* may be NULL */
     void (*on_message)(struct jd_call *c);  /* of client-streaming calls alone */
     void (*on_gone)(struct jd_call *c);     /* c->rpc is NULL already; frees c, now or later */
@@ -77,10 +88,12 @@ struct jd_call {
 /* Puts c (zeroed, inside its owner) into the list and ties it to rpc. */
 void jd_call_begin(struct jd_call *c, struct jd_front *front, struct rpc_call *rpc, enum jd_op op,
                    const struct jd_call_kind *kind);
-/* How many calls the certificate of rpc has open; streams alone, or all. */
-size_t jd_calls_of_client(const struct jd_front *front, const struct rpc_call *rpc, bool streams);
-/* More than one message goes one way or the other. */
-bool jd_call_is_stream(const struct jd_call *c);
+/* Whether one more of this pool fits, and is within the share of rpc's certificate; else rpc is
+ * answered. */
+bool jd_calls_have_room(const struct jd_front *front, struct rpc_call *rpc, enum jd_pool pool);
+/* It may end at any time, as nothing is asked of core that could be lost: a stream, or a call whose
+ * message has not come. */
+bool jd_call_may_end(const struct jd_call *c);
 /* Takes c out of the list; its owner frees it. */
 void jd_call_end(struct jd_call *c);
 
@@ -97,6 +110,8 @@ struct ipc_frame jd_call_frame(const struct jd_call *c, enum jd_op op);
 
 /* When core's answer is due: server.timeout from now, plus extra_ms. */
 uint64_t jd_call_due_ns(const struct jd_call *c, uint64_t extra_ms);
+/* When a message of the client's that was asked for just now has to be there, whole: JD_FRONT_PATIENCE. */
+uint64_t jd_call_message_due_ns(const struct jd_call *c);
 void jd_call_timed_out(struct jd_call *c);
 
 /* The kinds. Each takes over the rpc call: it finishes it at once or later. */

@@ -50,7 +50,8 @@ static void logcall_gone(struct jd_call *c);
 static void logcall_writable(struct jd_call *c);
 static void logcall_event(struct jd_call *c, const char *job_id);
 
-static const struct jd_call_kind logcall_kind = { .on_gone = logcall_gone,
+static const struct jd_call_kind logcall_kind = { .pool = JD_POOL_STREAMS,
+                                                  .on_gone = logcall_gone,
                                                   .on_writable = logcall_writable,
                                                   .on_event = logcall_event };
 
@@ -332,7 +333,6 @@ static void logcall_gone(struct jd_call *c)
     jd_link_forget(&c->front->link, &lc->req);
     jd_logread_close(&lc->reader);
     watch_release(lc->watch);
-    c->front->n_streams--;
     jd_call_end(c);
     free(lc);
 }
@@ -389,25 +389,18 @@ static int parse(struct jd_logcall *lc, struct jl_err *e)
 
 void jd_logcall_begin(struct jd_front *front, struct rpc_call *rpc)
 {
-    struct jd_logcall *lc = calloc(1, sizeof *lc);
+    struct jd_logcall *lc;
     struct jl_err e = JL_ERR_INIT;
 
-    if (!lc || front->n_streams >= front->streams_max) {
-        free(lc);
-        rpc_call_finish(rpc, API_RESOURCE_EXHAUSTED, "the server has too many open log streams",
-                        NULL, 0);
+    if (!jd_calls_have_room(front, rpc, JD_POOL_STREAMS))
         return;
-    }
-    if (front->n_streams >= JD_FRONT_SHARE(front->streams_max) &&
-        jd_calls_of_client(front, rpc, true) >= JD_FRONT_SHARE(front->streams_max)) {
-        free(lc);
-        rpc_call_finish(rpc, API_RESOURCE_EXHAUSTED,
-                        "this certificate has too many open log streams", NULL, 0);
+    lc = calloc(1, sizeof *lc);
+    if (!lc) {
+        rpc_call_finish(rpc, API_RESOURCE_EXHAUSTED, "the server is out of memory", NULL, 0);
         return;
     }
     lc->reader = (struct jd_logread) JD_LOGREAD_INIT;
     jd_call_begin(&lc->call, front, rpc, JD_OP_GET_JOB_LOGS, &logcall_kind);
-    front->n_streams++;
     if (parse(lc, &e) < 0)
         jd_logcall_fail(lc, &e);
     else

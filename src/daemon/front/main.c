@@ -33,7 +33,7 @@ static void begin_end(struct jd_front *front, const char *why, unsigned grace_ms
         return;
     front->ending = true;
     for (struct jd_call *c = front->calls; c; c = c->next)
-        if (front->link.src.added == false || jd_call_is_stream(c))
+        if (front->link.src.added == false || jd_call_may_end(c))
             jd_call_finish(c, API_UNAVAILABLE, why, NULL, 0);
     /* what is left at the grace's end is answered below; core's own cancelling says nothing */
     rpc_server_shutdown(front->server, grace_ms + ANSWER_MS);
@@ -85,7 +85,7 @@ static int on_signal(struct jl_source *src, uint32_t ready)
     (void) ready;
     if (read(src->fd, &info, sizeof info) != (ssize_t) sizeof info)
         return 0;
-    jl_log_info("front.stop", "signal=%u calls=%zu", info.ssi_signo, front->n_calls);
+    jl_log_info("front.stop", "signal=%u calls=%zu", info.ssi_signo, front->n_calls[JD_POOL_CALLS]);
     end_with(front, "the server is going down", DOWN_GRACE_MS);
     return 0;
 }
@@ -108,7 +108,7 @@ static void on_link_down(struct jd_link *link, const struct jl_err *e)
 {
     struct jd_front *front = JL_CONTAINER(link, struct jd_front, link);
 
-    jl_log_warn("front.link", "%s calls=%zu", e->text, front->n_calls);
+    jl_log_warn("front.link", "%s calls=%zu", e->text, front->n_calls[JD_POOL_CALLS]);
     end_with(front, "joblet core went away", GONE_GRACE_MS);
 }
 
@@ -137,7 +137,7 @@ static int numeric_address(struct jd_conf *conf, struct jl_err *e)
     return conf->address ? 0 : jl_fail(e, ENOMEM, "listen on '%s'", text);
 }
 
-/* Each log stream holds descriptors, so their number follows from what we may open. */
+/* Each stream holds descriptors, so their number follows from what we may open. */
 static void raise_limits(struct jd_front *front)
 {
     struct rlimit files = { 1024, 1024 };
@@ -150,10 +150,12 @@ static void raise_limits(struct jd_front *front)
     }
     room = files.rlim_cur > 2 * JD_FRONT_FDS_OTHER ? files.rlim_cur - JD_FRONT_FDS_OTHER
                                                    : files.rlim_cur / 2;
-    front->streams_max = room / JD_FRONT_FDS_STREAM < JD_FRONT_STREAMS_MAX
-                             ? (size_t) room / JD_FRONT_FDS_STREAM
-                             : JD_FRONT_STREAMS_MAX;
-    room -= front->streams_max * JD_FRONT_FDS_STREAM;
+    front->max_calls[JD_POOL_CALLS] = JD_FRONT_CALLS_MAX;
+    front->max_calls[JD_POOL_UPLOADS] = JD_FRONT_UPLOADS_MAX;
+    front->max_calls[JD_POOL_STREAMS] = room / JD_FRONT_FDS_STREAM < JD_FRONT_STREAMS_MAX
+                                            ? (size_t) room / JD_FRONT_FDS_STREAM
+                                            : JD_FRONT_STREAMS_MAX;
+    room -= front->max_calls[JD_POOL_STREAMS] * JD_FRONT_FDS_STREAM;
     front->conns_max = room / 2 > JD_FRONT_CONNS_MAX   ? JD_FRONT_CONNS_MAX
                        : room / 2 > JD_FRONT_CONNS_LOW ? (unsigned) room / 2
                                                        : JD_FRONT_CONNS_LOW;

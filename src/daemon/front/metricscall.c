@@ -153,7 +153,6 @@ static void on_gone(struct jd_call *c)
     struct metricscall *mc = JL_CONTAINER(c, struct metricscall, s.call);
 
     jd_metricsread_close(&mc->reader);
-    c->front->n_streams--;
     jd_streamcall_end(&mc->s);
     free(mc);
 }
@@ -191,23 +190,24 @@ static int parse(struct metricscall *mc, struct jl_err *e)
 
 void jd_metricscall_begin(struct jd_front *front, struct rpc_call *rpc, enum jd_op op)
 {
-    static const struct jd_call_kind kind = { .on_gone = on_gone,
+    static const struct jd_call_kind kind = { .pool = JD_POOL_STREAMS,
+                                              .on_gone = on_gone,
                                               .on_writable = on_writable,
                                               .on_event = on_event };
-    struct metricscall *mc = calloc(1, sizeof *mc);
+    struct metricscall *mc;
     struct jl_err e = JL_ERR_INIT;
 
-    if (!mc || front->n_streams >= front->streams_max) {
-        free(mc);
-        rpc_call_finish(rpc, API_RESOURCE_EXHAUSTED, "the server has too many open streams", NULL,
-                        0);
+    if (!jd_calls_have_room(front, rpc, JD_POOL_STREAMS))
+        return;
+    mc = calloc(1, sizeof *mc);
+    if (!mc) {
+        rpc_call_finish(rpc, API_RESOURCE_EXHAUSTED, "the server is out of memory", NULL, 0);
         return;
     }
     mc->reader = (struct jd_metricsread) JD_METRICSREAD_INIT;
     mc->live = op == JD_OP_STREAM_JOB_METRICS;
     mc->s.on_reply = on_file;
     jd_call_begin(&mc->s.call, front, rpc, op, &kind);
-    front->n_streams++;
     if (parse(mc, &e) < 0)
         jd_streamcall_fail(&mc->s, &e);
     else

@@ -24,7 +24,7 @@
 struct stagecall {
     struct jd_call call;
     struct jd_link_req req;
-    struct jl_timer timer; /* core's answer is due */
+    struct jl_timer timer; /* core's answer is due, or the client's next message */
     struct jd_uploads none;
     struct jd_stage stage;
     bool staging;
@@ -53,7 +53,6 @@ static void stagecall_free(struct stagecall *s)
 {
     jl_loop_disarm(s->call.front->loop, &s->timer);
     unstage(s);
-    s->call.front->n_stagings--;
     jd_call_end(&s->call);
     free(s);
 }
@@ -69,6 +68,7 @@ static void stagecall_gone(struct jd_call *c)
 
 static void fail(struct stagecall *s, const struct jl_err *e)
 {
+    jl_loop_disarm(s->call.front->loop, &s->timer);
     unstage(s);
     jd_call_fail(&s->call, e);
 }
@@ -133,6 +133,7 @@ static void finish(struct stagecall *s)
     uint8_t body[IPC_LINK_TEXT_MAX + 64];
     struct jl_err e = JL_ERR_INIT;
 
+    jl_loop_disarm(s->call.front->loop, &s->timer);
     if (jd_stage_finish(&s->stage, &e) < 0) {
         fail(s, &e);
         return;
@@ -146,6 +147,16 @@ static void finish(struct stagecall *s)
     m.bytes = (int64_t) s->bytes;
     jd_call_finish(&s->call, API_OK, NULL, body, joblet__stage_uploads_response__pack(&m, body));
     s->session[0] = '\0'; /* the client's from now on */
+}
+
+static int on_silence(struct jl_timer *timer)
+{
+    struct stagecall *s = JL_CONTAINER(timer, struct stagecall, timer);
+    struct jl_err e = JL_ERR_INIT;
+
+    jl_refuse(&e, ETIMEDOUT, "the next piece of the upload did not come in time");
+    fail(s, &e);
+    return 0;
 }
 
 /* Each message is written before the next is asked for. */
@@ -164,6 +175,7 @@ static void go_on(struct stagecall *s)
     }
     keep(s);
     rpc_call_read(s->call.rpc);
+    jl_loop_arm(s->call.front->loop, &s->timer, jd_call_message_due_ns(&s->call), on_silence);
 }
 
 static void stagecall_message(struct jd_call *c)
@@ -213,18 +225,20 @@ static int on_late(struct jl_timer *timer)
 
 void jd_stagecall_begin(struct jd_front *front, struct rpc_call *rpc)
 {
-    static const struct jd_call_kind kind = { .on_gone = stagecall_gone,
+    static const struct jd_call_kind kind = { .pool = JD_POOL_UPLOADS,
+                                              .on_gone = stagecall_gone,
                                               .on_message = stagecall_message };
-    struct stagecall *s = front->n_stagings < JD_FRONT_STAGINGS_MAX ? calloc(1, sizeof *s) : NULL;
+    struct stagecall *s;
     struct jl_err e = JL_ERR_INIT;
     struct ipc_frame f;
 
+    if (!jd_calls_have_room(front, rpc, JD_POOL_UPLOADS))
+        return;
+    s = calloc(1, sizeof *s);
     if (!s) {
-        rpc_call_finish(rpc, API_RESOURCE_EXHAUSTED, "the server has too many uploads at once",
-                        NULL, 0);
+        rpc_call_finish(rpc, API_RESOURCE_EXHAUSTED, "the server is out of memory", NULL, 0);
         return;
     }
-    front->n_stagings++;
     jd_call_begin(&s->call, front, rpc, JD_OP_STAGE, &kind);
     f = jd_call_frame(&s->call, JD_OP_STAGE);
     snprintf(f.text, sizeof f.text, "bytes=0 files=0");
