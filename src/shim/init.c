@@ -291,6 +291,26 @@ static void exec_name(char **argv, char **envp)
     exec_in_volumes(argv, envp);
 }
 
+/* The job's own right decides what can be made: nothing outside of what is the job's. */
+static void enter_dir(char *path)
+{
+    for (char *p = path; *p; p++) {
+        if (*p != '/' || p == path)
+            continue;
+        *p = '\0';
+        mkdir(path, 0777);
+        *p = '/';
+    }
+    mkdir(path, 0777);
+    if (chdir(path) == 0)
+        return;
+    fail(NOT_EXECUTABLE, "cannot work in '", path,
+         errno == EACCES || errno == ENOENT
+             ? "': it is not there; a job can make directories in /work, /tmp and its volumes"
+             : "': it is no directory that the job can enter",
+         "");
+}
+
 _Noreturn static void run_command(char **argv, char **envp)
 {
     struct sigaction dfl = { .sa_handler = SIG_DFL };
@@ -330,15 +350,23 @@ static void reap(pid_t command)
 
 int main(int argc, char **argv, char **envp)
 {
+    char *dir = NULL;
     sigset_t all;
     pid_t command;
 
-    if (argc > 1 && strcmp(argv[1], "--report") == 0) {
-        open_report();
-        argv++, argc--;
+    for (; argc > 2 && strcmp(argv[1], "--") != 0; argv++, argc--) {
+        if (strcmp(argv[1], "--report") == 0) {
+            open_report();
+        } else if (strcmp(argv[1], "--chdir") == 0) {
+            dir = argv[2];
+            argv++, argc--;
+        } else {
+            break;
+        }
     }
     if (argc < 3 || strcmp(argv[1], "--") != 0)
-        fail(USAGE, "usage: joblet-init [--report] -- COMMAND [ARGUMENT]...", "", "", "");
+        fail(USAGE, "usage: joblet-init [--report] [--chdir DIR] -- COMMAND [ARGUMENT]...", "", "",
+             "");
     /* The command has our uid: without this it could trace us, or write our memory, and so end
      * with a code of its choice or never. Its exec makes it dumpable again, itself alone. */
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
@@ -350,6 +378,8 @@ int main(int argc, char **argv, char **envp)
     if (command < 0)
         fail(NOT_EXECUTABLE, "cannot start '", argv[2],
              "': the process limit of the job is reached, or memory is", "");
+    if (command == 0 && dir)
+        enter_dir(dir);
     if (command == 0)
         run_command(argv + 2, envp); /* the two places in front are free now */
     setpgid(command, command);       /* whoever of us two comes first */

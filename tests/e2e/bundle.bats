@@ -40,3 +40,9 @@ run_bundle() { # RUNTIME: the bundle of a job that ended, once more
     [ ! -d /sys/fs/cgroup/unified ] || skip "crun refuses cgroups of a hybrid host"
     run_bundle crun
 }
+
+@test "without user namespaces, too, a job makes nothing in the root that all jobs have" {
+    id=$(job --workdir=/pwned/by/me true)
+    [ "$(ended "$id")" = "FAILED 126" ]
+    [ "$(output sh -c 'ls -d /pwned 2>/dev/null; echo looked')" = looked ]
+}

@@ -289,3 +289,18 @@ sys.stdout.buffer.write(bytes(range(256)) * 40000 + b"end")' | sha256sum)" ]
     ended "$id"
     [ "$(status_of "$id") $(field "$id" reason)" = "STOPPED stopped" ]
 }
+
+# begins_in DIRECTORY: what the job says where it is.
+begins_in() { [ "$(output --workdir="$1" pwd)" = "$1" ]; }
+
+@test "a job begins where it is told to; what is not there is made by its own right alone" {
+    for dir in / /usr/bin /work/a/b /tmp/a/b /dev/shm/a; do begins_in "$dir"; done
+    for dir in /nope/a /home/victim /usr/nope; do
+        id=$(job --workdir=$dir true)
+        [ "$(ended "$id")" = "FAILED 126" ]
+        [[ $(field "$id" reason) == "cannot work in '$dir': it is "* ]] || { rnx job status "$id"; false; }
+    done
+    id=$(job --workdir=/etc/passwd true)
+    [ "$(ended "$id")" = "FAILED 126" ]
+    [ "$(field "$id" reason)" = "cannot work in '/etc/passwd': it is no directory that the job can enter" ]
+}

@@ -206,7 +206,7 @@ reporting() {
         # shellcheck disable=SC2086 # words on purpose
         run "$init" $args
         [ "$status" = 125 ]
-        [[ $output == "joblet: usage: joblet-init [--report] -- COMMAND"* ]]
+        [[ $output == "joblet: usage: joblet-init [--report] [--chdir DIR] -- COMMAND"* ]]
     done
     run "$init" -- sh -c 'exit 9' # outside of a job as well
     [ "$status" = 9 ]

@@ -260,6 +260,31 @@ static void the_environment_has_its_order(void **state)
     drop(&m);
 }
 
+static void the_runtime_enters_the_workspace_alone(void **state)
+{
+    const char *inside[] = { "/work", "/work/a" }, *outside[] = { "/", "/workshop", "/tmp/a" };
+    Joblet__RunJobRequest q = request("prog");
+    struct made m;
+
+    (void) state;
+    for (size_t i = 0; i < JL_COUNT(inside); i++) {
+        q.work_dir = (char *) (uintptr_t) inside[i];
+        make(&m, &q, 0);
+        assert_string_equal(m.spec->process->cwd, inside[i]);
+        assert_string_equal(m.spec->process->args[2], "--");
+        drop(&m);
+    }
+    for (size_t i = 0; i < JL_COUNT(outside); i++) {
+        q.work_dir = (char *) (uintptr_t) outside[i];
+        make(&m, &q, 0);
+        assert_string_equal(m.spec->process->cwd, "/work");
+        assert_string_equal(m.spec->process->args[2], "--chdir");
+        assert_string_equal(m.spec->process->args[3], outside[i]);
+        assert_string_equal(env_of(m.spec, "PWD"), outside[i]);
+        drop(&m);
+    }
+}
+
 static void the_workspace_is_a_quota_or_the_uploads(void **state)
 {
     Joblet__RunJobRequest q = request("true");
@@ -386,6 +411,7 @@ UNIT_MAIN(cmocka_unit_test(a_job_has_no_privilege_to_lose),
           cmocka_unit_test(limits_become_resources),
           cmocka_unit_test(a_user_namespace_maps_mounts_too),
           cmocka_unit_test(the_environment_has_its_order),
+          cmocka_unit_test(the_runtime_enters_the_workspace_alone),
           cmocka_unit_test(the_workspace_is_a_quota_or_the_uploads),
           cmocka_unit_test(what_is_written_is_an_oci_document),
           cmocka_unit_test(defaults_are_filled_in_before_the_check),

@@ -12,6 +12,7 @@
 #include "daemon/core/bundle.h"
 #include "daemon/core/conf.h"
 #include "daemon/core/rootfs.h"
+#include "daemon/core/run_check.h"
 #include "daemon/core/seccomp_default.h"
 #include "ocispec.h"
 
@@ -247,12 +248,16 @@ static void add_args(struct jd_arena *a, const struct jd_bundle_in *in, struct o
     const Joblet__RunJobRequest *q = in->req;
     size_t n = 0;
 
-    p->args = jd_arena_get(a, (q->n_args + 5) * sizeof *p->args);
+    p->args = jd_arena_get(a, (q->n_args + 7) * sizeof *p->args);
     if (!p->args)
         return;
     if (in->init_source) {
         p->args[n++] = str(JD_INIT_INSIDE);
         p->args[n++] = str("--report");
+        if (p->cwd != q->work_dir) {
+            p->args[n++] = str("--chdir");
+            p->args[n++] = q->work_dir;
+        }
         p->args[n++] = str("--");
     }
     p->args[n++] = q->command;
@@ -286,7 +291,10 @@ static void add_process(struct jd_arena *a, const struct jd_bundle_in *in, struc
     p->user = u;
     p->has_terminal = true;
     p->terminal = false;
-    p->cwd = in->req->work_dir;
+    /* The runtime makes what is not there, as root and in the root that all jobs share. Elsewhere
+     * than in the workspace the job does it itself. */
+    p->cwd =
+        jd_run_in_workspace(in->conf, in->req->work_dir) ? in->req->work_dir : in->conf->workspace;
     c->bounding = strings(a, NULL, 0, &c->n_bounding); /* [], not absent: none at all */
     c->effective = strings(a, NULL, 0, &c->n_effective);
     c->inheritable = strings(a, NULL, 0, &c->n_inheritable);

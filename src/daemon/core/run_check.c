@@ -60,6 +60,25 @@ static int check_io(const Joblet__RunJobRequest *q, const struct jd_conf *conf, 
                      conf->min_io);
 }
 
+bool jd_run_in_workspace(const struct jd_conf *conf, const char *dir)
+{
+    size_t len = strlen(conf->workspace);
+
+    return strncmp(dir, conf->workspace, len) == 0 && (dir[len] == '/' || dir[len] == '\0');
+}
+
+/* Elsewhere joblet-init enters it, with the job's rights. */
+static int check_work_dir(const Joblet__RunJobRequest *q, const struct jd_conf *conf,
+                          struct jl_err *e)
+{
+    if (conf->job_init || jd_run_in_workspace(conf, q->work_dir))
+        return 0;
+    return jl_refuse(e, EINVAL,
+                     "work_dir '%.64s' is not in %s: this server runs jobs without joblet-init "
+                     "(job.init), which would enter it",
+                     q->work_dir, conf->workspace);
+}
+
 static int set(char **field, const char *value, struct jl_err *e)
 {
     char *copy = strdup(value);
@@ -108,6 +127,8 @@ static int check(Joblet__RunJobRequest *q, const struct jd_conf *conf, struct jl
         r = check_rates(q, e);
     if (r == 0)
         r = check_io(q, conf, e);
+    if (r == 0)
+        r = check_work_dir(q, conf, e);
     if (r == 0 && q->n_uploads > 0 && !q->upload_session[0])
         r = jl_refuse(e, EINVAL, "uploads come without the session they were staged in");
     return r;

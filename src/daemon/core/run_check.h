@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "api/joblet.pb-c.h"
@@ -15,3 +16,6 @@ struct jd_conf;
  * a code that api_status_of makes INVALID_ARGUMENT, or -ENOSYS for what is not built. */
 int jd_run_read(const void *body, size_t len, const struct jd_conf *conf,
                 Joblet__RunJobRequest **ret, struct jl_err *e);
+
+/* Whether a directory of the job is its workspace, or in it. */
+bool jd_run_in_workspace(const struct jd_conf *conf, const char *dir);
