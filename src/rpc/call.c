@@ -43,6 +43,7 @@ static void free_call(struct rpc_call *c)
         c->next->prev = c->prev;
     grpc_call_unref(c->call);
     rpc_call_drop_request(c);
+    rpc_outgo_drop(c);
     if (c->recv)
         grpc_byte_buffer_destroy(c->recv);
     if (c->sending)
@@ -67,8 +68,8 @@ static bool read_identity(struct rpc_call *c)
         it = grpc_auth_context_find_properties_by_name(auth, GRPC_X509_PEM_CERT_PROPERTY_NAME);
         pem = grpc_auth_property_iterator_next(&it);
         if (pem && grpc_auth_context_peer_is_authenticated(auth))
-            ok = rpc_identities_find(&c->server->identities, pem->value, pem->value_length,
-                                     &c->who);
+            ok =
+                rpc_identities_find(&c->server->identities, pem->value, pem->value_length, &c->who);
         grpc_auth_context_release(auth);
     }
     if (peer)
@@ -195,13 +196,20 @@ int rpc_call_send(struct rpc_call *c, const void *data, size_t len)
 void rpc_call_finish(struct rpc_call *c, unsigned status, const char *message, const void *data,
                      size_t len)
 {
-    size_t text = message ? strnlen(message, STATUS_MESSAGE_MAX) : 0;
+    const char *refused;
 
     if (c->is_closed || c->is_finished)
         return;
     c->is_finished = true;
+    refused = data ? rpc_outgo_take(c, len) : NULL;
+    if (refused) {
+        status = API_RESOURCE_EXHAUSTED;
+        message = refused;
+        data = NULL;
+    }
     c->status = status > API_STATUS_MAX ? API_UNKNOWN : status;
-    c->details = grpc_slice_from_copied_buffer(message ? message : "", text);
+    c->details = grpc_slice_from_copied_buffer(message ? message : "",
+                                               message ? strnlen(message, STATUS_MESSAGE_MAX) : 0);
     if (data)
         c->reply = rpc_message_new(data, len);
     if (!c->is_writing) /* else when the write comes back */
@@ -284,6 +292,7 @@ void rpc_call_event(struct rpc_call *c, const struct rpc_tag *tag)
         c->is_closed = true;
         break;
     case RPC_TAG_FINISH:
+        rpc_outgo_drop(c);
         break;
     case RPC_TAG_NEW:
     case RPC_TAG_DOWN:

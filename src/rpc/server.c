@@ -271,6 +271,9 @@ static int set_up(struct rpc_server *s, const struct rpc_server_opts *o, struct 
     if (r == 0 && s->conns && o->max_intake > 0)
         r = rpc_intake_init(s, o->max_intake, or_default(o->max_recv_bytes, RPC_MESSAGE_DEFAULT),
                             e);
+    if (r == 0 && o->max_outgo > 0)
+        r = rpc_outgo_init(s, o->max_outgo, or_default(o->max_send_bytes, RPC_MESSAGE_DEFAULT),
+                           o->reply_timeout_ms, e);
     if (r < 0)
         return r;
     r = rpc_core_init(e);
@@ -301,7 +304,7 @@ int rpc_server_new(const struct rpc_server_opts *opts, const struct rpc_handlers
         return jl_fail(e, ENOMEM, "start the server");
     s->handlers = *handlers;
     s->ctx = ctx;
-    s->event_fd = s->timer_fd = s->epoll_fd = s->intake.timer_fd = -1;
+    s->event_fd = s->timer_fd = s->epoll_fd = s->intake.timer_fd = s->outgo.timer_fd = -1;
     s->queue_end = &s->queue;
     s->down_tag = (struct rpc_tag){ .kind = RPC_TAG_DOWN, .owner = s };
     pthread_mutex_init(&s->lock, NULL);
@@ -367,6 +370,7 @@ void rpc_server_dispatch(struct rpc_server *s)
     if (s->conns)
         rpc_conns_dispatch(s->conns);
     rpc_intake_look(s);
+    rpc_outgo_look(s);
     eventfd_read(s->event_fd, &count); /* before the queue is taken: nothing is missed */
     pthread_mutex_lock(&s->lock);
     tag = s->queue;
@@ -455,6 +459,7 @@ void rpc_server_free(struct rpc_server *s)
     free(s->tls.cert);
     free(s->tls.ca);
     rpc_intake_done(s);
+    rpc_outgo_done(s);
     rpc_identities_clear(&s->identities);
     rpc_conns_free(s->conns);
     jl_close(s->epoll_fd);

@@ -52,6 +52,10 @@ struct rpc_server_opts {
     /* Ceiling on the bytes of all request messages that are held or on their way, as so many of the
      * largest size (and 64 MiB at least); 0: none. Needs max_conns. The largest beyond it is refused. */
     unsigned max_intake;
+    /* The same of all replies that clients have not fetched; three quarters for one certificate. One
+     * of more than 4 KiB beyond it becomes RESOURCE_EXHAUSTED. A client has reply_timeout_ms for one,
+     * and a second for each 64 KiB, then its call is cut. */
+    unsigned max_outgo, reply_timeout_ms;
 };
 
 struct rpc_handlers {
@@ -128,7 +132,7 @@ void *rpc_call_user(const struct rpc_call *c);
 int rpc_call_send(struct rpc_call *c, const void *data, size_t len);
 
 /* Ends the call: status is an api_status; message (may be NULL) is for people and is cut at 2 KiB;
- * data is a unary call's reply or NULL (copied). May follow a send at once. A second time, or
+ * data is a unary call's reply or NULL (copied; refused above max_outgo). May follow a send at once. A second time, or
  * after the client went: nothing happens. */
 void rpc_call_finish(struct rpc_call *c, unsigned status, const char *message, const void *data,
                      size_t len);

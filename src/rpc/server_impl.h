@@ -15,6 +15,7 @@
 #include "rpc/core.h"
 #include "rpc/identity.h"
 #include "rpc/intake.h"
+#include "rpc/outgo.h"
 
 enum rpc_tag_kind {
     RPC_TAG_NEW,    /* a slot has a new call, or the server goes down */
@@ -68,6 +69,7 @@ struct rpc_server {
     struct rpc_server_tls tls;
     struct rpc_conns *conns; /* NULL: no ceilings */
     struct rpc_intake intake;
+    struct rpc_outgo outgo;
     struct rpc_identities identities;
     struct rpc_slot slots[RPC_SLOTS];
     struct rpc_call *calls;
@@ -85,6 +87,7 @@ struct rpc_call {
     void *user;
     struct rpc_conn_ref conn;
     struct rpc_intake_call intake;
+    struct rpc_outgo_call outgo;
     struct rpc_tag close_tag, read_tag, write_tag, finish_tag;
     unsigned n_pending; /* operations that core has not handed back */
     grpc_byte_buffer *recv;

@@ -221,6 +221,14 @@ setup_file() {
     verdict one_certificate_cannot_have_all_uploads
 }
 
+@test "front: answers that are not fetched have a ceiling" {
+    verdict answers_that_are_not_fetched_have_a_ceiling
+}
+
+@test "front: an answer that is not fetched is cut" {
+    verdict an_answer_that_is_not_fetched_is_cut
+}
+
 @test "front: connections have a ceiling" {
     verdict connections_have_a_ceiling
 }

@@ -1099,6 +1099,51 @@ def one_certificate_cannot_have_all_uploads():
 
 
 @case
+def answers_that_are_not_fetched_have_a_ceiling():
+    size = 256 << 10
+
+    def fetches(client):
+        try:
+            return len(client.call("ListJobs")) == size
+        except grpc.RpcError as e:
+            equal(e.code(), Code.RESOURCE_EXHAUSTED, e.details())
+            return False
+
+    with Running(timeout_ms=300000, grpc={"max_send": 8 << 20, "max_streams": 1000, "keepalive_timeout_ms": 300000}) as front, \
+            raw(front, window=0) as c:
+        front.core.handlers["LIST_JOBS"] = lambda core, f: core.ok(f, bytes(size))
+        front.core.handlers["STOP_JOB"] = lambda core, f: core.ok(f)
+        with Client(front.core.address) as other:
+            check(fetches(other), "another certificate")
+            before = front.rss_peak()
+            for _ in range(300):
+                c.call("ListJobs")
+            # 64 MiB for all, 48 for one certificate
+            c.wait(lambda: c.told("this certificate has too many answers that it has not fetched") == 300 - 192, "the rest refused")
+            used = front.rss_peak() - before
+            check(used < 90 << 20, f"answers for 48 MiB took {used >> 20} MiB of memory")
+            check(fetches(other), "another certificate")
+            with Client(front.core.address, cert=c.cert) as same:
+                check(not fetches(same), "more than its share")
+                same.call("StopJob", pb.StopJobRequest(uuid=JOB))  # whose answer is small
+            c.close()
+            with Client(front.core.address, cert=c.cert) as same:
+                wait_for(lambda: fetches(same), "what the connection held is given back")
+
+
+@case
+def an_answer_that_is_not_fetched_is_cut():
+    with Running(timeout_ms=1500) as front, raw(front, window=0) as c:
+        front.core.handlers["LIST_JOBS"] = lambda core, f: core.ok(f, bytes(1000))
+        for _ in range(3):
+            c.call("ListJobs")
+        c.wait(lambda: len(c.headers) == 3, "the answers' headers")
+        check(not c.ended, "answers that have waited for nobody")
+        c.wait(lambda: len(c.ended) == 3, "calls are cut")
+        check(not c.closed, "the connection stays")
+
+
+@case
 def connections_have_a_ceiling():
     # few descriptors: 128 connections, 96 of one address; none is ended for being slow
     with Running(nofile=2048, grpc={"max_streams": 1000, "connection_timeout_ms": 600000}) as front:

@@ -33,6 +33,7 @@ struct jd_call;
 /* Requests held or on their way, in messages of the largest size allowed. Large ones come with files
  * in RunJob's `uploads` alone. */
 #define JD_FRONT_INTAKE_MAX 2
+#define JD_FRONT_OUTGO_MAX 2 /* answers that clients have not fetched, in the same way */
 /* One certificate may take this much of each of them, so that no client can shut out the others. */
 #define JD_FRONT_SHARE(all) ((all) - (all) / 4)
 

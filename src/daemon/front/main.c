@@ -194,6 +194,8 @@ static int serve(struct jd_front *front, struct jl_err *e)
         .max_conns_client = JD_FRONT_SHARE(front->conns_max),
         .max_strangers_host = JD_FRONT_STRANGERS_HOST,
         .max_intake = JD_FRONT_INTAKE_MAX,
+        .max_outgo = JD_FRONT_OUTGO_MAX,
+        .reply_timeout_ms = JD_FRONT_PATIENCE * c->timeout_ms,
         /* age_grace_ms stays 0, never: a long log stream must not be cut (api.md, transport) */
     };
     int r;
