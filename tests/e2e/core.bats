@@ -125,6 +125,10 @@ setup_file() {
     verdict every_operation_by_every_role_straight_at_core
 }
 
+@test "core: ids of a job that is being cleaned away are not another's" {
+    verdict ids_of_a_job_that_is_being_cleaned_away_are_not_anothers
+}
+
 @test "core: a start that a kill broke off is made again" {
     verdict a_start_that_a_kill_broke_off_is_made_again
 }

@@ -907,6 +907,48 @@ def a_job_whose_shim_is_killed_is_lost_and_nothing_stays():
         equal(text_of(log, 3), b"lost: supervisor died\n")
 
 
+def host_ids(c, u):
+    with sqlite3.connect(f"file:{c.prefix}/state/joblet.db?mode=ro", uri=True) as db:
+        return db.execute("SELECT host_id_base FROM jobs WHERE id=?", (u,)).fetchone()[0]
+
+
+@case
+def ids_of_a_job_that_is_being_cleaned_away_are_not_anothers():
+    c = Core()
+    runtime, busy = c.dir + "/runtime", c.dir + "/busy"
+    with open(runtime, "w", encoding="ascii") as f:  # busy as long as the file names the job
+        f.write(f"#!/bin/sh\nfor id; do :; done\nwhile grep -qxF -e \"$id\" {busy} 2>/dev/null; do sleep 0.1; done\n"
+                f"exec {c.bin}/joblet-run \"$@\"\n")
+    os.chmod(runtime, 0o755)
+    c.conf({"oci__runtime": runtime})
+    with c:
+        one = c.run("true")
+        c.wait(one)
+        c.restart()
+        lost = c.sleeper()
+        ids, shim = host_ids(c, lost), c.shim_pid(lost)
+        if ids == 0:  # no user namespaces here
+            return
+        check(host_ids(c, one) != ids, "a restart does not begin with the same ids")
+        with open(busy, "w", encoding="ascii") as f:
+            f.write(lost + "\n")
+        for found in ("running", "lost"):
+            last = c.run("true")
+            c.wait(last)
+            c.kill()
+            if found == "running":
+                os.kill(shim, signal.SIGKILL)
+            with sqlite3.connect(c.prefix + "/state/joblet.db") as db:  # its ids' turn comes
+                db.execute("UPDATE jobs SET host_id_base=? WHERE id=?", (ids - 65536, last))
+            c.start()
+            equal(c.wait(lost).reason, "lost: supervisor died")
+            u = c.run("true")
+            c.wait(u)
+            check(host_ids(c, u) != ids, f"it is being cleaned away, found {found}")
+        os.unlink(busy)
+        wait_for(lambda: not c.left(lost), f"cleaned: {c.left(lost)}")
+
+
 @case
 def a_start_that_a_kill_broke_off_is_made_again():
     with Core() as c:

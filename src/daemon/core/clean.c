@@ -29,13 +29,50 @@
 #define CGROUP_WAIT_MS 5000 /* for those who were killed to be gone */
 
 /* A process that clears away on its way: `RUNTIME delete --force ID`, or a cgroup's end. */
-struct deletion {
+struct jd_deletion {
     struct jd_core *core;
+    struct jd_deletion *next;
     struct jl_source src;
     pid_t pid;
     int pidfd;
+    uint32_t host_id_base; /* of the job, which may be forgotten before; 0: not known */
     char id[40];
 };
+
+static struct jd_deletion *deletion_new(struct jd_core *c, const char *id, uint32_t host_id_base)
+{
+    struct jd_deletion *d = calloc(1, sizeof *d);
+
+    if (!d)
+        return NULL;
+    d->core = c;
+    d->pidfd = -1;
+    d->host_id_base = host_id_base;
+    snprintf(d->id, sizeof d->id, "%s", id);
+    d->next = c->jobs.deletions;
+    c->jobs.deletions = d;
+    return d;
+}
+
+static void deletion_free(struct jd_deletion *d)
+{
+    struct jd_deletion **at = &d->core->jobs.deletions;
+
+    while (*at != d)
+        at = &(*at)->next;
+    *at = d->next;
+    jl_loop_del(d->core->loop, &d->src);
+    jl_close(d->pidfd);
+    free(d);
+}
+
+bool jd_clean_has_ids(const struct jd_core *c, uint32_t base)
+{
+    for (const struct jd_deletion *d = c->jobs.deletions; d; d = d->next)
+        if (d->host_id_base == base)
+            return true;
+    return false;
+}
 
 /* Kills who is inside and removes the group, in a process of its own: freezing, and waiting for
  * those who die, may take seconds. It outlives us if need be, with nothing of ours open. */
@@ -55,20 +92,18 @@ _Noreturn static void clear_cgroup(const struct os_cgroup_host *host, const char
 
 static int on_cleared(struct jl_source *src, uint32_t ready)
 {
-    struct deletion *d = JL_CONTAINER(src, struct deletion, src);
+    struct jd_deletion *d = JL_CONTAINER(src, struct jd_deletion, src);
     int status = 0;
 
     (void) ready;
     if (waitpid(d->pid, &status, WNOHANG) == d->pid && status != 0)
         jl_log_warn("job.clean",
                     "job=%s: its cgroup could not be removed; the next start tries again", d->id);
-    jl_loop_del(d->core->loop, src);
-    jl_close(d->pidfd);
-    free(d);
+    deletion_free(d);
     return 0;
 }
 
-static int start_clearing(struct deletion *d, const char *path)
+static int start_clearing(struct jd_deletion *d, const char *path)
 {
     d->pid = fork();
     if (d->pid == 0)
@@ -79,28 +114,24 @@ static int start_clearing(struct deletion *d, const char *path)
     return jl_loop_add(d->core->loop, &d->src, d->pidfd, EPOLLIN, on_cleared);
 }
 
-static void remove_cgroup(struct jd_core *c, const char *id)
+static void remove_cgroup(struct jd_core *c, const char *id, uint32_t host_id_base)
 {
     struct jl_err e = JL_ERR_INIT;
-    struct deletion *d;
+    struct jd_deletion *d;
     char path[512];
     int r;
 
     snprintf(path, sizeof path, "%s/job-%s", c->conf.cgroup_path, id);
     if (os_cgroup_remove(&c->cg_host, path, 0, &e) == 0)
         return; /* the usual case: the runtime has removed it, or nobody is inside */
-    d = calloc(1, sizeof *d);
+    d = deletion_new(c, id, host_id_base);
     if (!d)
         return; /* the next start sweeps */
-    d->core = c;
-    d->pidfd = -1;
-    snprintf(d->id, sizeof d->id, "%s", id);
     r = start_clearing(d, path);
     if (r == 0)
         return;
     jl_log_warn("job.clean", "job=%s: clear its cgroup: %s", id, strerror(-r));
-    jl_close(d->pidfd);
-    free(d);
+    deletion_free(d);
 }
 
 static void remove_files(struct jd_core *c, const char *id)
@@ -114,22 +145,20 @@ static void remove_files(struct jd_core *c, const char *id)
 
 static int on_deleted(struct jl_source *src, uint32_t ready)
 {
-    struct deletion *d = JL_CONTAINER(src, struct deletion, src);
+    struct jd_deletion *d = JL_CONTAINER(src, struct jd_deletion, src);
     struct jd_job *j = jd_jobs_get(d->core, d->id);
 
     (void) ready;
     if (j)
         j->cleaning = false;
     waitpid(d->pid, NULL, WNOHANG);
-    jl_loop_del(d->core->loop, src);
-    jl_close(d->pidfd);
-    remove_cgroup(d->core, d->id);
+    remove_cgroup(d->core, d->id, d->host_id_base);
     remove_files(d->core, d->id);
-    free(d);
+    deletion_free(d);
     return 0;
 }
 
-static int spawn_delete(struct deletion *d, struct jl_err *e)
+static int spawn_delete(struct jd_deletion *d, struct jl_err *e)
 {
     struct jd_core *c = d->core;
     _strv_ struct jl_strv argv = JL_STRV_INIT;
@@ -155,27 +184,23 @@ static int spawn_delete(struct deletion *d, struct jl_err *e)
     return jl_spawn(&sp, &d->pid, &d->pidfd, e);
 }
 
-static int delete_container(struct jd_core *c, const char *id, struct jl_err *e)
+static int delete_container(struct jd_core *c, const char *id, uint32_t host_id_base,
+                            struct jl_err *e)
 {
-    struct deletion *d = calloc(1, sizeof *d);
+    struct jd_deletion *d = deletion_new(c, id, host_id_base);
     int r;
 
     if (!d)
         return jl_fail(e, ENOMEM, "remove the job's container");
-    d->core = c;
-    snprintf(d->id, sizeof d->id, "%s", id);
     r = spawn_delete(d, e);
-    if (r < 0) {
-        free(d);
-        return r;
+    if (r == 0) {
+        r = jl_loop_add(c->loop, &d->src, d->pidfd, EPOLLIN, on_deleted);
+        if (r < 0) /* without us it ends all the same; the sweep takes the rest */
+            jl_fail(e, -r, "watch the runtime");
     }
-    r = jl_loop_add(c->loop, &d->src, d->pidfd, EPOLLIN, on_deleted);
-    if (r < 0) { /* without us it ends all the same; the sweep takes the rest */
-        jl_close(d->pidfd);
-        free(d);
-        return jl_fail(e, -r, "watch the runtime");
-    }
-    return 0;
+    if (r < 0)
+        deletion_free(d);
+    return r;
 }
 
 /* The runtime's containers, one directory each; -1 there is none. */
@@ -206,14 +231,14 @@ void jd_shim_clean(struct jd_job *j)
     if (jd_job_is_of_earlier_boot(j)) {
         forget_container(c, j->rec.id);
     } else if (!j->rec.has_result && j->rec.boot_id[0]) {
-        j->cleaning = delete_container(c, j->rec.id, &e) == 0;
+        j->cleaning = delete_container(c, j->rec.id, j->rec.host_id_base, &e) == 0;
         if (j->cleaning)
             return;
         jl_log_fail(&e, "job.clean", "job=%s", j->rec.id);
     }
     /* With an exit record the shim has had the runtime remove everything. */
     if (!j->rec.has_result)
-        remove_cgroup(c, j->rec.id);
+        remove_cgroup(c, j->rec.id, j->rec.host_id_base);
     remove_files(c, j->rec.id);
 }
 
@@ -270,7 +295,7 @@ static void sweep_cgroup(struct jd_core *c, const char *id)
     if (j && (!jd_state_is_ended(j->state) || j->unstored))
         return;
     jl_log_info("sweep.cgroup", "job=%s", id);
-    remove_cgroup(c, id);
+    remove_cgroup(c, id, j ? j->rec.host_id_base : 0);
 }
 
 /* What a shim that was killed at its end, or the power's loss, has left with the runtime. */
@@ -282,7 +307,7 @@ static void sweep_container(struct jd_core *c, const char *id)
     if (j && (!jd_state_is_ended(j->state) || j->unstored || j->cleaning))
         return;
     jl_log_info("sweep.container", "job=%s", id);
-    if (delete_container(c, id, &e) < 0)
+    if (delete_container(c, id, j ? j->rec.host_id_base : 0, &e) < 0)
         jl_log_fail(&e, "sweep.container", "job=%s", id);
 }
 

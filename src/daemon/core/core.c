@@ -18,6 +18,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "daemon/core/audit.h"
+#include "daemon/core/bundle.h"
 #include "daemon/core/hostinfo.h"
 #include "daemon/core/notify.h"
 #include "daemon/core/revoked.h"
@@ -295,6 +296,8 @@ static int load_job(void *arg, struct jd_record *own_r)
         return -e.code;
     }
     jd_jobs_add(c, j);
+    if (j->rec.host_id_base >= JD_ID_FIRST) /* the next one gets others */
+        c->jobs.last_slot = (j->rec.host_id_base - JD_ID_FIRST) / JD_ID_RANGE;
     if (jd_state_is_ended(j->state) && j->rec.secrets.len > 0)
         jd_store_drop_secrets(c->store, j->rec.id, &e);
     return 0;

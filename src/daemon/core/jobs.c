@@ -157,8 +157,8 @@ uint32_t jd_jobs_host_ids(struct jd_core *c, struct jl_err *e)
         bool used = false;
 
         for (const struct jd_job *j = c->jobs.first; j && !used; j = j->next)
-            used = is_active(j->state) && j->rec.host_id_base == base;
-        if (!used && !jd_nets_has_ids(c, base)) {
+            used = (is_active(j->state) || j->unstored) && j->rec.host_id_base == base;
+        if (!used && !jd_nets_has_ids(c, base) && !jd_clean_has_ids(c, base)) {
             c->jobs.last_slot = slot;
             return base;
         }

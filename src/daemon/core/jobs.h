@@ -17,6 +17,7 @@
 
 struct jd_core;
 struct jd_call;
+struct jd_deletion;
 struct jd_jobmetrics;
 struct jd_shim;
 struct jd_space;
@@ -57,7 +58,8 @@ struct jd_jobs {
     struct jd_submit *syncing; /* ... whose uploads are on their way to the disk */
     struct jl_timer commit;
     struct jd_queue queue;
-    uint32_t last_slot; /* of host ids, so that they are not used again at once */
+    uint32_t last_slot;            /* of host ids, so that they are not used again at once */
+    struct jd_deletion *deletions; /* clean.c's: under way */
 };
 
 /* A job out of its record, not yet in the list. Takes the record over. NULL with e filled. */
@@ -93,7 +95,8 @@ bool jd_job_is_of_earlier_boot(const struct jd_job *j);
 /* Starts a job that is INITIALIZING already; a failure becomes its end. */
 void jd_job_start(struct jd_job *j);
 
-/* A first host id that no living job has; 0 with e filled when all are taken. */
+/* A first host id that no job has that lives or is being cleaned away; 0 with e filled when all are
+ * taken. */
 uint32_t jd_jobs_host_ids(struct jd_core *c, struct jl_err *e);
 
 /* What an exit record means. reason holds JL_ERR_TEXT_MAX. */

@@ -34,6 +34,8 @@ void jd_shim_release(struct jd_job *j);
 /* Removes what a job has outside the database but its log: runtime state and cgroup by the
  * runtime's `delete --force`, state directory, bundle. */
 void jd_shim_clean(struct jd_job *j);
+/* Whether a job with these host ids is still being cleaned away, processes and all. */
+bool jd_clean_has_ids(const struct jd_core *c, uint32_t base);
 
 /* Closes the log of a job whose shim could not: a note, and the end. */
 void jd_log_seal(struct jd_core *c, const char *id, const char *note);
