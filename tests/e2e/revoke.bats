@@ -8,7 +8,7 @@ setup_file() {
     instance_new
     gen="$top/contrib/certs_gen_embedded.sh"
     export gen
-    for name in ada bob eve; do
+    for name in ada bob eve kim; do
         "$gen" --quiet --prefix-dir "$I" --add-client $name --role developer --fast >/dev/null
     done
     instance_start
@@ -78,6 +78,44 @@ except grpc.RpcError as e:
 assert got < 30000000, got
 role("bob").stop(uuid)
 '
+}
+
+# The process that brings uploads to the disk.
+uploads_worker() {
+    local pid
+    for pid in $(cat "/proc/$(joblet_pid)/task/$(joblet_pid)/children"); do
+        [[ $(cat "/proc/$pid/comm") != joblet-uploads ]] || echo "$pid"
+    done
+}
+
+@test "revoke: a job whose uploads are still being taken over is refused, and they are removed" {
+    ROLE=kim client 'c.run("true", uploads={"f": b"x"}, schedule="1hour")' # makes the worker
+    client '
+import signal, subprocess, threading
+def dirs(): return {d for d in os.listdir(I + "/jobs") if not d.startswith(".")}
+def ids(): return {j.uuid for j in c.jobs()}
+kim, worker, got = role("kim"), int(args[0]), []
+submit = lambda who: who.run("true", uploads={"f": b"x"}, schedule="1hour")
+dirs_before, ids_before = dirs(), ids()
+os.kill(worker, signal.SIGSTOP)
+try:
+    run = threading.Thread(target=lambda: got.append(code_of(submit, kim)))
+    run.start()
+    until = time.monotonic() + 100
+    while dirs() == dirs_before:
+        assert time.monotonic() < until and not got, got
+        time.sleep(0.02)
+    subprocess.run([os.environ["gen"], "--quiet", "--prefix-dir", I, "--revoke", "kim"], check=True)
+    run.join(100)
+finally:
+    os.kill(worker, signal.SIGCONT)
+assert got[0][0] == grpc.StatusCode.UNAUTHENTICATED and "is revoked" in got[0][1], got
+last = submit(role("bob")) # behind it
+assert ids() == ids_before | {last}
+assert dirs() == dirs_before | {last}
+for id in ids_before | {last}:
+    code_of(c.job.CancelJob, pb.CancelJobRequest(uuid=id), timeout=100)
+' "$(uploads_worker)"
 }
 
 @test "revoke: rnx says what happened, and the audit file holds the refusal" {

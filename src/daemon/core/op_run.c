@@ -201,6 +201,19 @@ static void refuse(struct jd_submit *s, struct jl_err *e)
 
 static void sync_uploads(struct jd_submit *s);
 
+/* What is refused must not run later: the certificate may have been revoked, a volume or network may
+ * have gone while uploads were taken over. */
+static int check_again(struct jd_core *c, const struct jd_submit *s, struct jl_err *e)
+{
+    int r;
+
+    if (ipc_revoked_has(&c->revoked.list, s->call.who.serial))
+        return jl_refuse(e, EKEYREJECTED, "the certificate with serial number %s is revoked",
+                         s->call.who.serial);
+    r = jd_volumes_check(c, s->req, e);
+    return r < 0 ? r : jd_nets_check(c, s->req->network, s->call.role >= JD_ROLE_MAINTAINER, e);
+}
+
 /* Makes jobs of them, in their order; who can't become one is answered. Those that are left, whose
  * number is added to *n. */
 static struct jd_submit *make_jobs(struct jd_core *c, struct jd_submit *s, size_t *n)
@@ -213,10 +226,7 @@ static struct jd_submit *make_jobs(struct jd_core *c, struct jd_submit *s, size_
 
         next = s->next;
         s->next = NULL;
-        /* what is refused must not run later; a volume or network may have gone while uploads were
-         * taken over */
-        if (jd_queue_reserve(c, c->jobs.n + 1, &e) == 0 && jd_volumes_check(c, s->req, &e) == 0 &&
-            jd_nets_check(c, s->req->network, s->call.role >= JD_ROLE_MAINTAINER, &e) == 0)
+        if (jd_queue_reserve(c, c->jobs.n + 1, &e) == 0 && check_again(c, s, &e) == 0)
             s->job = make_job(s, starts < STARTS_MAX, &e);
         if (!s->job) {
             refuse(s, &e);
