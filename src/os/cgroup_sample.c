@@ -86,6 +86,8 @@ void os_cgroup_sample_read(const struct os_cgroup *cg, struct os_cgroup_sample *
     text = text_of(cg, OS_CG_MEMORY, "memory.stat", "memory.stat", buf);
     s->memory_anon = key(text, "total_rss", "anon");
     s->memory_file = key(text, "total_cache", "file");
+    s->unwritten =
+        key(text, "total_dirty", "file_dirty") + key(text, "total_writeback", "file_writeback");
     s->major_faults = key(text, "total_pgmajfault", "pgmajfault");
     s->memory_limit = limit(cg, OS_CG_MEMORY, "memory.limit_in_bytes", "memory.max");
     s->pids_limit = limit(cg, OS_CG_PIDS, "pids.max", "pids.max");

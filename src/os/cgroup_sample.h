@@ -13,6 +13,7 @@ struct os_cgroup_sample {
     struct os_cgroup_stat stat;
     uint64_t throttled_us;
     uint64_t memory_anon, memory_file, major_faults, oom_kills;
+    uint64_t unwritten;                 /* cached, and on its way to the disk now or later */
     uint64_t memory_limit, pids_limit;  /* UINT64_MAX: none */
     uint64_t io_reads, io_writes;       /* operations */
     double psi_cpu, psi_memory, psi_io; /* "some", percent of the last 10 s */

@@ -84,6 +84,36 @@ while time.process_time() - start < 0.2: pass')
     grep -qE '^  Memory Peak: [0-9.]+ ?M' "$BATS_TEST_TMPDIR/text"
 }
 
+# pressure_goes ID: the last sample's is less than that of one before it in which the job slept already.
+pressure_goes() {
+    timeout 5 rnx job metrics "$1" --json | jq -se 'map(select(.cpuPercent == 0) | .psiCpuSome10) | .[0] > 0 and .[-1] < .[0] and (unique | length) >= 3
+        and (. as $p | [range(length - 8)] | all($p[.] == 0 or ($p[.:. + 9] | unique | length > 1)))'
+}
+@test "pressure decays while the job sleeps" {
+    [ -e /proc/pressure/cpu ] || skip "this kernel measures no pressure"
+    id=$(job --max-cpu=20 sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i + 1)); done; sleep 600')
+    until_true 60 pressure_goes "$id" || { timeout 2 rnx job metrics "$id" --json | jq -c '[.cpuPercent, .psiCpuSome10]'; false; }
+    rnx job stop "$id"
+}
+
+@test "what comes in for a job that sleeps is counted" {
+    [ "${JOBLET_TEST_NETWORK-}" = bridge ] || skip "no networks"
+    id=$(job sleep 600)
+    until_true 20 has_status "$id" RUNNING
+    until_true 20 rests "$id"
+    before=$(timeout 2 rnx job metrics "$id" --json | tail -n 1 | jq .netRecvBytes) || true
+    sent=$(output python3 -c '
+import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for _ in range(20): s.sendto(bytes(1000), (sys.argv[1], 9))
+print(time.time_ns())' "$(field "$id" address)")
+    later() { timeout 2 rnx job metrics "$id" --json | jq -c "select(.timestamp > $sent)" >"$BATS_TEST_TMPDIR/later" || has_lines 3 "$BATS_TEST_TMPDIR/later"; }
+    until_true 20 later
+    jq -se --argjson n "$before" 'all(.netRecvBytes >= $n + 20000)' "$BATS_TEST_TMPDIR/later"
+    rnx job stop "$id"
+}
+rests() { timeout 2 rnx job metrics "$1" --json | jq -se 'length > 4 and (.[-2:] | all(.cpuPercent == 0))'; }
+
 @test "history, then live, without gap or duplicate, for two readers" {
     local dir=$BATS_TEST_TMPDIR
     id=$(job sleep 600)

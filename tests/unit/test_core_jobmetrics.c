@@ -1,10 +1,11 @@
-/* A job's samples when somebody sets the clock: jobmetrics.h, metricsfile.h. What they say of a
- * running job is tests/e2e/metrics.bats'. */
+/* A job's samples when somebody sets the clock, when it rests and when it is over at once:
+ * jobmetrics.h, metricsfile.h. What they say of a running job is tests/e2e/metrics.bats'. */
 #include "unit.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -20,6 +21,7 @@
 static char dir[] = "/tmp/jl-metrics.XXXXXX";
 static struct jd_core core;
 static struct jd_job job;
+static Joblet__RunJobRequest request;
 
 static int set_up(void **state)
 {
@@ -35,6 +37,9 @@ static int set_up(void **state)
     core.conf.metrics_enabled = true;
     core.conf.metrics_rate_ns = JL_NS_PER_S;
     core.metrics.dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    joblet__run_job_request__init(&request);
+    request.network = (char *) (uintptr_t) "none";
+    job.req = &request;
     job.core = &core;
     snprintf(job.rec.id, sizeof job.rec.id, "a-job");
     return core.loop && core.metrics.dirfd >= 0 ? 0 : -1;
@@ -64,6 +69,16 @@ static void last_line(char *ret, int size)
     gzclose(gz);
 }
 
+/* Closes fd. */
+static void first_line(int fd, char *ret, int size)
+{
+    gzFile gz = fd < 0 ? NULL : gzdopen(fd, "r");
+
+    assert_non_null(gz);
+    assert_non_null(gzgets(gz, ret, size));
+    gzclose(gz);
+}
+
 static double cpu_of_the_end(void)
 {
     char line[1024] = "";
@@ -73,6 +88,143 @@ static double cpu_of_the_end(void)
     at = strstr(line, "\"cpuPercent\":");
     assert_non_null(at);
     return strtod(at + strlen("\"cpuPercent\":"), NULL);
+}
+
+/* ---- a group that the test writes */
+
+static void group(const char *file, const char *text)
+{
+    char path[256];
+    FILE *f;
+
+    snprintf(path, sizeof path, "%s/g/job-a-job/%s", dir, file);
+    f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+}
+
+static void make_group(void)
+{
+    static char path[] = "g";
+    char sub[256];
+
+    snprintf(core.cg_host.unified, sizeof core.cg_host.unified, "%s", dir);
+    core.conf.cgroup_path = path;
+    snprintf(sub, sizeof sub, "%s/g", dir);
+    assert_int_equal(mkdir(sub, 0700), 0);
+    snprintf(sub, sizeof sub, "%s/g/job-a-job", dir);
+    assert_int_equal(mkdir(sub, 0700), 0);
+    group("cpu.stat", "usage_usec 1000\nuser_usec 600\nsystem_usec 400\n");
+    group("memory.current", "4096\n");
+    group("memory.stat", "anon 4096\nfile 0\nfile_dirty 0\nfile_writeback 0\n");
+    group("pids.current", "1\n");
+    group("cpu.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=9\n");
+}
+
+static int stop(struct jl_timer *t)
+{
+    (void) t;
+    return jl_loop_stop(core.loop, 0);
+}
+
+/* The next sample is due and taken. */
+static void next_sample(void)
+{
+    struct jl_timer end = { 0 };
+
+    fake_pass(JL_NS_PER_S + JL_NS_PER_MS);
+    jl_loop_arm(core.loop, &end, fake_now_ns, stop);
+    assert_int_equal(jl_loop_run(core.loop), 0);
+}
+
+static void begin_and_rest(void)
+{
+    make_group();
+    job.rec.started_wall_ns = fake_wall_ns;
+    jd_metrics_begin(&job, true);
+    next_sample();
+    next_sample();
+}
+
+static void last_says(const char *text)
+{
+    char line[1024] = "";
+
+    last_line(line, sizeof line);
+    if (!strstr(line, text))
+        fail_msg("no %s in %s", text, line);
+}
+
+static void a_job_at_rest_is_not_read_for_a_while(void **state)
+{
+    (void) state;
+    begin_and_rest();
+    group("pids.current", "2\n"); /* as nobody sees it without reading it */
+    for (unsigned i = 0; i < 12; i++) {
+        next_sample();
+        last_says("\"pidsCurrent\":1,");
+    }
+    next_sample();
+    last_says("\"pidsCurrent\":2,");
+    jd_metrics_free(&job);
+}
+
+static void pressure_that_decays_is_told(void **state)
+{
+    (void) state;
+    begin_and_rest();
+    group("cpu.stat", "usage_usec 2000\n");
+    group("cpu.pressure", "some avg10=12.50 avg60=0.00 avg300=0.00 total=9\n");
+    next_sample();
+    last_says("\"psiCpuSome10\":12.5,");
+    group("cpu.pressure", "some avg10=6.25 avg60=0.00 avg300=0.00 total=9\n");
+    next_sample();
+    last_says("\"psiCpuSome10\":6.25,");
+    group("cpu.pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=9\n");
+    next_sample();
+    last_says("\"psiCpuSome10\":0,");
+    jd_metrics_free(&job);
+}
+
+/* The kernel counts a wait of the last two seconds later, and then the job uses no CPU time. */
+static void pressure_of_a_wait_that_just_began_is_told(void **state)
+{
+    (void) state;
+    begin_and_rest();
+    group("cpu.stat", "usage_usec 2000\n");
+    next_sample();
+    group("io.pressure", "some avg10=33.00 avg60=0.00 avg300=0.00 total=9\n");
+    next_sample();
+    last_says("\"psiIoSome10\":33");
+    jd_metrics_free(&job);
+}
+
+static void memory_that_the_host_takes_back_is_told(void **state)
+{
+    (void) state;
+    begin_and_rest();
+    group("memory.current", "1024\n");
+    group("memory.stat", "anon 512\nfile 512\n");
+    next_sample();
+    last_says("\"memoryBytes\":1024,");
+    last_says("\"memoryFile\":512,");
+    jd_metrics_free(&job);
+}
+
+static void what_is_written_later_is_told(void **state)
+{
+    (void) state;
+    begin_and_rest();
+    group("cpu.stat", "usage_usec 2000\n");
+    group("memory.stat", "anon 4096\nfile 8192\nfile_dirty 8192\nfile_writeback 0\n");
+    next_sample();
+    next_sample();
+    group("io.stat", "254:0 rbytes=0 wbytes=8192 rios=0 wios=2 dbytes=0 dios=0\n");
+    next_sample();
+    last_says("\"diskWriteBytes\":8192,");
+    last_says("\"ioWriteOps\":2,");
+    jd_metrics_free(&job);
 }
 
 /* It runs for two seconds and uses one; the clock is set meanwhile. */
@@ -133,26 +285,27 @@ static void files_are_in_their_order_when_the_clock_is_set_back(void **state)
     for (unsigned i = 0; i < 3; i++) {
         int fd = jd_metrics_open(core.metrics.dirfd, "a-job", i);
         char line[1024] = "", expected[32];
-        gzFile gz = fd < 0 ? NULL : gzdopen(fd, "r");
 
-        assert_non_null(gz);
-        assert_non_null(gzgets(gz, line, sizeof line));
-        gzclose(gz);
+        first_line(fd, line, sizeof line);
         snprintf(expected, sizeof expected, "\"memoryBytes\":%u,", i + 1);
         assert_non_null(strstr(line, expected));
     }
 }
 
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(cpu_is_a_share_of_the_time_that_passed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(cpu_is_the_same_when_the_clock_is_set_forward, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(cpu_is_the_same_when_the_clock_is_set_back, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(files_are_in_their_order_when_the_clock_is_set_back, set_up,
-                                        tear_down),
+        CASE(cpu_is_a_share_of_the_time_that_passed),
+        CASE(cpu_is_the_same_when_the_clock_is_set_forward),
+        CASE(cpu_is_the_same_when_the_clock_is_set_back),
+        CASE(files_are_in_their_order_when_the_clock_is_set_back),
+        CASE(a_job_at_rest_is_not_read_for_a_while),
+        CASE(pressure_that_decays_is_told),
+        CASE(pressure_of_a_wait_that_just_began_is_told),
+        CASE(memory_that_the_host_takes_back_is_told),
+        CASE(what_is_written_later_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,10 @@
 /*
  * jobmetrics.c - see jobmetrics.h: when samples are taken, and what is in one.
  *
- * A job that has used no CPU time since its last sample has used nothing else either: its last
- * sample is repeated, for one small read in place of twenty-five, but not for more than a minute.
+ * A job that uses no CPU time does nothing, but something may still become of what it did: pressure
+ * decays, written pages go to the disk, the host takes cached ones back, packets come. Once all
+ * that is at rest its last sample is repeated, for two or three small reads in place of twenty-five;
+ * but not for more than a minute.
  */
 #include "daemon/core/jobmetrics.h"
 
@@ -37,7 +39,8 @@ struct jd_jobmetrics {
     bool taken;        /* there is a `last` */
     struct jd_metrics_sample last;
     uint64_t throttled_us;
-    char usage[64]; /* of CPU time, as the kernel writes it */
+    char usage[64], memory[64]; /* CPU time and memory, as the kernel writes them */
+    bool at_rest;               /* `last` may be repeated if these are still the same */
     unsigned repeats;
     struct jd_metrics_file file;
 };
@@ -64,28 +67,38 @@ static void put_in(struct jd_metrics *all, struct jd_jobmetrics *m)
 
 /* ---- one sample */
 
-/* False when no CPU time was used since the last call; also when that can't be told. */
-static bool is_idle(struct jd_jobmetrics *m)
+/* Whether the first line of a file of the job's group is what it was at the last call; "" when it
+ * can't be read. */
+static bool is_same(const struct jd_jobmetrics *m, enum os_controller ctl, const char *v1_file,
+                    const char *v2_file, char line[64])
 {
     const struct jd_core *c = m->job->core;
-    bool v1 = c->cg_host.v1[OS_CG_CPUACCT][0] != '\0';
+    bool v1 = c->cg_host.v1[ctl][0] != '\0';
     char path[4600], text[64] = "";
     _close_ int fd = -1;
     ssize_t n;
     bool same;
 
-    snprintf(path, sizeof path, "%s/%s/job-%s/%s",
-             v1 ? c->cg_host.v1[OS_CG_CPUACCT] : c->cg_host.unified, c->conf.cgroup_path,
-             m->job->rec.id, v1 ? "cpuacct.usage" : "cpu.stat");
+    snprintf(path, sizeof path, "%s/%s/job-%s/%s", v1 ? c->cg_host.v1[ctl] : c->cg_host.unified,
+             c->conf.cgroup_path, m->job->rec.id, v1 ? v1_file : v2_file);
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (n <= 0)
-        return false;
-    text[n] = '\0';
-    text[strcspn(text, "\n")] = '\0'; /* v2: "usage_usec N" comes first */
-    same = strcmp(text, m->usage) == 0;
-    memcpy(m->usage, text, sizeof m->usage);
+    text[n > 0 ? n : 0] = '\0';
+    text[strcspn(text, "\n")] = '\0';
+    same = strcmp(text, line) == 0;
+    memcpy(line, text, sizeof text);
     return same;
+}
+
+/* No CPU time was used since the last call; false also when that can't be told. */
+static bool is_idle(struct jd_jobmetrics *m)
+{
+    return is_same(m, OS_CG_CPUACCT, "cpuacct.usage", "cpu.stat", m->usage) && m->usage[0];
+}
+
+static bool has_same_memory(struct jd_jobmetrics *m)
+{
+    return is_same(m, OS_CG_MEMORY, "memory.usage_in_bytes", "memory.current", m->memory);
 }
 
 /* The job's interfaces but lo; nothing when it has the host's. */
@@ -194,6 +207,7 @@ static bool read_all(struct jd_jobmetrics *m, struct jd_metrics_sample *s, uint6
     };
     read_network(m->job, s);
     shares(m, s, now_ns, x.throttled_us);
+    m->at_rest = x.unwritten == 0 && x.psi_cpu == 0 && x.psi_memory == 0 && x.psi_io == 0;
     return true;
 }
 
@@ -210,22 +224,35 @@ static void keep(struct jd_jobmetrics *m, const struct jd_metrics_sample *s, uin
         jl_log_fail(&e, "job.metrics", "job=%s: a sample is lost", m->job->rec.id);
 }
 
+/* The last sample once more, at another time; what comes in from outside is read. */
+static void repeat(struct jd_jobmetrics *m, uint64_t now)
+{
+    struct jd_metrics_sample s = m->last;
+
+    s.timestamp = jl_wall_ns();
+    s.cpu_percent = s.cpu_throttled_percent = 0;
+    s.interval_ns = now > m->since_ns ? now - m->since_ns : 0;
+    if (strcmp(m->job->req->network, "none") != 0)
+        read_network(m->job, &s);
+    keep(m, &s, now);
+}
+
 static void sample(struct jd_jobmetrics *m)
 {
     struct jd_metrics_sample s;
     uint64_t now = jl_now_ns();
+    bool idle = is_idle(m), same = idle && has_same_memory(m);
 
-    if (is_idle(m) && m->taken && m->repeats++ < REPEAT_MAX) {
-        s = m->last;
-        s.timestamp = jl_wall_ns();
-        s.cpu_percent = s.cpu_throttled_percent = 0;
-        s.interval_ns = now > m->since_ns ? now - m->since_ns : 0;
-        keep(m, &s, now);
+    if (same && m->at_rest && m->repeats < REPEAT_MAX) {
+        m->repeats++;
+        repeat(m, now);
         return;
     }
     m->repeats = 0;
-    if (read_all(m, &s, now))
-        keep(m, &s, now);
+    if (!read_all(m, &s, now))
+        return;
+    m->at_rest = m->at_rest && idle; /* a wait that just began is no pressure yet */
+    keep(m, &s, now);
 }
 
 /* ---- the timer of all */
