@@ -28,6 +28,12 @@ static char *size(double bytes, char *buf)
     return buf;
 }
 
+/* Bytes without operations: the server doesn't know these at a job's end. */
+static bool has_ops(uint64_t ops, int64_t bytes)
+{
+    return ops > 0 || bytes == 0;
+}
+
 static int print_json(const Joblet__JobMetricsEvent *m, struct jl_err *e)
 {
     _buf_ struct jl_buf b = JL_BUF_INIT(65536);
@@ -55,8 +61,10 @@ static int print_json(const Joblet__JobMetricsEvent *m, struct jl_err *e)
     jl_json_put_i64(&w, "memoryFile", m->memory_file);
     jl_json_put_u64(&w, "majorFaults", m->major_faults);
     jl_json_put_u64(&w, "oomKills", m->oom_kills);
-    jl_json_put_u64(&w, "ioReadOps", m->io_read_ops);
-    jl_json_put_u64(&w, "ioWriteOps", m->io_write_ops);
+    if (has_ops(m->io_read_ops, m->disk_read_bytes))
+        jl_json_put_u64(&w, "ioReadOps", m->io_read_ops);
+    if (has_ops(m->io_write_ops, m->disk_write_bytes))
+        jl_json_put_u64(&w, "ioWriteOps", m->io_write_ops);
     jl_json_put_u64(&w, "pidsCurrent", m->pids_current);
     jl_json_put_u64(&w, "pidsMax", m->pids_max);
     jl_json_put_double(&w, "psiCpuSome10", m->psi_cpu_some10);
@@ -75,6 +83,39 @@ static int print_json(const Joblet__JobMetricsEvent *m, struct jl_err *e)
 static double rate(int64_t now, int64_t before, double seconds)
 {
     return now > before && seconds > 0 ? (double) (now - before) / seconds : 0;
+}
+
+/* One direction, a second and in all: "read 1 KiB/s (2.0 ops/s)", "4 KiB read (8 ops)". */
+static void io_cells(const char *verb, const char *done, const int64_t bytes[2],
+                     const uint64_t ops[2], double seconds, char a_second[2 * CELL],
+                     char in_all[2 * CELL])
+{
+    bool known = has_ops(ops[1], bytes[1]);
+    char cell[CELL], n[CELL] = "", n_second[CELL] = "";
+
+    if (known) {
+        snprintf(n_second, CELL, " (%.1f ops/s)",
+                 rate((int64_t) ops[1], (int64_t) ops[0], seconds));
+        snprintf(n, CELL, " (%" PRIu64 " ops)", ops[1]);
+    }
+    snprintf(a_second, 2 * CELL, "%s %s/s%s", verb, size(rate(bytes[1], bytes[0], seconds), cell),
+             n_second);
+    snprintf(in_all, 2 * CELL, "%s %s%s", size((double) bytes[1], cell), done, n);
+}
+
+static void print_io(const Joblet__JobMetricsEvent *m, const Joblet__JobMetricsEvent *before,
+                     double seconds)
+{
+    const int64_t read[] = { before->disk_read_bytes, m->disk_read_bytes };
+    const int64_t written[] = { before->disk_write_bytes, m->disk_write_bytes };
+    const uint64_t reads[] = { before->io_read_ops, m->io_read_ops };
+    const uint64_t writes[] = { before->io_write_ops, m->io_write_ops };
+    char r_second[2 * CELL], w_second[2 * CELL], r_all[2 * CELL], w_all[2 * CELL];
+
+    io_cells("read", "read", read, reads, seconds, r_second, r_all);
+    io_cells("write", "written", written, writes, seconds, w_second, w_all);
+    printf("  I/O:       %s, %s, in all %s, %s, pressure %.1f%%\n", r_second, w_second, r_all,
+           w_all, m->psi_io_some10);
 }
 
 /* before: the sample before, all 0 for the first. */
@@ -103,15 +144,7 @@ static int print_text(const Joblet__JobMetricsEvent *m, const Joblet__JobMetrics
            ", pressure %.1f%%\n",
            size((double) m->memory_peak, a), size((double) m->memory_anon, b),
            size((double) m->memory_file, c), m->major_faults, m->oom_kills, m->psi_memory_some10);
-    printf("  I/O:       read %s/s (%.1f ops/s), write %s/s (%.1f ops/s), in all %s read (%" PRIu64
-           " ops), ",
-           size(rate(m->disk_read_bytes, before->disk_read_bytes, seconds), a),
-           rate((int64_t) m->io_read_ops, (int64_t) before->io_read_ops, seconds),
-           size(rate(m->disk_write_bytes, before->disk_write_bytes, seconds), b),
-           rate((int64_t) m->io_write_ops, (int64_t) before->io_write_ops, seconds),
-           size((double) m->disk_read_bytes, c), m->io_read_ops);
-    printf("%s written (%" PRIu64 " ops), pressure %.1f%%\n", size((double) m->disk_write_bytes, d),
-           m->io_write_ops, m->psi_io_some10);
+    print_io(m, before, seconds);
     printf("  Network:   in %s/s, out %s/s, in all %s in, %s out\n",
            size(rate(m->net_recv_bytes, before->net_recv_bytes, seconds), a),
            size(rate(m->net_sent_bytes, before->net_sent_bytes, seconds), b),

@@ -84,6 +84,18 @@ while time.process_time() - start < 0.2: pass')
     grep -qE '^  Memory Peak: [0-9.]+ ?M' "$BATS_TEST_TMPDIR/text"
 }
 
+# bats test_tags=smoke
+@test "a job that is killed at once for its memory: samples with its limits, and no operations that nobody counted" {
+    id=$(job --max-memory=32 python3 -c 'b = bytearray(1 << 30)')
+    [ "$(ended "$id")" = "FAILED 137" ]
+    metrics "$id" >"$BATS_TEST_TMPDIR/samples"
+    jq -se 'length >= 2 and all(.memoryLimit == 32 * 1024 * 1024 and .pidsMax == 4096)' "$BATS_TEST_TMPDIR/samples"
+    jq -se 'all((.diskReadBytes == 0) == (.ioReadOps == 0))' "$BATS_TEST_TMPDIR/samples"
+    rnx job metrics "$id" >"$BATS_TEST_TMPDIR/text"
+    grep -q '^  Memory: .* of 32.0 MiB)' "$BATS_TEST_TMPDIR/text"
+    run ! grep -E 'in all [1-9].* read \(0 ops\)' "$BATS_TEST_TMPDIR/text"
+}
+
 # pressure_goes ID: the last sample's is less than that of one before it in which the job slept already.
 pressure_goes() {
     timeout 5 rnx job metrics "$1" --json | jq -se 'map(select(.cpuPercent == 0) | .psiCpuSome10) | .[0] > 0 and .[-1] < .[0] and (unique | length) >= 3

@@ -227,6 +227,33 @@ static void what_is_written_later_is_told(void **state)
     jd_metrics_free(&job);
 }
 
+static void a_job_that_was_over_at_once_has_its_limits(void **state)
+{
+    char line[1024] = "";
+    int fd;
+
+    (void) state;
+    request.max_memory = 32;
+    core.conf.default_pids = 4096;
+    job.rec.started_wall_ns = fake_wall_ns;
+    jd_metrics_begin(&job, true);
+    fake_pass(40 * JL_NS_PER_MS);
+    job.rec.ended_wall_ns = fake_wall_ns;
+    job.rec.has_result = true;
+    job.rec.result.io_read_bytes = 2000000;
+    jd_metrics_end(&job);
+    last_says("\"memoryLimit\":33554432,");
+    last_says("\"pidsMax\":4096,");
+    last_says("\"diskReadBytes\":2000000,");
+    last_says("\"ioWriteOps\":0,");
+    last_line(line, sizeof line);
+    assert_null(strstr(line, "ioReadOps")); /* nobody knows of how many */
+    fd = jd_metrics_open(core.metrics.dirfd, "a-job", 0);
+    first_line(fd, line, sizeof line);
+    assert_non_null(strstr(line, "\"memoryLimit\":33554432,"));
+    assert_non_null(strstr(line, "\"pidsMax\":4096,"));
+}
+
 /* It runs for two seconds and uses one; the clock is set meanwhile. */
 static void run_with_the_clock_set(int64_t by_ns)
 {
@@ -306,6 +333,7 @@ int main(void)
         CASE(pressure_of_a_wait_that_just_began_is_told),
         CASE(memory_that_the_host_takes_back_is_told),
         CASE(what_is_written_later_is_told),
+        CASE(a_job_that_was_over_at_once_has_its_limits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -313,7 +313,18 @@ void jd_metrics_free(struct jd_job *j)
     j->metrics = NULL;
 }
 
-/* What is not in the result stays as it was last seen; what only the living have is 0. */
+/* A job that was over before its first sample began with nothing used, in its limits. */
+static struct jd_metrics_sample first_sample(const struct jd_job *j)
+{
+    return (struct jd_metrics_sample){
+        .timestamp = j->rec.started_wall_ns,
+        .memory_limit = (uint64_t) j->req->max_memory << 20,
+        .pids_max = (uint64_t) j->core->conf.default_pids,
+    };
+}
+
+/* What is not in the result stays as it was last seen; what only the living have is 0. The result
+ * doesn't know operations: those seen are too few for more bytes. */
 static struct jd_metrics_sample last_sample(const struct jd_jobmetrics *m)
 {
     const struct jd_record *rec = &m->job->rec;
@@ -328,6 +339,10 @@ static struct jd_metrics_sample last_sample(const struct jd_jobmetrics *m)
         s.cpu_user_usec = rec->result.cpu_user_us;
         s.cpu_system_usec = rec->result.cpu_system_us;
         s.memory_peak = rec->result.memory_peak;
+        if (s.disk_read_bytes != rec->result.io_read_bytes)
+            s.io_read_ops = 0;
+        if (s.disk_write_bytes != rec->result.io_write_bytes)
+            s.io_write_ops = 0;
         s.disk_read_bytes = rec->result.io_read_bytes;
         s.disk_write_bytes = rec->result.io_write_bytes;
         if (rec->result.oom && s.oom_kills == 0)
@@ -346,8 +361,8 @@ void jd_metrics_end(struct jd_job *j)
 
     if (!j->core->conf.metrics_enabled || j->rec.started_wall_ns == 0)
         return;
-    if (!m->taken) { /* it was over before its first sample: it began with nothing used */
-        s = (struct jd_metrics_sample){ .timestamp = j->rec.started_wall_ns };
+    if (!m->taken) {
+        s = first_sample(j);
         keep(m, &s, m->since_ns);
     }
     s = last_sample(m);

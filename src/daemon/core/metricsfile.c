@@ -163,8 +163,10 @@ static int line_of(const struct jd_metrics_sample *s, struct jl_buf *b)
     U64("memoryFile", memory_file);
     U64("majorFaults", major_faults);
     U64("oomKills", oom_kills);
-    U64("ioReadOps", io_read_ops);
-    U64("ioWriteOps", io_write_ops);
+    if (s->io_read_ops > 0 || s->disk_read_bytes == 0) /* else they are not known */
+        U64("ioReadOps", io_read_ops);
+    if (s->io_write_ops > 0 || s->disk_write_bytes == 0)
+        U64("ioWriteOps", io_write_ops);
     U64("pidsCurrent", pids_current);
     U64("pidsMax", pids_max);
     U64("processes", processes);
