@@ -132,6 +132,26 @@ needs_memory() {
     [ "$(rnx volume list --json | jq -r '.volumes[].name')" = there ]
 }
 
+# Sparse as they are, two of them fit where their contents do not.
+@test "volumes together are promised no more than the disk has" {
+    keeper_stop
+    mount -t tmpfs -o size=64m,mode=0711 jl-volumes "$I/volumes"
+    instance_start
+    rnx volume create first --size=40MB
+    run -1 rnx volume create second --size=40MB
+    echo "$output"
+    [[ "$output" =~ has\ ([0-9]+)\ MiB\ free.*may\ still\ take\ ([0-9]+)\ MiB ]]
+    [ "${BASH_REMATCH[1]}" -gt 40 ] && [ "${BASH_REMATCH[2]}" -gt 20 ] && [ "${BASH_REMATCH[2]}" -le 40 ]
+    output --volume=first sh -c 'head -c 16000000 /dev/urandom >/volumes/first/file; sync /volumes/first'
+    rnx volume create second --size=12MB # what is written is promised no more
+    rnx volume remove first
+    rnx volume create third --size=40MB
+    volumes_end
+    keeper_stop
+    umount "$I/volumes"
+    instance_start
+}
+
 @test "roles: readers list, maintainers create, admins remove" {
     for role in reader developer; do
         run as $role rnx volume create x --size=1MB

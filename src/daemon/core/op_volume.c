@@ -127,16 +127,37 @@ static int check_memory(const struct jd_core *c, uint64_t bytes, struct jl_err *
                      (unsigned long long) half >> 20, (unsigned long long) sum >> 20);
 }
 
+/* What the images there are may still grow by. Sparse as they are, the disk does not know of it; and
+ * one that finds it full takes its file system, and those who write there, down. */
+static uint64_t promised_bytes(const struct jd_core *c)
+{
+    uint64_t sum = 0;
+
+    for (const struct jd_volume *v = c->volumes.first; v; v = v->next)
+        if (!jd_volume_is_memory(v)) {
+            uint64_t has = jd_volume_allocated(c->volumes.dirfd, v->row.name);
+
+            sum += v->row.bytes > has ? v->row.bytes - has : 0;
+        }
+    return sum;
+}
+
 static int check_disk(const struct jd_core *c, uint64_t bytes, struct jl_err *e)
 {
+    uint64_t free_bytes, promised;
     struct statvfs fs;
 
     if (fstatvfs(c->volumes.dirfd, &fs) < 0)
         return jl_fail_sys(e, "fstatvfs", c->conf.volumes_dir, "make a volume");
-    if (bytes <= (uint64_t) fs.f_bavail * fs.f_frsize)
+    free_bytes = (uint64_t) fs.f_bavail * fs.f_frsize;
+    promised = promised_bytes(c);
+    if (promised <= free_bytes && bytes <= free_bytes - promised)
         return 0;
-    return jl_refuse(e, ENOSPC, "the disk of '%s' has %llu MiB free", c->conf.volumes_dir,
-                     (unsigned long long) fs.f_bavail * fs.f_frsize >> 20);
+    return jl_refuse(e, ENOSPC,
+                     "the disk of '%s' has %llu MiB free, and the volumes there are may still "
+                     "take %llu MiB of them",
+                     c->conf.volumes_dir, (unsigned long long) free_bytes >> 20,
+                     (unsigned long long) promised >> 20);
 }
 
 static int check_name_is_free(const struct jd_core *c, const char *name, struct jl_err *e)

@@ -37,6 +37,18 @@ bool jd_volume_is_mounted(int base_fd, const char *name)
            fstatat(dir, DATA, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev != above.st_dev;
 }
 
+uint64_t jd_volume_allocated(int base_fd, const char *name)
+{
+    static const char *const images[] = { IMAGE, IMAGE_NEW };
+    _close_ int dir = open_dir(base_fd, name);
+    struct stat st;
+
+    for (size_t i = 0; dir >= 0 && i < JL_COUNT(images); i++)
+        if (fstatat(dir, images[i], &st, AT_SYMLINK_NOFOLLOW) == 0)
+            return (uint64_t) st.st_blocks * 512;
+    return 0;
+}
+
 /* The image appears under its name when it is whole. */
 static int make_image(int dir, const struct jd_volume_job *v, struct jl_err *e)
 {

@@ -24,5 +24,9 @@ struct jd_volume_job {
 enum { JD_VOLUME_MAKE, JD_VOLUME_MOUNT, JD_VOLUME_UNMAKE, JD_VOLUME_WORK_N };
 extern const jd_work_fn jd_volume_work[JD_VOLUME_WORK_N];
 
+/* What the image of a volume has of its disk, also while it is made; 0: there is none. By descriptor
+ * of base_path. */
+uint64_t jd_volume_allocated(int base_fd, const char *name);
+
 /* Whether something is mounted on `data` of this volume. By descriptor of base_path. */
 bool jd_volume_is_mounted(int base_fd, const char *name);
