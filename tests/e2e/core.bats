@@ -141,6 +141,10 @@ setup_file() {
     verdict a_start_that_a_reboot_broke_off_is_lost
 }
 
+@test "core: followed logs take none of roots watches" {
+    verdict followed_logs_take_none_of_roots_watches
+}
+
 @test "core: a log with a ceiling keeps its end" {
     verdict a_log_with_a_ceiling_keeps_its_end
 }

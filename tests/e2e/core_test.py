@@ -5,10 +5,12 @@ that no honest front would send, with shims that die, and with its own kill -9.
 core_test.py [NAME...] runs the cases whose name holds one of the words and prints TAP.
 Needs root and $JOBLET_BUILD, where the programs were built. Makes cgroups below /joblet-test-core.
 """
+import ctypes
 import glob
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -1025,6 +1027,35 @@ def a_log_with_a_ceiling_keeps_its_end():
                 os.close(fd)
         text = c.call("GET_JOB_LOGS", pb.GetJobLogsRequest(uuid=u), want=NOT_FOUND, segment=lowest + 99)
         check("no longer kept" in text, text)
+
+
+@case
+def followed_logs_take_none_of_roots_watches():
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/sys/fs/inotify/max_user_instances", encoding="ascii") as f:
+        most = int(f.read())
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most + 256 > hard:
+        print(f"# skip: a user may have {most} instances, more than descriptors")
+        return
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most + 256), hard))
+    held = []
+    with Core() as c:
+        u = c.sleeper()
+        body = pb.GetJobLogsRequest(uuid=u).SerializeToString()
+        for _ in range(most + 8):
+            r = c.link.ask("GET_JOB_LOGS", body)
+            equal(r.status, OK, r.text)
+            held += r.fds[:-2]
+            for fd in r.fds[-2:]:
+                os.close(fd)
+        check(0 < len(held) <= most, f"{len(held)} of at most {most} watches")
+        mine = libc.inotify_init1(os.O_CLOEXEC)
+        check(mine >= 0, f"root gets no watch: {os.strerror(ctypes.get_errno())}")
+        with open(f"/proc/{c.process.pid}/status", encoding="ascii") as f:
+            check("\nUid:\t0\t0\t0\t0\n" in f.read(), "core is root again")
+    for fd in [mine, *held]:
+        os.close(fd)
 
 
 def numbered(at, n):

@@ -6,9 +6,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "api/validate.h"
 #include "base/cleanup.h"
@@ -33,11 +36,26 @@ static int open_file(int dirfd, const char *name, int flags)
     return openat(dirfd, name, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 }
 
-/* Tells of changes in the directory; -1 when the kernel gives no more of these (a user has 128 on
- * many hosts): front looks by itself then. */
-static int watch_dir(int dirfd)
+/* Made as front's user: the kernel counts them by user (128 on many hosts), and root's belong to the
+ * host's other programs. */
+static int new_watch(uid_t front)
 {
-    _close_ int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    int fd, dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+
+    if (setresuid((uid_t) -1, front, (uid_t) -1) < 0)
+        return -1;
+    fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (setresuid((uid_t) -1, 0, (uid_t) -1) < 0)
+        abort(); /* the real one is 0, so the kernel can't refuse */
+    prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0); /* a change of ids took it away */
+    return fd;
+}
+
+/* Tells of changes in the directory; -1 when the kernel gives no more of these: front looks by itself
+ * then. */
+static int watch_dir(const struct jd_core *c, int dirfd)
+{
+    _close_ int watch = new_watch(c->front.uid);
     char path[64];
 
     snprintf(path, sizeof path, "/proc/self/fd/%d", dirfd);
@@ -102,7 +120,7 @@ static int open_segment(const struct jd_core *c, const char *id, unsigned *segme
     if (dirfd < 0)
         return -errno;
     if (grows) /* before the files are opened: what is written from here on is told */
-        watch = watch_dir(dirfd);
+        watch = watch_dir(c, dirfd);
     for (unsigned tries = 0; r == -ESTALE && tries < SEGMENT_TRIES; tries++) {
         r = open_files(dirfd, *segment, &fds[1], &fds[2]);
         if (r == -ENOENT) {
