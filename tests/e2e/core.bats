@@ -33,6 +33,10 @@ setup_file() {
     verdict core_checks_the_role_again
 }
 
+@test "core: refusals that repeat are counted in the audit file" {
+    verdict refusals_that_repeat_are_counted_in_the_audit_file
+}
+
 @test "core: a request that makes no sense is refused" {
     verdict a_request_that_makes_no_sense_is_refused
 }

@@ -278,6 +278,12 @@ class Core:
                 pass
         shutil.rmtree(self.dir, ignore_errors=True)
 
+    def audit(self, *statuses):
+        """The lines of the audit file, or those with one of these statuses."""
+        with open(self.prefix + "/logs/audit.log", encoding="utf-8") as f:
+            lines = [json.loads(line) for line in f]
+        return [x for x in lines if not statuses or x["status"] in statuses]
+
     # Requests.
     def call(self, op, message, answer=None, want=OK, **kw):
         r = self.link.ask(op, message.SerializeToString(), **kw)
@@ -388,9 +394,8 @@ def every_operation_by_every_role_straight_at_core():
                 else:  # it may be WAIT, or refused for its empty body
                     check(r.status not in (DENIED, UNIMPLEMENTED, INTERNAL, UNAUTHENTICATED),
                           f"{name} as {unit!r}: {r.status} {r.text}")
-        with open(c.prefix + "/logs/audit.log", encoding="utf-8") as f:
-            lines = [json.loads(line) for line in f]
-        equal(sum(x["status"] == "PERMISSION_DENIED" for x in lines), refused, "lines in the audit file")
+        equal(c.term(), 0)
+        equal(sum(x.get("repeated", 1) for x in c.audit("PERMISSION_DENIED")), refused, "in the audit file")
         check(refused > 5 * len(rows) // 2, f"{refused} refusals")
 
 
@@ -479,11 +484,42 @@ def core_checks_the_role_again():
         c.call("LIST_JOBS", pb.EmptyRequest(), want=DENIED, who=("x", "", "02", "p"))
         c.call("LIST_JOBS", pb.EmptyRequest(), pb.Jobs, who=("x", "viewer", "02", "p"))
         c.wait(c.run("true", who=("x", "Developer", "02", "p")))
-        with open(c.prefix + "/logs/audit.log", encoding="ascii") as f:
-            lines = [json.loads(x) for x in f]
-        equal([x["status"] for x in lines], ["PERMISSION_DENIED"] * 6 + ["OK"])
-        equal(lines[-1]["operation"], "run_job")
+        lines = c.audit()
+        equal([(x["operation"], x["role"]) for x in lines],
+              [("run_job", "reader"), ("run_job", "none"), ("list_jobs", "none"), ("run_job", "developer")])
+        equal([x["status"] for x in lines], ["PERMISSION_DENIED"] * 3 + ["OK"])
         equal(stat.S_IMODE(os.stat(c.prefix + "/logs/audit.log").st_mode), 0o600)
+
+
+@case
+def refusals_that_repeat_are_counted_in_the_audit_file():
+    reader, other, admin = ("x", "reader", "02", "p:1"), ("y", "reader", "03", "p:2"), ADMIN
+    bad = pb.RunJobRequest()
+
+    def told():
+        return [(x["serial"], x.get("repeated", 1)) for x in c.audit("PERMISSION_DENIED")]
+
+    with Core() as c:
+        ran = [c.run("true") for _ in range(5)]
+        for _ in range(200):
+            c.call("RUN_JOB", bad, want=DENIED, who=reader)
+        c.call("RUN_JOB", bad, want=DENIED, who=other)  # hidden behind no other certificate's
+        equal(told(), [("02", 1), ("03", 1)])
+        wait_for(lambda: told() == [("02", 1), ("03", 1), ("02", 199)], "the line with the count")
+        again = c.audit()[-1]
+        equal([again.get(k) for k in ("operation", "client", "role", "peer", "job", "message")],
+              ["run_job", "x", "reader", "p:1", None, None])
+        for _ in range(200):
+            c.call("RUN_JOB", bad, want=INVALID, who=admin)
+        equal(len(c.audit("INVALID_ARGUMENT")), 1, "lines of a request that makes no sense")
+        c.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: sum(x.get("repeated", 1) for x in c.audit("INVALID_ARGUMENT")) == 200, "SIGHUP tells")
+        c.accept()
+        c.call("RUN_JOB", bad, want=DENIED, who=other)
+        c.call("RUN_JOB", bad, want=DENIED, who=other)
+        equal(c.term(), 0)
+        equal(sum(n for _, n in told()), 203, "refusals, after the end too")
+        equal([x["job"] for x in c.audit("OK") if x["operation"] == "run_job"], ran)
 
 
 @case

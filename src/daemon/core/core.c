@@ -509,6 +509,7 @@ void jd_core_done(struct jd_core *c)
         jd_trash_done(c);
         jd_revoked_done(c);
         jd_ahead_done(c);
+        jd_audit_done(c);
         jl_loop_disarm(c->loop, &c->sweep);
         jl_loop_del(c->loop, &c->signals);
     }
@@ -526,7 +527,6 @@ void jd_core_done(struct jd_core *c)
     jl_close(c->logs_dirfd);
     jl_close(c->metrics.dirfd);
     jl_close(c->state_dirfd);
-    jl_close(c->audit.fd);
     unlock(c);
     jd_conf_done(&c->conf);
 }

@@ -46,7 +46,7 @@ static int new_watch(uid_t front)
         return -1;
     fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (setresuid((uid_t) -1, 0, (uid_t) -1) < 0)
-        abort(); /* the real one is 0, so the kernel can't refuse */
+        abort();                               /* the real one is 0, so the kernel can't refuse */
     prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0); /* a change of ids took it away */
     return fd;
 }
