@@ -2,8 +2,14 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,7 +23,7 @@
 static struct jl_loop *loop;
 static struct jd_worker *worker;
 
-enum { ECHO, DIE, FAIL, SIZE_OF_FD, WHO, GIVE_FD, SLEEP };
+enum { ECHO, DIE, FAIL, SIZE_OF_FD, WHO, GIVE_FD, SLEEP, LOOK };
 
 static int work_echo(const void *in, size_t len, const int *fds, size_t n, struct jl_buf *out,
                      int *ret_fd, struct jl_err *e)
@@ -83,11 +89,22 @@ static int work_sleep(const void *in, size_t len, const int *fds, size_t n, stru
     return 0;
 }
 
+static int work_look(const void *in, size_t len, const int *fds, size_t n, struct jl_buf *out,
+                     int *ret_fd, struct jl_err *e)
+{
+    struct stat st;
+    char path[64] = "";
+
+    (void) fds, (void) n, (void) out, (void) ret_fd;
+    memcpy(path, in, len);
+    return stat(path, &st) < 0 ? jl_fail(e, errno, "look") : 0;
+}
+
 static const jd_work_fn table[] = {
     [ECHO] = work_echo,   [DIE] = work_die,
     [FAIL] = work_fail,   [SIZE_OF_FD] = work_size_of_fd,
     [WHO] = work_who,     [GIVE_FD] = work_give_fd,
-    [SLEEP] = work_sleep,
+    [SLEEP] = work_sleep, [LOOK] = work_look,
 };
 
 struct got {
@@ -247,6 +264,94 @@ static void freeing_ends_one_that_works(void **state)
     assert_int_equal(g.n, 0);
 }
 
+static void one_given_up_is_told_when_it_is_gone(void **state)
+{
+    struct got a = { 0 }, b = { .last = true };
+
+    (void) state;
+    jd_worker_kill(worker); /* nothing to give up */
+    ask(SLEEP, "", &a);
+    jd_worker_kill(worker);
+    assert_int_equal(a.n, 0);
+    ask(ECHO, "after", &b);
+    run();
+    assert_int_equal(a.n, 1);
+    assert_int_equal(a.r, -EIO);
+    assert_int_equal(b.r, 0);
+    assert_memory_equal(b.out, "after", 5);
+}
+
+/* A file system whose server is slow: what waits for an answer of it can't be killed. */
+static int fuse_mount(const char *dir)
+{
+    struct {
+        struct fuse_in_header head;
+        char rest[8192];
+    } in;
+    struct {
+        struct fuse_out_header head;
+        struct fuse_init_out init;
+    } out = { .head = { .len = sizeof out },
+              .init = { .major = FUSE_KERNEL_VERSION,
+                        .minor = FUSE_KERNEL_MINOR_VERSION,
+                        .max_write = 4096 } };
+    int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+    char options[96];
+
+    snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
+    if (fd < 0 || unshare(CLONE_NEWNS) < 0 ||
+        mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) < 0 ||
+        mount("test", dir, "fuse", MS_NOSUID | MS_NODEV, options) < 0) {
+        close(fd);
+        return -1;
+    }
+    assert_true(read(fd, &in, sizeof in) > 0);
+    assert_int_equal(in.head.opcode, FUSE_INIT);
+    out.head.unique = in.head.unique;
+    assert_int_equal(write(fd, &out, sizeof out), sizeof out);
+    return fd;
+}
+
+static int fuse_fd;
+static struct got hung;
+
+static int on_turn(struct jl_timer *t)
+{
+    (void) t;
+    assert_int_equal(hung.n, 0);
+    close(fuse_fd); /* its server dies: the call comes back */
+    return 0;
+}
+
+static void one_that_hangs_in_the_kernel_holds_nobody_up(void **state)
+{
+    struct jl_timer turn = { 0 };
+    struct got b = { .last = true };
+    char dir[] = "/tmp/worker.XXXXXX", path[64], packet[8192];
+
+    (void) state;
+    assert_non_null(mkdtemp(dir));
+    fuse_fd = fuse_mount(dir);
+    if (fuse_fd < 0) {
+        rmdir(dir);
+        skip(); /* needs root and FUSE */
+    }
+    alarm(100); /* if it does */
+    snprintf(path, sizeof path, "%s/file", dir);
+    hung = (struct got){ 0 };
+    ask(LOOK, path, &hung);
+    assert_true(read(fuse_fd, packet, sizeof packet) > 0); /* it is in the call now */
+    jd_worker_kill(worker);
+    ask(ECHO, "after", &b);
+    jl_loop_arm(loop, &turn, jl_now_ns(), on_turn);
+    run();
+    alarm(0);
+    assert_int_equal(hung.r, -EIO);
+    assert_memory_equal(b.out, "after", 5);
+    umount2(dir, MNT_DETACH);
+    rmdir(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +362,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(descriptors_cross_both_ways, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_too_large_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(freeing_ends_one_that_works, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_given_up_is_told_when_it_is_gone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_hangs_in_the_kernel_holds_nobody_up, set_up,
+                                        tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

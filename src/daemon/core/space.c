@@ -119,10 +119,10 @@ static void end_making(struct jd_space *s)
     j->space = NULL;
     space_free(s);
     j->rec.exit_code = -1;
-    if (e.code)
+    if (j->state != JD_STOPPING) {
         jl_log_fail(&e, "job.start", "job=%s", j->rec.id);
-    if (j->state != JD_STOPPING)
         jd_record_set(&j->rec.result.start_error, e.text);
+    }
     jd_job_event(j, JD_EV_START_FAILED, JD_FAILED,
                  j->state == JD_STOPPING ? "stopped before it began" : e.text, &ignored);
 }
@@ -174,9 +174,7 @@ bool jd_space_stop(struct jd_job *j)
 
     if (!s || !s->worker)
         return false;
-    jd_worker_free(jl_take_ptr(s->worker)); /* ends it, and mkfs with it */
-    s->made = false;
-    jl_loop_arm(s->core->loop, &s->timer, jl_now_ns(), on_done);
+    jd_worker_kill(s->worker); /* and mkfs with it; on_answer follows, or was there already */
     return true;
 }
 

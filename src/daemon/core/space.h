@@ -38,7 +38,8 @@ int jd_space_make(struct jd_job *j, struct jl_err *e);
 bool jd_space_is_made(const struct jd_job *j);
 /* The job runs: nothing can start it once more, so the uploads are not needed again. */
 void jd_space_begun(struct jd_job *j);
-/* The job is to stop while its workspace is made: it ends. False: none is being made. */
+/* The job is to stop while its workspace is made: it ends when nothing works on it any more. False:
+ * none is being made. */
 bool jd_space_stop(struct jd_job *j);
 void jd_space_free(struct jd_job *j); /* with the job */
 

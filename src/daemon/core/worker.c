@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -47,10 +48,12 @@ struct jd_worker {
     const char *name;
     const jd_work_fn *table;
     size_t n;
-    struct jl_source src;
-    int sock;
+    struct jl_source src, end;
+    int sock, pidfd;
     pid_t pid;
-    bool busy; /* the first of the queue is with the worker */
+    bool busy;   /* the first of the queue is with the worker */
+    bool ending; /* killed: another one is made when it is gone */
+    bool killed; /* ... as somebody wanted it */
     struct work *first, **last;
     char *packet; /* PACKET_MAX bytes for answers */
 };
@@ -129,6 +132,31 @@ _Noreturn static void worker_main(const struct jd_worker *w, int sock, pid_t cor
 }
 
 static int on_answer(struct jl_source *src, uint32_t ready);
+static int on_end(struct jl_source *src, uint32_t ready);
+
+/* Waits for it: what it does in the kernel has no end that we know. */
+static void reap(struct jd_worker *w)
+{
+    jl_loop_del(w->loop, &w->src);
+    jl_loop_del(w->loop, &w->end);
+    w->sock = jl_close(w->sock);
+    w->pidfd = jl_close(w->pidfd);
+    if (w->pid > 0) {
+        kill(w->pid, SIGKILL); /* ours, not waited for: the pid is no other's */
+        waitpid(w->pid, NULL, 0);
+    }
+    w->pid = 0;
+}
+
+/* Its end is looked at when it is to be: an answer may still be on its way. */
+static int watch(struct jd_worker *w, int sock)
+{
+    int r;
+
+    w->pidfd = (int) syscall(SYS_pidfd_open, w->pid, 0);
+    r = w->pidfd < 0 ? -errno : jl_loop_add(w->loop, &w->end, w->pidfd, 0, on_end);
+    return r < 0 ? r : jl_loop_add(w->loop, &w->src, sock, EPOLLIN, on_answer);
+}
 
 static int start(struct jd_worker *w, struct jl_err *e)
 {
@@ -145,32 +173,23 @@ static int start(struct jd_worker *w, struct jl_err *e)
         return jl_fail_sys(e, "fork", NULL, "start the %s worker", w->name);
     if (w->pid == 0)
         worker_main(w, theirs, core);
-    r = jl_loop_add(w->loop, &w->src, ours, EPOLLIN, on_answer);
+    r = watch(w, ours);
     if (r < 0) {
-        kill(w->pid, SIGKILL);
-        waitpid(w->pid, NULL, 0);
-        w->pid = 0;
+        reap(w);
         return jl_fail(e, -r, "start the %s worker", w->name);
     }
     w->sock = jl_take_fd(&ours);
     return 0;
 }
 
-/* Returns how it ended: a wait status. */
-static int reap(struct jd_worker *w)
+/* It is killed; on_end follows when it is gone. */
+static void give_up(struct jd_worker *w)
 {
-    int status = 0;
-
-    if (w->sock >= 0)
-        jl_loop_del(w->loop, &w->src);
+    kill(w->pid, SIGKILL);
+    jl_loop_del(w->loop, &w->src);
     w->sock = jl_close(w->sock);
-    if (w->pid > 0) {
-        kill(w->pid, SIGKILL); /* ours, not waited for: the pid is no other's */
-        waitpid(w->pid, &status, 0);
-    }
-    w->pid = 0;
-    w->busy = false;
-    return status;
+    jl_loop_change(w->loop, &w->end, EPOLLIN);
+    w->ending = true;
 }
 
 static void finish_first(struct jd_worker *w, int r, const void *out, size_t len, int fd,
@@ -191,7 +210,7 @@ static int send_next(struct jd_worker *w, struct jl_err *e)
 {
     int r;
 
-    if (w->busy || !w->first)
+    if (w->busy || w->ending || !w->first)
         return 0;
     r = w->sock >= 0 ? 0 : start(w, e);
     if (r < 0)
@@ -199,7 +218,7 @@ static int send_next(struct jd_worker *w, struct jl_err *e)
     r = jl_send_fds(w->sock, w->first->packet, w->first->packet_len, w->first->fds,
                     w->first->n_fds);
     if (r < 0) {
-        reap(w);
+        give_up(w);
         return jl_fail(e, -r, "ask the %s worker", w->name);
     }
     w->busy = true;
@@ -215,19 +234,29 @@ static void go_on(struct jd_worker *w)
         finish_first(w, -e.code, NULL, 0, -1, &e);
 }
 
-static void worker_died(struct jd_worker *w)
+static int on_end(struct jl_source *src, uint32_t ready)
 {
-    bool asked = w->busy;
+    struct jd_worker *w = JL_CONTAINER(src, struct jd_worker, end);
+    bool asked = w->busy, killed = w->killed;
     struct jl_err e = JL_ERR_INIT;
-    int status = reap(w);
+    int status = 0;
 
+    (void) ready;
+    waitpid(w->pid, &status, WNOHANG);
+    jl_loop_del(w->loop, &w->end);
+    w->pidfd = jl_close(w->pidfd);
+    w->pid = 0;
+    w->busy = w->ending = w->killed = false;
     if (WIFSIGNALED(status))
         jl_refuse(&e, EIO, "the %s worker was ended by signal %d", w->name, WTERMSIG(status));
     else
         jl_refuse(&e, EIO, "the %s worker ended with status %d", w->name, WEXITSTATUS(status));
-    jl_log_fail(&e, "worker.died", "worker=%s", w->name);
+    if (!killed)
+        jl_log_fail(&e, "worker.died", "worker=%s", w->name);
     if (asked)
         finish_first(w, -EIO, NULL, 0, -1, &e);
+    go_on(w);
+    return 0;
 }
 
 static int on_answer(struct jl_source *src, uint32_t ready)
@@ -243,11 +272,12 @@ static int on_answer(struct jl_source *src, uint32_t ready)
         return 0;
     if (n == 0)
         fd = -1;
-    if (len < (ssize_t) sizeof *head || !w->busy)
-        worker_died(w);
-    else
-        finish_first(w, head->result, w->packet + sizeof *head, (size_t) len - sizeof *head, fd,
-                     &head->err);
+    if (len < (ssize_t) sizeof *head || !w->busy) {
+        give_up(w);
+        return 0;
+    }
+    finish_first(w, head->result, w->packet + sizeof *head, (size_t) len - sizeof *head, fd,
+                 &head->err);
     go_on(w);
     return 0;
 }
@@ -259,7 +289,9 @@ struct jd_worker *jd_worker_new(struct jl_loop *loop, const char *name, const jd
 
     if (!w)
         return NULL;
-    *w = (struct jd_worker){ .loop = loop, .name = name, .table = table, .n = n, .sock = -1 };
+    *w = (struct jd_worker){
+        .loop = loop, .name = name, .table = table, .n = n, .sock = -1, .pidfd = -1
+    };
     w->last = &w->first;
     w->packet = malloc(PACKET_MAX);
     if (!w->packet) {
@@ -267,6 +299,14 @@ struct jd_worker *jd_worker_new(struct jl_loop *loop, const char *name, const jd
         return NULL;
     }
     return w;
+}
+
+void jd_worker_kill(struct jd_worker *w)
+{
+    if (!w->busy || w->ending)
+        return;
+    w->killed = true;
+    give_up(w);
 }
 
 void jd_worker_free(struct jd_worker *w)

@@ -39,7 +39,12 @@ typedef void (*jd_work_done)(void *user, int r, const void *out, size_t len, int
 struct jd_worker *jd_worker_new(struct jl_loop *loop, const char *name, const jd_work_fn *table,
                                 size_t n);
 
-/* Ends the process; requests that wait are forgotten without a word. NULL is fine. */
+/* Gives the request under way up, if there is one: the process is killed, and done is called (-EIO)
+ * once it is gone and does nothing more. What it does in the kernel may put that off for long. */
+void jd_worker_kill(struct jd_worker *w);
+
+/* Ends the process and waits for that, so not while it works, unless the daemon ends; requests that
+ * wait are forgotten without a word. NULL is fine. */
 void jd_worker_free(struct jd_worker *w);
 
 /*
