@@ -287,6 +287,26 @@ list(pool.map(c.stop, new))
 ' "$(worker)"
 }
 
+@test "a network stays as long as the end of a job on it is not on disk" {
+    rnx network create lab --cidr=10.77.0.0/24
+    id=$(start_running --network=lab sleep 600)
+    py="nsenter --net=/run/netns/$HOSTNS $py" client '
+import sqlite3
+def remove(): return code_of(c.network.RemoveNetwork, pb.RemoveNetworkRequest(name="lab"), timeout=100)
+db = sqlite3.connect(I + "/state/joblet.db", isolation_level=None)
+db.execute("BEGIN IMMEDIATE")
+os.kill(int(args[1]), 9)
+c.wait(args[0])
+code, words = remove()
+assert code == grpc.StatusCode.FAILED_PRECONDITION and "in use by 1 job" in words, (code, words)
+db.execute("ROLLBACK")
+until = time.monotonic() + 100
+while remove()[0] != grpc.StatusCode.OK:
+    assert time.monotonic() < until
+    time.sleep(0.05)
+' "$id" "$(job_pid "$id" sleep)"
+}
+
 # Many at once, most of them for whom the pool has nothing ready.
 @test "a burst beyond the pool: each has an address of its own, and all end well" {
     ids=$(for _ in {1..16}; do job --network=bridge sh -c 'busybox nc -w 60 198.51.100.7 80 </dev/null'; done)

@@ -16,14 +16,15 @@ static char *str(const char *s)
     return (char *) (uintptr_t) s;
 }
 
-/* Jobs on it: those that run, or with `waiting` those that are to run too. */
+/* Jobs on it: those that run, or with `waiting` those that are to run too, and those that have not
+ * given their lease back since their end is not on disk yet. */
 static int count_jobs(const struct jd_core *c, const char *name, bool waiting)
 {
     int n = 0;
 
     for (const struct jd_job *j = c->jobs.first; j; j = j->next)
         n += strcmp(j->rec.network, name) == 0 &&
-             (waiting ? !jd_state_is_ended(j->state) : jd_nets_is_active(j));
+             (waiting ? !jd_state_is_ended(j->state) || j->unstored : jd_nets_is_active(j));
     return n;
 }
 
