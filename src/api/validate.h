@@ -20,6 +20,7 @@
 #define API_PATH_MAX 4095             /* bytes of a path */
 #define API_COMPONENT_MAX 255         /* bytes between two slashes of a path */
 #define API_UPLOADS_MAX 65536         /* files and directories in one request */
+#define API_UPLOAD_PATHS_MAX 8388608  /* bytes of their paths together */
 #define API_VOLUMES_MAX 64            /* volumes of one job */
 #define API_CPU_MAX 10000             /* percent of one core */
 #define API_MEMORY_LEAST 4            /* MiB; below it no process can start */

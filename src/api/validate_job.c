@@ -35,6 +35,9 @@ static int check_command(const Joblet__RunJobRequest *r, size_t *sum, struct jl_
 
     if (!r->command[0])
         return jl_refuse(e, EINVAL, "command is empty: the program to run is needed");
+    if (strlen(r->command) > API_PATH_MAX)
+        return jl_refuse(e, EMSGSIZE, "command has %zu bytes, limit is %d: it is a program's path",
+                         strlen(r->command), API_PATH_MAX);
     x = count_string("command", r->command, sum, e);
     for (size_t i = 0; x == 0 && i < r->n_args; i++) {
         snprintf(field, sizeof field, "args[%zu]", i);
@@ -149,6 +152,7 @@ static int check_tree(const Joblet__RunJobRequest *r, const char **paths, struct
 static int check_uploads(const Joblet__RunJobRequest *r, struct jl_err *e)
 {
     _free_ const char **paths = NULL;
+    size_t sum = 0;
     char field[48];
 
     if (r->n_uploads == 0)
@@ -167,6 +171,12 @@ static int check_uploads(const Joblet__RunJobRequest *r, struct jl_err *e)
         x = api_validate_upload_path(field, u->path, e);
         if (x < 0)
             return x;
+        sum += strlen(u->path) + 1;
+        if (sum > API_UPLOAD_PATHS_MAX)
+            return jl_refuse(e, EMSGSIZE,
+                             "uploads: the paths together have more than %d bytes: upload an "
+                             "archive",
+                             API_UPLOAD_PATHS_MAX);
         if (u->is_directory && u->content.len)
             return jl_refuse(e, EINVAL,
                              "uploads[%zu].content: '%.64s' is a directory, which has "

@@ -51,6 +51,12 @@ static void a_plain_command_is_enough(void **state)
     accepts(&r);
     r.command = (char *) "";
     refuses(&r, "command is empty");
+    r.command = calloc(1, API_PATH_MAX + 2);
+    memset(r.command, 'x', API_PATH_MAX);
+    accepts(&r);
+    r.command[API_PATH_MAX] = 'x';
+    refuses(&r, "command has 4096 bytes, limit is 4095");
+    free(r.command);
 }
 
 static void arguments_keep_the_kernels_limits(void **state)
@@ -185,6 +191,29 @@ static void upload_paths_stay_in_the_work_directory(void **state)
     for (size_t i = 0; i < 4999; i++)
         deep[i] = i % 2 ? '/' : 'x';
     refuses(&r, "has 4999 bytes");
+}
+
+static void upload_paths_have_a_limit_together(void **state)
+{
+    enum { N = API_UPLOADS_MAX, LEN = 128 };
+    _free_ Joblet__FileUpload *all = calloc(N, sizeof *all);
+    _free_ Joblet__FileUpload **list = calloc(N, sizeof *list);
+    _free_ char *paths = calloc(N, LEN + 1);
+    Joblet__RunJobRequest r = fine();
+
+    (void) state;
+    assert_true(all && list && paths);
+    for (size_t i = 0; i < N; i++) {
+        all[i] = (Joblet__FileUpload) JOBLET__FILE_UPLOAD__INIT;
+        all[i].path = paths + i * (LEN + 1);
+        snprintf(all[i].path, LEN + 1, "%0*zu", LEN - 1, i);
+        list[i] = &all[i];
+    }
+    r.uploads = list;
+    r.n_uploads = N;
+    accepts(&r);
+    snprintf(all[0].path, LEN + 1, "%0*d", LEN, 0);
+    refuses(&r, "the paths together have more than 8388608 bytes");
 }
 
 static void uploads_do_not_contradict_each_other(void **state)
@@ -487,6 +516,7 @@ UNIT_MAIN(cmocka_unit_test(a_plain_command_is_enough),
           cmocka_unit_test(numbers_have_their_ranges),
           cmocka_unit_test(memory_is_nothing_or_four_megabytes), cmocka_unit_test(cores_are_a_list),
           cmocka_unit_test(upload_paths_stay_in_the_work_directory),
+          cmocka_unit_test(upload_paths_have_a_limit_together),
           cmocka_unit_test(uploads_do_not_contradict_each_other),
           cmocka_unit_test(upload_modes_are_masked), cmocka_unit_test(names_are_names),
           cmocka_unit_test(the_work_directory_is_absolute),
