@@ -89,6 +89,14 @@ setup_file() {
     verdict waiting_jobs_have_a_ceiling
 }
 
+@test "core: large requests are in the database and not in memory" {
+    verdict large_requests_are_in_the_database_and_not_in_memory
+}
+
+@test "core: requests that are stored have a ceiling and a share" {
+    verdict requests_that_are_stored_have_a_ceiling_and_a_share
+}
+
 @test "core: a session belongs to its client" {
     verdict a_session_belongs_to_its_client
 }

@@ -806,6 +806,77 @@ def waiting_jobs_have_a_ceiling():
         c.wait(c.run("true"))
 
 
+LARGE = {f"V{i}": "x" * 100000 for i in range(20)}  # as much as the kernel takes
+
+
+@case
+def large_requests_are_in_the_database_and_not_in_memory():
+    def memory():
+        with open(f"/proc/{c.process.pid}/status", encoding="ascii") as f:
+            return int(re.search(r"RssAnon:\s+(\d+)", f.read())[1]) // 1024
+
+    args = ["y" * 900] * 50
+    with Core(joblet__maxConcurrentJobs=1) as c:
+        small = c.run("echo", "hi", environment={"A": "b"})
+        c.wait(small)
+        first = c.sleeper()
+        before = memory()
+        many = [c.run("true", schedule="1h", environment=LARGE) for _ in range(40)]
+        session, _ = c.stage()
+        paths = [f"{i:05}" + "d" * 95 for i in range(20000)]
+        waits = c.run("sh", "-c", "echo ${#V19} $# $SECRET", *args, environment=LARGE,
+                      secret_environment={"SECRET": "hush"}, upload_session=session,
+                      uploads=[pb.FileUpload(path=x) for x in paths])
+        check(memory() - before < 40, f"80 MB of requests take {memory() - before} MB of memory")
+        said = c.call("RUN_JOB", pb.RunJobRequest(command="true", args=args, schedule="1h"), pb.RunJobResponse)
+        equal(list(said.args), args, "the answer's arguments")
+        listed = {x.uuid: x for x in c.list()}
+        equal((list(listed[small].args), dict(listed[small].environment)), (["hi"], {"A": "b"}))
+        for u in many + [waits]:
+            equal((listed[u].command in ("true", "sh"), len(listed[u].args), len(listed[u].environment)), (True, 0, 0))
+        for again in (False, True):
+            if again:
+                c.restart()
+                check(memory() < 60, f"{memory()} MB of memory after a restart")
+            s = c.status(waits)
+            equal((s.status, dict(s.environment) == LARGE, list(s.args)[2:] == args, dict(s.secret_environment),
+                   list(s.uploads) == paths), ("PENDING", True, True, {"SECRET": "***"}, True))
+        c.stop(first)
+        s = c.wait(waits)
+        equal((s.status, text_of(c.output(waits))), ("COMPLETED", b"100000 49 hush\n"), s.reason)
+        equal((dict(s.environment) == LARGE, dict(s.secret_environment)), (True, {"SECRET": "***"}))
+        with sqlite3.connect(c.prefix + "/state/joblet.db") as db:
+            equal(db.execute("SELECT count(*) FROM job_secrets").fetchone(), (0,), "secrets kept")
+
+
+@case
+def requests_that_are_stored_have_a_ceiling_and_a_share():
+    def fill(serial):
+        who = ("somebody", "developer", serial, "test:1")
+        taken = []
+        while len(taken) < 200:
+            q = pb.RunJobRequest(command="true", schedule="1h", environment=LARGE)
+            r = c.link.ask("RUN_JOB", q.SerializeToString(), who=who)
+            if r.status != OK:
+                equal(r.status, EXHAUSTED, r.text)
+                return taken, r.text
+            taken.append(pb.RunJobResponse.FromString(r.body).job_uuid)
+        raise AssertionError("no end of it")
+
+    with Core() as c:
+        ones, text = fill("0A")
+        check("192 MiB together, its share" in text and "cancel" in text, text)
+        check(90 < len(ones) <= 100, f"{len(ones)} jobs of 2 MB in 192 MiB")
+        others, text = fill("0B")
+        check("256 MiB together, the limit" in text, text)
+        check(25 < len(others) <= 35, f"{len(others)} jobs of 2 MB in 64 MiB")
+        equal(len(c.list()), len(ones) + len(others), "the list")
+        c.restart()
+        equal(fill("0C")[0], [])
+        c.call("CANCEL_JOB", pb.CancelJobRequest(uuid=ones[0]))
+        equal(len(fill("0A")[0]), 1, "in the place of the one that was canceled")
+
+
 @case
 def a_session_belongs_to_its_client():
     with Core() as c:

@@ -298,7 +298,8 @@ static int load_job(void *arg, struct jd_record *own_r)
     jd_jobs_add(c, j);
     if (j->rec.host_id_base >= JD_ID_FIRST) /* the next one gets others */
         c->jobs.last_slot = (j->rec.host_id_base - JD_ID_FIRST) / JD_ID_RANGE;
-    if (jd_state_is_ended(j->state) && j->rec.secrets.len > 0)
+    jd_job_stored(j);
+    if (jd_state_is_ended(j->state) && j->has_secrets)
         jd_store_drop_secrets(c->store, j->rec.id, &e);
     return 0;
 }

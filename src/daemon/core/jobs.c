@@ -14,37 +14,11 @@
 #include "base/log.h"
 #include "daemon/core/bundle.h"
 #include "daemon/core/core.h"
+#include "daemon/core/jobreq.h"
 #include "daemon/core/request.h"
 #include "daemon/core/shimlink.h"
 
 #define STORE_AGAIN_NS (5 * JL_NS_PER_S)
-#define MASK "***"
-
-/* Swaps the masked entries of the stored request for those with values. */
-static int add_secrets(struct jd_job *j, struct jl_err *e)
-{
-    ProtobufCMessage *m = NULL;
-    Joblet__RunJobRequest *s;
-    Joblet__RunJobRequest__SecretEnvironmentEntry **entries;
-    size_t n;
-    int r;
-
-    if (j->rec.secrets.len == 0)
-        return 0;
-    r = api_unpack_request(&joblet__run_job_request__descriptor, j->rec.secrets.data,
-                           j->rec.secrets.len, &m, e);
-    if (r < 0)
-        return r;
-    s = (Joblet__RunJobRequest *) m;
-    entries = j->req->secret_environment;
-    n = j->req->n_secret_environment;
-    j->req->secret_environment = s->secret_environment;
-    j->req->n_secret_environment = s->n_secret_environment;
-    s->secret_environment = entries;
-    s->n_secret_environment = n;
-    protobuf_c_message_free_unpacked(m, NULL);
-    return 0;
-}
 
 struct jd_job *jd_job_new(struct jd_core *c, struct jd_record *own_rec, struct jl_err *e)
 {
@@ -68,14 +42,24 @@ struct jd_job *jd_job_new(struct jd_core *c, struct jd_record *own_rec, struct j
         r = api_unpack_request(&joblet__run_job_request__descriptor, j->rec.request.data,
                                j->rec.request.len, &m, e);
     j->req = (Joblet__RunJobRequest *) m;
+    j->request_bytes = j->rec.request.len + j->rec.secrets.len;
+    j->has_secrets = j->rec.secrets.len > 0;
     if (r == 0)
-        r = add_secrets(j, e);
+        r = jd_request_add_secrets(j->req, &j->rec.secrets, e);
+    if (r == 0)
+        j->light = jd_request_lighten(j->req);
     if (r < 0) {
         jl_wrap(e, "job %s", j->rec.id);
         jd_job_free(j);
         return NULL;
     }
     return j;
+}
+
+void jd_job_stored(struct jd_job *j)
+{
+    jd_blob_done(&j->rec.request);
+    jd_blob_done(&j->rec.secrets);
 }
 
 void jd_job_free(struct jd_job *j)
@@ -108,6 +92,8 @@ static void count(struct jd_job *j, int by)
 {
     struct jd_jobs *all = &j->core->jobs;
 
+    if (!jd_state_is_ended(j->state))
+        all->request_bytes += (size_t) by * j->request_bytes;
     all->n_ended += (unsigned) (jd_state_is_ended(j->state) ? by : 0);
     all->n_active += (unsigned) (is_active(j->state) ? by : 0);
     if (is_active(j->state))
@@ -167,18 +153,6 @@ uint32_t jd_jobs_host_ids(struct jd_core *c, struct jl_err *e)
     return 0;
 }
 
-static void mask_secrets(Joblet__RunJobRequest *q)
-{
-    for (size_t i = 0; i < q->n_secret_environment; i++) {
-        char *v = q->secret_environment[i]->value;
-        size_t len = strlen(v);
-
-        explicit_bzero(v, len);
-        if (len >= sizeof MASK - 1)
-            memcpy(v, MASK, sizeof MASK);
-    }
-}
-
 /* Removes what an ended job has left but its record and its log; tells those who wait. */
 static void finish(struct jd_job *j)
 {
@@ -190,10 +164,11 @@ static void finish(struct jd_job *j)
     jd_shim_clean(j);
     jd_nets_ended(j);
     jd_log_seal(c, j->rec.id, j->rec.reason);
-    if (j->req->n_secret_environment > 0) {
-        mask_secrets(j->req);
+    if (j->has_secrets) {
+        jd_request_mask(j->req);
         if (jd_store_drop_secrets(c->store, j->rec.id, &e) < 0)
             jl_log_fail(&e, "job.secrets", "job=%s", j->rec.id);
+        j->has_secrets = false;
     }
     jd_metrics_end(j);
     jl_log_info("job.end", "job=%s status=%s exit_code=%d%s%s", j->rec.id, j->rec.status,

@@ -29,6 +29,9 @@ struct jd_job {
     struct jd_record rec;
     enum jd_state state;           /* rec.status is its name */
     Joblet__RunJobRequest *req;    /* defaults filled in; secrets with values until the end */
+    bool light;                    /* ... without what is large: jobreq.h */
+    bool has_secrets;              /* in the database */
+    size_t request_bytes;          /* in the database, with the secrets */
     struct jd_shim *shim;          /* NULL: none to be watched */
     struct jd_space *space;        /* its workspace is being made; space.c's */
     struct jd_jobmetrics *metrics; /* NULL: not sampled */
@@ -52,6 +55,8 @@ struct jd_job {
 struct jd_jobs {
     struct jd_job *first, *last;   /* in order of submission */
     unsigned n, n_ended, n_active; /* active: from INITIALIZING to STOPPING */
+    size_t request_bytes;          /* of those that have not ended */
+    size_t submit_bytes;           /* of RunJobs that are not stored yet */
     struct jd_job *alike[JD_JOBS_BUCKETS];
     struct jl_timer again;     /* for unstored ones */
     struct jd_submit *submits; /* op_run.c's: to be stored together */
@@ -64,6 +69,8 @@ struct jd_jobs {
 
 /* A job out of its record, not yet in the list. Takes the record over. NULL with e filled. */
 struct jd_job *jd_job_new(struct jd_core *c, struct jd_record *own_rec, struct jl_err *e);
+/* Its record is in the database: the request as bytes is needed no more. */
+void jd_job_stored(struct jd_job *j);
 void jd_job_free(struct jd_job *j); /* not in the list; NULL is fine */
 
 /* Into the list and, when it waits, the queue, which has room (jd_queue_reserve). */

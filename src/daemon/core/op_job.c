@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "daemon/core/arena.h"
 #include "daemon/core/core.h"
+#include "daemon/core/jobreq.h"
 #include "daemon/core/request.h"
 
 static char *when(struct jd_arena *a, uint64_t wall_ns)
@@ -49,10 +50,8 @@ static char *reason(struct jd_arena *a, const struct jd_job *j)
 }
 
 /* What Job and GetJobStatusResponse have in common. */
-#define FILL_COMMON(m, j, a)                                                                       \
+#define FILL_COMMON(m, j, q, a)                                                                    \
     do {                                                                                           \
-        const Joblet__RunJobRequest *q = (j)->req;                                                 \
-                                                                                                   \
         (m)->uuid = (char *) (uintptr_t) (j)->rec.id;                                              \
         (m)->name = q->name;                                                                       \
         (m)->command = q->command;                                                                 \
@@ -125,6 +124,8 @@ void jd_op_status(struct jd_call *call, const struct ipc_frame *f)
 {
     _message_ ProtobufCMessage *in = NULL;
     _arena_ struct jd_arena a = JD_ARENA_INIT;
+    _request_ Joblet__RunJobRequest *own = NULL;
+    const Joblet__RunJobRequest *q;
     Joblet__GetJobStatusResponse m = JOBLET__GET_JOB_STATUS_RESPONSE__INIT;
     struct jl_err e = JL_ERR_INIT;
     struct jd_job *j = NULL;
@@ -136,19 +137,24 @@ void jd_op_status(struct jd_call *call, const struct ipc_frame *f)
         jd_reply_error(call, &e);
         return;
     }
-    FILL_COMMON(&m, j, &a);
-    m.work_dir = j->req->work_dir;
-    m.priority = j->req->priority;
+    q = jd_request_whole(j, &own, &e);
+    if (!q) {
+        jd_reply_error(call, &e);
+        return;
+    }
+    FILL_COMMON(&m, j, q, &a);
+    m.work_dir = q->work_dir;
+    m.priority = q->priority;
     m.result = result_of(&a, &j->rec);
-    m.uploads = jd_arena_get(&a, (j->req->n_uploads + 1) * sizeof *m.uploads);
-    for (size_t i = 0; m.uploads && i < j->req->n_uploads; i++)
-        m.uploads[m.n_uploads++] = j->req->uploads[i]->path;
+    m.uploads = jd_arena_get(&a, (q->n_uploads + 1) * sizeof *m.uploads);
+    for (size_t i = 0; m.uploads && i < q->n_uploads; i++)
+        m.uploads[m.n_uploads++] = q->uploads[i]->path;
     reply_or_no_memory(call, &a, &m.base);
 }
 
 /*
  * The list is put together of pieces that each job keeps: its Job message without the reason, which
- * depends on other jobs while it waits. By the encoding of protobuf (fields in any order; a message
+ * depends on other jobs while it waits, and without what is large (jobreq.h). By the encoding of protobuf (fields in any order; a message
  * inside another is tag, length, bytes) the reason can be added behind it.
  */
 #define LISTED_KEPT_MAX 1024 /* larger ones are made anew each time */
@@ -170,7 +176,7 @@ static int pack_listed(const struct jd_job *j, struct jd_blob *ret)
     _arena_ struct jd_arena a = JD_ARENA_INIT;
     Joblet__Job m = JOBLET__JOB__INIT;
 
-    FILL_COMMON(&m, j, &a);
+    FILL_COMMON(&m, j, j->req, &a);
     m.reason = (char *) (uintptr_t) protobuf_c_empty_string;
     if (jd_arena_failed(&a))
         return -ENOMEM;

@@ -19,6 +19,7 @@
 #include "daemon/core/arena.h"
 #include "daemon/core/core.h"
 #include "daemon/core/hostinfo.h"
+#include "daemon/core/jobreq.h"
 #include "daemon/core/request.h"
 #include "daemon/core/run_check.h"
 #include "daemon/core/stage_sync.h"
@@ -32,7 +33,9 @@ struct jd_submit {
     struct jd_job *job;       /* made of it, for the commit */
     bool has_uploads, synced; /* synced: they are on disk */
     uint64_t upload_bytes;
-    Joblet__RunJobRequest *req; /* own */
+    Joblet__RunJobRequest *req;      /* own; without what is large */
+    struct jd_blob request, secrets; /* what is stored of it, until the job has them */
+    size_t bytes;                    /* of both, counted in jobs.submit_bytes */
     char id[40];
     uint64_t due_ns;      /* wall clock; 0: at once */
     uint64_t due_boot_ns; /* of a relative time, as the record has it */
@@ -42,6 +45,9 @@ static void submit_free(struct jd_submit *s)
 {
     if (s->req)
         protobuf_c_message_free_unpacked(&s->req->base, NULL);
+    s->call.core->jobs.submit_bytes -= s->bytes;
+    jd_blob_done(&s->request);
+    jd_blob_done(&s->secrets);
     free(s);
 }
 
@@ -56,8 +62,9 @@ static int pack(const ProtobufCMessage *m, struct jd_blob *ret, struct jl_err *e
 }
 
 /* The request as it is stored: with the names of the secrets; and the secrets apart. */
-static int pack_both(Joblet__RunJobRequest *q, struct jd_record *rec, struct jl_err *e)
+static int pack_both(struct jd_submit *s, struct jl_err *e)
 {
+    Joblet__RunJobRequest *q = s->req;
     _arena_ struct jd_arena a = JD_ARENA_INIT;
     Joblet__RunJobRequest only = JOBLET__RUN_JOB_REQUEST__INIT;
     Joblet__RunJobRequest__SecretEnvironmentEntry **values = q->secret_environment, **names;
@@ -74,16 +81,34 @@ static int pack_both(Joblet__RunJobRequest *q, struct jd_record *rec, struct jl_
     if (jd_arena_failed(&a))
         return jl_fail(e, ENOMEM, "take the job");
     q->secret_environment = names;
-    r = pack(&q->base, &rec->request, e);
+    r = pack(&q->base, &s->request, e);
     q->secret_environment = values;
     if (r < 0 || q->n_secret_environment == 0)
         return r;
     only.secret_environment = values;
     only.n_secret_environment = q->n_secret_environment;
-    return pack(&only.base, &rec->secrets, e);
+    return pack(&only.base, &s->secrets, e);
 }
 
-static int fill_record(const struct jd_submit *s, struct jd_record *rec, enum jd_state state,
+/* The request as bytes, and of the request as a message what is small: one that waits for its uploads
+ * costs no more. */
+static int take_in(struct jd_submit *s, struct jl_err *e)
+{
+    struct jd_core *c = s->call.core;
+    size_t bytes = protobuf_c_message_get_packed_size(&s->req->base);
+    int r = jd_request_check_room(c, s->call.who.serial, bytes, e);
+
+    if (r == 0)
+        r = pack_both(s, e);
+    if (r < 0)
+        return r;
+    s->bytes = bytes;
+    c->jobs.submit_bytes += bytes;
+    jd_request_lighten(s->req);
+    return 0;
+}
+
+static int fill_record(struct jd_submit *s, struct jd_record *rec, enum jd_state state,
                        struct jl_err *e)
 {
     const struct jd_core *c = s->call.core;
@@ -99,7 +124,10 @@ static int fill_record(const struct jd_submit *s, struct jd_record *rec, enum jd
     if (bad)
         return jl_fail(e, ENOMEM, "take the job");
     rec->created_wall_ns = jl_wall_ns();
-    return pack_both(s->req, rec, e);
+    rec->request = s->request;
+    rec->secrets = s->secrets;
+    s->request = s->secrets = (struct jd_blob){ 0 };
+    return 0;
 }
 
 static int check_waiting(const struct jd_core *c, struct jl_err *e)
@@ -135,21 +163,28 @@ static enum jd_state first_state(const struct jd_submit *s, bool may_start, stru
 static void reply_submitted(struct jd_submit *s, const struct jd_job *j)
 {
     Joblet__RunJobResponse m = JOBLET__RUN_JOB_RESPONSE__INIT;
+    _request_ Joblet__RunJobRequest *own = NULL;
+    struct jl_err e = JL_ERR_INIT;
+    const Joblet__RunJobRequest *q = jd_request_whole(j, &own, &e);
     char scheduled[JL_RFC3339_MAX] = "", start[JL_RFC3339_MAX] = "";
 
     if (j->state == JD_INITIALIZING)
         jl_rfc3339(j->rec.created_wall_ns, 3, start);
+    if (!q) {
+        jl_log_fail(&e, "job.submit", "job=%s: answered without its arguments", j->rec.id);
+        q = j->req;
+    }
     if (s->due_ns > 0)
         jl_rfc3339(s->due_ns, 3, scheduled);
     m.job_uuid = (char *) (uintptr_t) j->rec.id;
     m.status = j->rec.status;
-    m.command = j->req->command;
-    m.args = j->req->args;
-    m.n_args = j->req->n_args;
-    m.max_cpu = j->req->max_cpu;
-    m.cpu_cores = j->req->cpu_cores;
-    m.max_memory = j->req->max_memory;
-    m.max_io_bps = j->req->max_io_bps;
+    m.command = q->command;
+    m.args = q->args;
+    m.n_args = q->n_args;
+    m.max_cpu = q->max_cpu;
+    m.cpu_cores = q->cpu_cores;
+    m.max_memory = q->max_memory;
+    m.max_io_bps = q->max_io_bps;
     m.start_time = start;
     m.scheduled_time = scheduled;
     memcpy(s->call.job_id, j->rec.id, sizeof s->call.job_id);
@@ -233,7 +268,10 @@ static struct jd_submit *make_jobs(struct jd_core *c, struct jd_submit *s, size_
             continue;
         }
         if (s->has_uploads && !s->synced && s->job->state != JD_INITIALIZING) {
-            jd_job_free(jl_take_ptr(s->job)); /* it comes again when they are on disk */
+            s->request = s->job->rec.request; /* it comes again when they are on disk */
+            s->secrets = s->job->rec.secrets;
+            s->job->rec.request = s->job->rec.secrets = (struct jd_blob){ 0 };
+            jd_job_free(jl_take_ptr(s->job));
             sync_uploads(s);
             continue;
         }
@@ -285,6 +323,7 @@ static int on_commit(struct jl_timer *t)
             refuse(s, &e);
             continue;
         }
+        jd_job_stored(s->job);
         jl_log_info("job.submit", "job=%s client=%s status=%s command=%.64s", s->id,
                     s->call.who.common_name, s->job->rec.status, s->job->req->command);
         reply_submitted(s, s->job);
@@ -434,6 +473,8 @@ static int begin(struct jd_submit *s, const struct ipc_frame *f, struct jl_err *
         r = jd_nets_check_room(s->call.core, s->req->network, e);
     if (r == 0)
         r = jd_volumes_check(s->call.core, s->req, e);
+    if (r == 0)
+        r = take_in(s, e);
     if (r == 0 && jl_id_new(s->id) < 0)
         r = jl_fail(e, ENOMEM, "make a job id");
     return r;

@@ -19,6 +19,7 @@
 #include "base/spawn.h"
 #include "daemon/core/bundle.h"
 #include "daemon/core/core.h"
+#include "daemon/core/jobreq.h"
 #include "daemon/core/shim_internal.h"
 #include "daemon/core/space_work.h"
 
@@ -117,13 +118,14 @@ static int write_bundle(struct jd_job *j, struct jl_err *e)
     uint64_t work_bytes;
     struct jd_bundle_volume *volumes = NULL;
     _free_ char *work = NULL;
+    _request_ Joblet__RunJobRequest *own = NULL;
     _close_ int dirfd = -1;
     struct jd_net_bundle net = { 0 };
     char etc[4200];
     int r;
     struct jd_bundle_in in = {
         .id = j->rec.id,
-        .req = j->req,
+        .req = jd_request_whole(j, &own, e),
         .conf = &c->conf,
         .node_id = j->rec.node_id,
         .init_source = c->init_path,
@@ -132,6 +134,8 @@ static int write_bundle(struct jd_job *j, struct jl_err *e)
         .nofile_max = c->nofile_max,
     };
 
+    if (!in.req)
+        return -e->code;
     if ((j->rec.has_uploads || !jd_ahead_bundle(c, j->rec.id)) &&
         mkdirat(c->jobs_dirfd, j->rec.id, 0700) < 0 && errno != EEXIST)
         return jl_fail_sys(e, "mkdir", j->rec.id, "make the bundle");

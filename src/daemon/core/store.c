@@ -437,21 +437,6 @@ int jd_store_delete(struct jd_store *s, const char *const *ids, size_t n, struct
     return r;
 }
 
-static int read_blob(sqlite3_stmt *st, int i, struct jd_blob *ret)
-{
-    int n = sqlite3_column_bytes(st, i);
-    const void *data = sqlite3_column_blob(st, i);
-
-    if (n <= 0)
-        return 0;
-    ret->data = malloc((size_t) n);
-    if (!ret->data)
-        return -ENOMEM;
-    memcpy(ret->data, data, (size_t) n);
-    ret->len = (size_t) n;
-    return 0;
-}
-
 static uint64_t column_u64(sqlite3_stmt *st, int i)
 {
     return (uint64_t) sqlite3_column_int64(st, i);
@@ -504,12 +489,12 @@ static int read_record(sqlite3_stmt *st, struct jd_record *r)
     bad |= read_text(st, i++, &r->owner_serial);
     r->has_uploads = sqlite3_column_int(st, i++);
     r->upload_bytes = column_u64(st, i++);
-    bad |= read_blob(st, i++, &r->request);
+    bad |= jd_store_read_blob(st, i++, &r->request);
     bad |= read_text(st, i++, &r->address);
     r->due_boot_ns = column_u64(st, i++);
     bad |= read_text(st, i++, &r->due_boot_id);
     r->sequence = sqlite3_column_int64(st, i++);
-    bad |= read_blob(st, i, &r->secrets);
+    bad |= jd_store_read_blob(st, i, &r->secrets);
     return bad ? -ENOMEM : 0;
 }
 

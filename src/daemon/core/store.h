@@ -24,6 +24,8 @@ struct jd_blob {
     size_t len;
 };
 
+void jd_blob_done(struct jd_blob *b); /* overwritten and freed; empty then, as it may be before */
+
 /* How a job ended: what the API calls JobResult. */
 struct jd_result {
     int32_t signal;
@@ -80,6 +82,9 @@ int jd_store_note(struct jd_store *s, const struct jd_record *r, struct jl_err *
 /* The wall clock is ahead of CLOCK_BOOTTIME by now: the relative times of this boot that are waited
  * for move on it. On disk when this returns. */
 int jd_store_move_due(struct jd_store *s, const char *boot_id, uint64_t ahead_ns, struct jl_err *e);
+/* A job's request, and its secrets if it has any left; for jd_blob_done, on failure too. */
+int jd_store_request(struct jd_store *s, const char *id, struct jd_blob *ret_request,
+                     struct jd_blob *ret_secrets, struct jl_err *e);
 /* Forgets the secret values of an ended job. */
 int jd_store_drop_secrets(struct jd_store *s, const char *id, struct jl_err *e);
 /* Forgets these jobs, all or none. */

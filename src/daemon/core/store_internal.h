@@ -28,6 +28,9 @@ int jd_store_sql(struct jd_store *s, const char *sql, const char *what, struct j
 int jd_store_change(struct jd_store *s, const char *sql, const char *const *texts, size_t n,
                     const char *what, struct jl_err *e);
 
+/* Column i; left as it is when empty. 0 or -ENOMEM. */
+int jd_store_read_blob(sqlite3_stmt *st, int i, struct jd_blob *ret);
+
 int jd_store_prepare(struct jd_store *s, const char *sql, sqlite3_stmt **ret, struct jl_err *e);
 
 static inline void jd_finalizep(sqlite3_stmt **st)

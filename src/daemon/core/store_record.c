@@ -44,9 +44,7 @@ void jd_record_done(struct jd_record *r)
 {
     for (size_t i = 0; strings_of(r, i); i++)
         free(*strings_of(r, i));
-    free(r->request.data);
-    if (r->secrets.data)
-        explicit_bzero(r->secrets.data, r->secrets.len);
-    free(r->secrets.data);
+    jd_blob_done(&r->request);
+    jd_blob_done(&r->secrets);
     *r = (struct jd_record){ 0 };
 }
