@@ -97,6 +97,20 @@ ok
     ! grep s3cret "$I"/logs/*.log "$I/run/pid"
 }
 
+holds() { grep -rqaF -D skip "$1" "$I"; }
+is_nowhere() { ! holds "$1"; }
+@test "a secret is in no file once its job has ended, also when joblet is killed in between" {
+    id=$(job --secret-env=TOKEN=thrown-away-1 sleep 600)
+    until_true 20 has_status "$id" RUNNING
+    holds thrown-away-1
+    rnx job stop "$id"
+    until_true 10 is_nowhere thrown-away-1
+    ended "$(job --secret-env=TOKEN=thrown-away-2 true)"
+    kill -KILL "$(joblet_pid)"
+    until_true 20 answers
+    until_true 10 is_nowhere thrown-away-2
+}
+
 @test "limits are in force in the kernel, and read back there" {
     id=$(job --max-memory=64 --max-cpu=50 --cpu-cores=0 sh -c 'grep Cpus_allowed_list /proc/self/status; sleep 600')
     until_true 10 has_status "$id" RUNNING

@@ -166,6 +166,46 @@ static void updates_and_results_stay_and_secrets_go(void **state)
     jd_store_close(s);
 }
 
+/* A file of the database that holds the text; NULL none. */
+static const char *file_with(const char *text)
+{
+    static const char *const names[] = { "joblet.db", "joblet.db-wal", "joblet.db-shm" };
+    _close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    for (size_t i = 0; i < JL_COUNT(names); i++) {
+        _buf_ struct jl_buf b = JL_BUF_INIT(1 << 24);
+        struct jl_err e = JL_ERR_INIT;
+
+        assert_int_equal(jl_read_file_at(fd, names[i], &b, &e), 0);
+        if (memmem(b.data, b.len, text, strlen(text)))
+            return names[i];
+    }
+    return NULL;
+}
+
+static void forgotten_secrets_are_in_no_file(void **state)
+{
+    struct jd_store *s = open_store();
+    struct jl_err e = JL_ERR_INIT;
+    sqlite3 *reader = NULL;
+    char path[64];
+
+    (void) state;
+    snprintf(path, sizeof path, "%s/joblet.db", dir);
+    assert_int_equal(sqlite3_open_v2(path, &reader, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    add(s, "a");
+    assert_int_equal(jd_store_drop_secrets(s, "a", &e), 0);
+    assert_non_null(file_with("hush"));
+    assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM jobs", NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(jd_store_settle(s, &e), -EBUSY);
+    assert_int_equal(sqlite3_exec(reader, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(jd_store_settle(s, &e), 0);
+    assert_null(file_with("hush"));
+    assert_int_equal(sqlite3_close(reader), SQLITE_OK);
+    jd_store_close(s);
+}
+
 static void records_come_in_order_and_are_deleted(void **state)
 {
     struct jd_store *s = open_store();
@@ -381,6 +421,7 @@ static void networks_come_back_until_they_are_deleted(void **state)
 UNIT_MAIN(
     cmocka_unit_test_setup_teardown(a_record_comes_back_as_it_was, set_up, tear_down),
     cmocka_unit_test_setup_teardown(updates_and_results_stay_and_secrets_go, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(forgotten_secrets_are_in_no_file, set_up, tear_down),
     cmocka_unit_test_setup_teardown(records_come_in_order_and_are_deleted, set_up, tear_down),
     cmocka_unit_test_setup_teardown(a_file_that_is_not_ours_is_refused_with_what_to_do, set_up,
                                     tear_down),

@@ -19,6 +19,7 @@
 #include "daemon/core/shimlink.h"
 
 #define STORE_AGAIN_NS (5 * JL_NS_PER_S)
+#define SETTLE_NS (2 * JL_NS_PER_S) /* it waits for the disk: once for all that end meanwhile */
 
 struct jd_job *jd_job_new(struct jd_core *c, struct jd_record *own_rec, struct jl_err *e)
 {
@@ -130,6 +131,7 @@ void jd_jobs_remove(struct jd_core *c, struct jd_job *j)
 void jd_jobs_clear(struct jd_core *c)
 {
     jl_loop_disarm(c->loop, &c->jobs.again);
+    jl_loop_disarm(c->loop, &c->jobs.settle);
     jd_submits_clear(c);
     while (c->jobs.first)
         jd_jobs_remove(c, c->jobs.first);
@@ -153,23 +155,48 @@ uint32_t jd_jobs_host_ids(struct jd_core *c, struct jl_err *e)
     return 0;
 }
 
+static int on_settle(struct jl_timer *t)
+{
+    struct jd_core *c = JL_CONTAINER(t, struct jd_core, jobs.settle);
+    struct jl_err e = JL_ERR_INIT;
+    int r = jd_store_settle(c->store, &e);
+
+    if (r < 0 && r != -EBUSY)
+        jl_log_fail(&e, "job.secrets", "forgotten ones stay on disk; tried again");
+    if (r < 0)
+        jd_jobs_settle(c);
+    return 0;
+}
+
+void jd_jobs_settle(struct jd_core *c)
+{
+    if (!c->jobs.settle.armed)
+        jl_loop_arm(c->loop, &c->jobs.settle, jl_now_ns() + SETTLE_NS, on_settle);
+}
+
+static void forget_secrets(struct jd_job *j)
+{
+    struct jl_err e = JL_ERR_INIT;
+
+    jd_request_mask(j->req);
+    if (jd_store_drop_secrets(j->core->store, j->rec.id, &e) < 0)
+        jl_log_fail(&e, "job.secrets", "job=%s", j->rec.id);
+    j->has_secrets = false;
+    jd_jobs_settle(j->core);
+}
+
 /* Removes what an ended job has left but its record and its log; tells those who wait. */
 static void finish(struct jd_job *j)
 {
     struct jd_core *c = j->core;
-    struct jl_err e = JL_ERR_INIT;
 
     jd_shim_release(j);
     jd_space_free(j);
     jd_shim_clean(j);
     jd_nets_ended(j);
     jd_log_seal(c, j->rec.id, j->rec.reason);
-    if (j->has_secrets) {
-        jd_request_mask(j->req);
-        if (jd_store_drop_secrets(c->store, j->rec.id, &e) < 0)
-            jl_log_fail(&e, "job.secrets", "job=%s", j->rec.id);
-        j->has_secrets = false;
-    }
+    if (j->has_secrets)
+        forget_secrets(j);
     jd_metrics_end(j);
     jl_log_info("job.end", "job=%s status=%s exit_code=%d%s%s", j->rec.id, j->rec.status,
                 j->rec.exit_code, j->rec.reason[0] ? " reason=" : "", j->rec.reason);

@@ -59,6 +59,7 @@ struct jd_jobs {
     size_t submit_bytes;           /* of RunJobs that are not stored yet */
     struct jd_job *alike[JD_JOBS_BUCKETS];
     struct jl_timer again;     /* for unstored ones */
+    struct jl_timer settle;    /* for secrets that are forgotten */
     struct jd_submit *submits; /* op_run.c's: to be stored together */
     struct jd_submit *syncing; /* ... whose uploads are on their way to the disk */
     struct jl_timer commit;
@@ -78,6 +79,9 @@ void jd_jobs_add(struct jd_core *c, struct jd_job *j);
 /* Out of the list, and freed. */
 void jd_jobs_remove(struct jd_core *c, struct jd_job *j);
 void jd_jobs_clear(struct jd_core *c);
+
+/* Soon no file of the database holds a secret of a job that has ended. */
+void jd_jobs_settle(struct jd_core *c);
 
 /* The job with this id, or the only one whose id begins so (>= 4 characters). NULL with e filled:
  * -ENOENT none, -EINVAL several (up to five are named) or no id at all. */

@@ -422,6 +422,16 @@ int jd_store_drop_secrets(struct jd_store *s, const char *id, struct jl_err *e)
     return run_for_id(s, JD_DROP_SECRETS, id, e);
 }
 
+int jd_store_settle(struct jd_store *s, struct jl_err *e)
+{
+    int rc;
+
+    sqlite3_busy_timeout(s->db, 0);
+    rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    sqlite3_busy_timeout(s->db, BUSY_MS);
+    return rc == SQLITE_OK ? 0 : jd_store_fail(s, e, "empty the log");
+}
+
 int jd_store_delete(struct jd_store *s, const char *const *ids, size_t n, struct jl_err *e)
 {
     int r = jd_store_sql(s, "BEGIN IMMEDIATE", "begin", e);

@@ -85,8 +85,11 @@ int jd_store_move_due(struct jd_store *s, const char *boot_id, uint64_t ahead_ns
 /* A job's request, and its secrets if it has any left; for jd_blob_done, on failure too. */
 int jd_store_request(struct jd_store *s, const char *id, struct jd_blob *ret_request,
                      struct jd_blob *ret_secrets, struct jl_err *e);
-/* Forgets the secret values of an ended job. */
+/* Forgets the secret values of an ended job; jd_store_settle takes them from the disk. */
 int jd_store_drop_secrets(struct jd_store *s, const char *id, struct jl_err *e);
+/* Brings what was changed into the file and empties the log beside it, which holds what was there
+ * before. 0, -EBUSY at once when somebody reads, or another -errno; e filled. */
+int jd_store_settle(struct jd_store *s, struct jl_err *e);
 /* Forgets these jobs, all or none. */
 int jd_store_delete(struct jd_store *s, const char *const *ids, size_t n, struct jl_err *e);
 
