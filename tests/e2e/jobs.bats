@@ -317,4 +317,8 @@ begins_in() { [ "$(output --workdir="$1" pwd)" = "$1" ]; }
     id=$(job --workdir=/etc/passwd true)
     [ "$(ended "$id")" = "FAILED 126" ]
     [ "$(field "$id" reason)" = "cannot work in '/etc/passwd': it is no directory that the job can enter" ]
+    echo x >"$BATS_TEST_TMPDIR/file"
+    id=$(job --upload="$BATS_TEST_TMPDIR/file" --workdir=/work/file true)
+    [ "$(ended "$id")" = "FAILED 126" ]
+    [ "$(field "$id" reason)" = "cannot work in the directory that was asked for: Not a directory" ]
 }

@@ -139,6 +139,10 @@ static void a_record_means_what_happened(void **state)
     struct ipc_exitrec late = {
         .kind = IPC_EXIT_SIGNAL, .value = 15, .stop_requested = true, .timed_out = true
     };
+    struct ipc_exitrec no_dir = { .kind = IPC_EXIT_START_ERROR,
+                                  .value = 1,
+                                  .error = { .code = ENOTDIR,
+                                             .text = "process.cwd: open directory '/work/f'" } };
     struct ipc_exitrec never = { .kind = IPC_EXIT_START_ERROR, .value = 127 };
 
     (void) state;
@@ -151,6 +155,8 @@ static void a_record_means_what_happened(void **state)
     verdict(&oom_child, JD_COMPLETED, 0, "");
     verdict(&stop, JD_STOPPED, 143, "stopped");
     verdict(&late, JD_TIMEOUT, 124, "over its time limit of 5 s");
+    verdict(&no_dir, JD_FAILED, 126,
+            "cannot work in the directory that was asked for: Not a directory");
     verdict(&never, JD_FAILED, 127, "no such command");
 }
 

@@ -9,11 +9,19 @@
 #include "ipc/exitrec.h"
 
 #define EXIT_TIMEOUT 124 /* as timeout(1) */
+#define EXIT_CANNOT 126  /* as a shell */
+#define AT_CWD "process.cwd: "
 
 static void start_error(const struct ipc_exitrec *r, struct jd_verdict *v)
 {
     v->outcome = JD_FAILED;
     v->exit_code = r->value;
+    if (strncmp(r->error.text, AT_CWD, strlen(AT_CWD)) == 0) { /* --workdir, in the workspace */
+        v->exit_code = EXIT_CANNOT;
+        snprintf(v->reason, sizeof v->reason, "cannot work in the directory that was asked for: %s",
+                 strerror(r->error.code));
+        return;
+    }
     snprintf(v->reason, sizeof v->reason, "%s",
              r->error.text[0] ? r->error.text : "the runtime could not start the job");
 }
