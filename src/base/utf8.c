@@ -65,3 +65,14 @@ bool jl_utf8_valid(const char *s, size_t len, size_t *ret_bad)
     }
     return true;
 }
+
+void jl_utf8_tame(char *s, size_t len)
+{
+    size_t bad;
+
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char) s[i] < 0x20 || s[i] == 0x7f)
+            s[i] = '?';
+    for (size_t from = 0; !jl_utf8_valid(s + from, len - from, &bad); from += bad)
+        s[from + bad] = '?';
+}

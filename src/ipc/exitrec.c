@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/utf8.h"
 
 #define FIRST_LINE "joblet-exit 1\n"
 
@@ -93,9 +94,9 @@ static void put_word(struct out *o, const char *key, const char *value, size_t s
     char tame[JL_ERR_TEXT_MAX];
     size_t n = strnlen(value, size - 1);
 
-    for (size_t i = 0; i < n; i++)
-        tame[i] = (unsigned char) value[i] < 0x20 || value[i] == 0x7f ? '?' : value[i];
+    memcpy(tame, value, n);
     tame[n] = '\0';
+    jl_utf8_tame(tame, n);
     put(o, key, tame);
 }
 
@@ -181,6 +182,8 @@ static int take_word(struct in *in, const struct word *w, struct jl_err *into, s
     for (size_t i = 0; i < n; i++)
         if ((unsigned char) s[i] < 0x20 || s[i] == 0x7f)
             return jl_refuse(e, EPROTO, "exit record: '%s' holds a control character", w->key);
+    if (!jl_utf8_valid(s, n, NULL))
+        return jl_refuse(e, EPROTO, "exit record: '%s' is not UTF-8", w->key);
     memcpy(dst, s, n);
     dst[n] = '\0';
     return 0;

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -30,26 +29,35 @@ static const char *after(const char *text, const char *prefix)
     return strncmp(text, prefix, len) == 0 ? text + len : NULL;
 }
 
+void sh_initreport_apply(const char *report, struct ipc_exitrec *rec)
+{
+    const char *rest;
+    int64_t sig;
+
+    if (rec->kind != IPC_EXIT_CODE)
+        return;
+    if ((rest = after(report, IPC_INIT_SIGNAL))) {
+        if (*rest == '0')
+            rest++;
+        if (jl_parse_i64(rest, 1, 64, &sig) < 0 || rec->value != 128 + sig)
+            return;
+        rec->kind = IPC_EXIT_SIGNAL;
+        rec->value = (int32_t) sig;
+    } else if ((rest = after(report, IPC_INIT_FAILED)) &&
+               (rec->value == 126 || rec->value == 127)) {
+        rec->kind = IPC_EXIT_START_ERROR;
+        jl_refuse(&rec->error, rec->value == 127 ? ENOENT : ENOEXEC, "%s", rest);
+    }
+}
+
 void sh_initreport_take(int fd, struct ipc_exitrec *rec)
 {
     _close_ int report = fd;
     char text[IPC_INIT_REPORT_MAX];
     ssize_t n = report < 0 ? 0 : read(report, text, sizeof text - 1);
-    const char *rest;
-    int64_t sig;
 
-    if (n <= 0 || rec->kind != IPC_EXIT_CODE)
+    if (n <= 0)
         return;
     text[n] = '\0';
-    if ((rest = after(text, IPC_INIT_SIGNAL))) {
-        if (*rest == '0')
-            rest++;
-        if (jl_parse_i64(rest, 1, SIGRTMAX, &sig) < 0 || rec->value != 128 + sig)
-            return;
-        rec->kind = IPC_EXIT_SIGNAL;
-        rec->value = (int32_t) sig;
-    } else if ((rest = after(text, IPC_INIT_FAILED)) && (rec->value == 126 || rec->value == 127)) {
-        rec->kind = IPC_EXIT_START_ERROR;
-        jl_refuse(&rec->error, rec->value == 127 ? ENOENT : ENOEXEC, "%s", rest);
-    }
+    sh_initreport_apply(text, rec);
 }

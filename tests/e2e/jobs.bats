@@ -322,3 +322,13 @@ begins_in() { [ "$(output --workdir="$1" pwd)" = "$1" ]; }
     [ "$(ended "$id")" = "FAILED 126" ]
     [ "$(field "$id" reason)" = "cannot work in the directory that was asked for: Not a directory" ]
 }
+
+@test "bytes of a job's own choice in a reason break nobody's list" {
+    id=$(job sh -c 'printf "#!/\377none\n" >s; chmod 755 s; exec ./s')
+    ended "$id"
+    printf '#!/\377none\n' >"$BATS_TEST_TMPDIR/script"
+    id=$(cd "$BATS_TEST_TMPDIR" && job --upload=script ./script)
+    [ "$(ended "$id")" = "FAILED 127" ]
+    [[ $(field "$id" reason) == *": /?none" ]]
+    client 'assert any(j.uuid == args[0] for j in c.jobs())' "$id"
+}

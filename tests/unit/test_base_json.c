@@ -273,6 +273,15 @@ static void utf8_has_exactly_one_form(void **state)
     }
 }
 
+static void what_is_not_text_is_made_text(void **state)
+{
+    char all[] = "a\n\x7f\xc3\xa4\xff\xe2\x82\xe2\x82\xac\xc3";
+
+    (void) state;
+    jl_utf8_tame(all, strlen(all));
+    assert_string_equal(all, "a??\xc3\xa4???\xe2\x82\xac?");
+}
+
 UNIT_MAIN(cmocka_unit_test(a_document_becomes_a_tree),
           cmocka_unit_test(a_number_is_taken_whole_and_in_range_or_not),
           cmocka_unit_test(what_is_not_json_is_refused_with_its_place),
@@ -282,4 +291,5 @@ UNIT_MAIN(cmocka_unit_test(a_document_becomes_a_tree),
           cmocka_unit_test(the_writer_escapes_and_indents),
           cmocka_unit_test(bytes_that_are_not_utf8_are_refused_or_replaced),
           cmocka_unit_test(misuse_and_ceilings_of_the_writer_stick),
-          cmocka_unit_test(utf8_has_exactly_one_form))
+          cmocka_unit_test(utf8_has_exactly_one_form),
+          cmocka_unit_test(what_is_not_text_is_made_text))

@@ -262,7 +262,7 @@ static void set_state(struct jd_job *j, enum jd_state to, const char *reason)
     j->state = to;
     count(j, 1);
     if (jd_record_set(&j->rec.status, jd_state_name(to)) < 0 ||
-        (reason && jd_record_set(&j->rec.reason, reason) < 0))
+        (reason && jd_record_tell(&j->rec.reason, reason) < 0))
         jl_log_warn("job.store", "job=%s: out of memory", j->rec.id);
     if (jd_state_is_ended(to) && j->rec.ended_wall_ns == 0)
         j->rec.ended_wall_ns = jl_wall_ns();
@@ -292,7 +292,7 @@ static void act(struct jd_job *j, enum jd_action action)
             break;
         jl_log_fail(&e, "job.start", "job=%s", j->rec.id);
         j->rec.exit_code = -1;
-        jd_record_set(&j->rec.result.start_error, e.text);
+        jd_record_tell(&j->rec.result.start_error, e.text);
         jd_job_event(j, JD_EV_START_FAILED, JD_FAILED, e.text, &ignored);
         break;
     case JD_ACT_STOP:

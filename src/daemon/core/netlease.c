@@ -102,7 +102,7 @@ static void start_failed(struct jd_job *j, const char *why)
     struct jl_err ignored = JL_ERR_INIT;
 
     j->rec.exit_code = -1;
-    jd_record_set(&j->rec.result.start_error, why);
+    jd_record_tell(&j->rec.result.start_error, why);
     jd_job_event(j, JD_EV_START_FAILED, JD_FAILED, why, &ignored);
 }
 

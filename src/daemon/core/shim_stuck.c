@@ -18,7 +18,7 @@
 
 #define STUCK_NS (10 * JL_NS_PER_S) /* after the SIGKILL */
 
-/* The word in /proc/PID/name; "" when there is none. A process chooses its name's bytes itself. */
+/* The word in /proc/PID/name; "" when there is none. */
 static void read_proc(pid_t pid, const char *name, char *buf, size_t size)
 {
     char path[64];
@@ -30,9 +30,6 @@ static void read_proc(pid_t pid, const char *name, char *buf, size_t size)
     n = fd < 0 ? 0 : read(fd, buf, size - 1);
     buf[n > 0 ? n : 0] = '\0';
     buf[strcspn(buf, "\n")] = '\0';
-    for (char *p = buf; *p; p++)
-        if (*p < ' ' || *p > '~')
-            *p = '?';
 }
 
 /* The oldest process of the job that lives; 0: none is known. */
@@ -76,7 +73,7 @@ static int on_stuck(struct jl_timer *t)
 
     explain(j, why, sizeof why);
     jl_log_warn("job.stuck", "job=%s %s", j->rec.id, why);
-    jd_record_set(&j->rec.reason, why);
+    jd_record_tell(&j->rec.reason, why);
     while (j->waiters) {
         struct jd_call *call = j->waiters;
 

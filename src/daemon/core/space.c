@@ -121,7 +121,7 @@ static void end_making(struct jd_space *s)
     j->rec.exit_code = -1;
     if (j->state != JD_STOPPING) {
         jl_log_fail(&e, "job.start", "job=%s", j->rec.id);
-        jd_record_set(&j->rec.result.start_error, e.text);
+        jd_record_tell(&j->rec.result.start_error, e.text);
     }
     jd_job_event(j, JD_EV_START_FAILED, JD_FAILED,
                  j->state == JD_STOPPING ? "stopped before it began" : e.text, &ignored);

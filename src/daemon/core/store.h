@@ -64,6 +64,9 @@ int jd_record_init(struct jd_record *r); /* all empty; 0 or -ENOMEM */
 void jd_record_done(struct jd_record *r);
 /* Replaces one of the record's strings by a copy. 0 or -ENOMEM. */
 int jd_record_set(char **field, const char *value);
+/* The same for a sentence, which may hold a name that a job chose or be cut in a character: clients
+ * refuse a whole list for bytes that are not UTF-8. */
+int jd_record_tell(char **field, const char *sentence);
 
 /*
  * Opens `state_dir`/joblet.db, made when missing (0600), brought to our version when older. A file

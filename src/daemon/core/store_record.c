@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "daemon/core/store.h"
 
 int jd_record_set(char **field, const char *value)
@@ -14,6 +15,15 @@ int jd_record_set(char **field, const char *value)
     free(*field);
     *field = copy;
     return 0;
+}
+
+int jd_record_tell(char **field, const char *sentence)
+{
+    int r = jd_record_set(field, sentence);
+
+    if (r == 0)
+        jl_utf8_tame(*field, strlen(*field));
+    return r;
 }
 
 static char **strings_of(struct jd_record *r, size_t i)

@@ -20,7 +20,6 @@
 char *jd_sysmon_text(struct jd_arena *a, const char *s, size_t len)
 {
     char *copy;
-    size_t bad;
 
     if (len > JD_SYSMON_TEXT)
         len = JD_SYSMON_TEXT;
@@ -28,11 +27,7 @@ char *jd_sysmon_text(struct jd_arena *a, const char *s, size_t len)
     if (!copy)
         return NULL;
     memcpy(copy, s, len);
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char) copy[i] < ' ' || copy[i] == 0x7f)
-            copy[i] = '?';
-    while (!jl_utf8_valid(copy, len, &bad))
-        copy[bad] = '?';
+    jl_utf8_tame(copy, len);
     return copy;
 }
 
