@@ -52,6 +52,22 @@ assert stage(many()).bytes == 300 << 20'
     [ $((after - before)) -lt 65536 ]
 }
 
+@test "status shows what was uploaded, by pieces or not" {
+    mkdir -p "$BATS_TEST_TMPDIR/d/e" && cd "$BATS_TEST_TMPDIR"
+    head -c 5000000 /dev/zero >d/e/large
+    echo small >d/small
+    id=$(job --upload-dir=d true)
+    [ "$(rnx job status --json "$id" | jq -c '.uploads | sort')" = '["e/large","small"]' ]
+    id=$(job --upload=d/small true)
+    [ "$(rnx job status --json "$id" | jq -c .uploads)" = '["small"]' ]
+    client "$lib"'
+s = c.job.StageUploads(pb.UploadChunk(path=f"n/{i:05}", eof=True) for i in range(1200))
+j = c.run("true", upload_session=s.upload_session)
+assert c.wait(j).status == "COMPLETED"
+names = list(c.status(j).uploads)
+assert len(names) == 1000 and names == sorted(names) and names[0].startswith("n/0"), len(names)'
+}
+
 # peak_of COMMAND...: runs it; prints the most memory that it took, in kB
 peak_of() {
     $py -c 'import os, sys

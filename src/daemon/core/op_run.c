@@ -36,6 +36,8 @@ struct jd_submit {
     Joblet__RunJobRequest *req;      /* own; without what is large */
     struct jd_blob request, secrets; /* what is stored of it, until the job has them */
     size_t bytes;                    /* of both, counted in jobs.submit_bytes */
+    bool named;                      /* the request has the paths of its uploads */
+    struct jl_strv names;            /* else: what its session held */
     char id[40];
     uint64_t due_ns;      /* wall clock; 0: at once */
     uint64_t due_boot_ns; /* of a relative time, as the record has it */
@@ -48,6 +50,7 @@ static void submit_free(struct jd_submit *s)
     s->call.core->jobs.submit_bytes -= s->bytes;
     jd_blob_done(&s->request);
     jd_blob_done(&s->secrets);
+    jl_strv_clear(&s->names);
     free(s);
 }
 
@@ -432,10 +435,49 @@ static int move_uploads(struct jd_submit *s, struct jd_stage *stage, struct jl_e
     return 0;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+/* Adds what a session held to the packed request: a message's bytes may follow one another. */
+static int add_names(struct jd_submit *s, struct jl_err *e)
+{
+    _arena_ struct jd_arena a = JD_ARENA_INIT;
+    Joblet__RunJobRequest more = JOBLET__RUN_JOB_REQUEST__INIT;
+    size_t len;
+    uint8_t *all;
+
+    if (s->names.len == 0)
+        return 0;
+    qsort(s->names.items, s->names.len, sizeof *s->names.items, by_name);
+    more.uploads = jd_arena_get(&a, s->names.len * sizeof *more.uploads);
+    for (size_t i = 0; more.uploads && i < s->names.len; i++) {
+        Joblet__FileUpload *u = jd_arena_get(&a, sizeof *u);
+
+        if (!u)
+            break;
+        *u = (Joblet__FileUpload) JOBLET__FILE_UPLOAD__INIT;
+        u->path = s->names.items[i];
+        more.uploads[more.n_uploads++] = u;
+    }
+    len = s->request.len + protobuf_c_message_get_packed_size(&more.base);
+    all = jd_arena_failed(&a) ? NULL : realloc(s->request.data, len);
+    if (!all)
+        return jl_fail(e, ENOMEM, "take the job");
+    protobuf_c_message_pack(&more.base, all + s->request.len);
+    s->call.core->jobs.submit_bytes += len - s->request.len;
+    s->bytes += len - s->request.len;
+    s->request = (struct jd_blob){ all, len };
+    return 0;
+}
+
 static void on_taken(struct jd_take *t, int r, struct jl_err *e)
 {
     struct jd_submit *s = t->arg;
 
+    if (r == 0)
+        r = add_names(s, e);
     if (r == 0)
         r = jd_space_check(t->core, s->req->n_volumes > 0, t->bytes, e);
     if (r == 0)
@@ -473,6 +515,7 @@ static int begin(struct jd_submit *s, const struct ipc_frame *f, struct jl_err *
         r = jd_nets_check_room(s->call.core, s->req->network, e);
     if (r == 0)
         r = jd_volumes_check(s->call.core, s->req, e);
+    s->named = r == 0 && s->req->n_uploads > 0;
     if (r == 0)
         r = take_in(s, e);
     if (r == 0 && jl_id_new(s->id) < 0)
@@ -495,7 +538,8 @@ void jd_op_run(struct jd_call *call, const struct ipc_frame *f)
     r = begin(s, f, &e);
     if (r == 0 && s->req->upload_session[0]) {
         stage = jd_stage_find(call->core, s->req->upload_session, &call->who, &e);
-        r = stage ? jd_stage_take(call->core, stage, on_taken, s, &e) : -e.code;
+        r = stage ? jd_stage_take(call->core, stage, s->named ? NULL : &s->names, on_taken, s, &e)
+                  : -e.code;
         if (r == 0)
             return; /* goes on in on_taken */
     }

@@ -55,10 +55,19 @@ int jd_space_unmount(int job_dirfd, struct jl_err *e)
 struct tally {
     uint64_t names;
     uint64_t bytes; /* each name in whole blocks, one at least */
-    uint64_t holes; /* of them: not on the disk, since they were only zeros */
+    bool fill;      /* holes get blocks */
 };
 
 static int count_tree(int dirfd, unsigned depth, struct tally *t);
+
+/* mkfs leaves zeros out. They get their blocks now, or what is free for them later would be free for
+ * anything. */
+static int fill(int dirfd, const char *name, off_t size)
+{
+    _close_ int fd = openat(dirfd, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+
+    return fd < 0 || fallocate(fd, 0, 0, size) < 0 ? -errno : 0;
+}
 
 static int count_entry(int dirfd, const char *name, unsigned depth, struct tally *t)
 {
@@ -73,8 +82,7 @@ static int count_entry(int dirfd, const char *name, unsigned depth, struct tally
         bytes = ((uint64_t) st.st_size + BLOCK - 1) / BLOCK * BLOCK;
         stored = (uint64_t) st.st_blocks * 512;
         t->bytes += bytes > 0 ? bytes : BLOCK;
-        t->holes += bytes > stored ? bytes - stored : 0;
-        return 0;
+        return t->fill && bytes > stored ? fill(dirfd, name, st.st_size) : 0;
     }
     t->bytes += BLOCK;
     below = open_dir(dirfd, name);
@@ -157,11 +165,11 @@ static int mount_it(int job, int image, const char *id, struct jl_err *e)
     return r < 0 ? jl_fail(e, -r, "mount the workspace") : 0;
 }
 
-/* Leaves `may` bytes free, and as much as the uploads' zeros will take when they are written. */
+/* Leaves `may` bytes free. */
 static int reserve(int job, uint64_t may, struct jl_err *e)
 {
     _close_ int top = open_dir(job, PLACE), data = -1, fd = -1;
-    struct tally t = { 0 };
+    struct tally t = { .fill = true };
     struct statfs fs;
     uint64_t avail;
     int r;
@@ -177,7 +185,7 @@ static int reserve(int job, uint64_t may, struct jl_err *e)
     if (fd < 0 || fstatfs(top, &fs) < 0)
         return jl_fail_sys(e, "open", RESERVE, "make the workspace");
     avail = (uint64_t) fs.f_bavail * (uint64_t) fs.f_bsize;
-    may += t.holes + SLACK;
+    may += SLACK;
     if (avail < may)
         return jl_refuse(e, ENOSPC, "make the workspace: its file system has %llu bytes too few",
                          (unsigned long long) (may - avail));

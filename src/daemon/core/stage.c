@@ -186,8 +186,13 @@ void jd_stage_keep(struct jd_core *c, struct jd_stage *s)
     arm(&c->stages);
 }
 
-static void push(struct jd_take *t, DIR *dir, mode_t mode)
+static void push(struct jd_take *t, DIR *dir, const char *name, mode_t mode)
 {
+    size_t len = strlen(t->path);
+
+    t->path_len[t->depth] = len;
+    if (t->depth > 0) /* what is too long is no path that a client can have sent */
+        snprintf(t->path + len, sizeof t->path - len, "%s/", name);
     t->mode[t->depth] = mode & KEPT_BITS;
     t->stack[t->depth++] = dir;
 }
@@ -195,6 +200,16 @@ static void push(struct jd_take *t, DIR *dir, mode_t mode)
 static void pop(struct jd_take *t)
 {
     closedir(t->stack[--t->depth]);
+    t->path[t->path_len[t->depth]] = '\0';
+}
+
+static int note(struct jd_take *t, const char *name, struct jl_err *e)
+{
+    if (!t->names || t->names->len >= JD_STAGE_NAMES_MAX)
+        return 0;
+    return jl_strv_addf(t->names, "%s%s", t->path, name) < 0
+               ? jl_fail(e, ENOMEM, "take over the upload '%.60s'", name)
+               : 0;
 }
 
 /* The directory becomes root's: front may still hold a descriptor, and adds nothing from now on. */
@@ -215,7 +230,7 @@ static int enter(struct jd_take *t, int own_fd, const char *name, struct jl_err 
     if (!dir)
         return jl_fail(e, ENOMEM, "take over the upload '%.60s'", name);
     jl_take_fd(&fd);
-    push(t, dir, st.st_mode);
+    push(t, dir, name, st.st_mode);
     return 0;
 }
 
@@ -234,7 +249,7 @@ static int check_file(struct jd_take *t, int fd, const char *name, struct jl_err
     if (fchownat(fd, "", JD_JOB_UID, JD_JOB_UID, AT_EMPTY_PATH) < 0 ||
         chmod(path, st.st_mode & KEPT_BITS) < 0)
         return jl_fail(e, EIO, "give the upload '%.60s' to its job", name);
-    return 0;
+    return note(t, name, e);
 }
 
 static int take_entry(struct jd_take *t, int dirfd, const char *name, struct jl_err *e)
@@ -298,15 +313,15 @@ static int on_slice(struct jl_timer *timer)
     return 0;
 }
 
-int jd_stage_take(struct jd_core *c, struct jd_stage *s, jd_take_fn done, void *arg,
-                  struct jl_err *e)
+int jd_stage_take(struct jd_core *c, struct jd_stage *s, struct jl_strv *names, jd_take_fn done,
+                  void *arg, struct jl_err *e)
 {
     struct jd_take *t = calloc(1, sizeof *t);
     int fd, r;
 
     if (!t)
         return jl_fail(e, ENOMEM, "take over the uploads");
-    *t = (struct jd_take){ .core = c, .stage = s, .done = done, .arg = arg };
+    *t = (struct jd_take){ .core = c, .stage = s, .names = names, .done = done, .arg = arg };
     fd = openat(c->stages.dirfd, s->session, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     r = fd < 0 ? jl_fail(e, EIO, "open the uploads") : enter(t, fd, ".", e);
     if (r < 0) {

@@ -15,8 +15,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "api/validate.h"
 #include "base/err.h"
 #include "base/loop.h"
+#include "base/strv.h"
 #include "ipc/corelink.h"
 
 struct jd_core;
@@ -27,6 +29,7 @@ struct jd_worker;
 #define JD_STAGE_LIFE_NS (UINT64_C(600) * 1000000000)
 #define JD_STAGE_DEPTH_MAX 128
 #define JD_STAGE_ENTRIES_MAX 1000000
+#define JD_STAGE_NAMES_MAX 1000 /* a status shows them all */
 
 struct jd_stage {
     char session[40];
@@ -76,9 +79,13 @@ struct jd_take {
     unsigned depth;                  /* directories open */
     void *stack[JD_STAGE_DEPTH_MAX]; /* DIR * */
     mode_t mode[JD_STAGE_DEPTH_MAX]; /* what each of them gets back */
+    struct jl_strv *names;           /* NULL: nobody asks */
+    char path[API_PATH_MAX + 2];     /* of the directory that is looked at, with '/' */
+    size_t path_len[JD_STAGE_DEPTH_MAX];
     struct jl_timer timer;
 };
 
-/* Begins; marks the session taken. 0, or -errno with e filled (then nothing is called). */
-int jd_stage_take(struct jd_core *c, struct jd_stage *s, jd_take_fn done, void *arg,
-                  struct jl_err *e);
+/* Begins; marks the session taken. The paths of its first JD_STAGE_NAMES_MAX files are added to names,
+ * which is the caller's (NULL: none are). 0, or -errno with e filled (then nothing is called). */
+int jd_stage_take(struct jd_core *c, struct jd_stage *s, struct jl_strv *names, jd_take_fn done,
+                  void *arg, struct jl_err *e);
