@@ -111,6 +111,7 @@ with ThreadPoolExecutor(8) as pool: # at once: one makes it; nobody gets one tha
 assert create("other", "10.1.0.0/24") == S.INVALID_ARGUMENT
 assert create("", "10.1.1.0/24") == S.INVALID_ARGUMENT
 assert create("bridge", "10.1.1.0/24") == S.INVALID_ARGUMENT
+assert remove("") == remove("../x") == S.INVALID_ARGUMENT
 assert remove("nowhere") == S.NOT_FOUND and remove("isolated") == S.INVALID_ARGUMENT
 assert run("nowhere") == S.NOT_FOUND and run("host") == S.PERMISSION_DENIED
 assert create("tiny", "10.1.1.0/30") == S.OK

@@ -107,6 +107,7 @@ for fields, word in (({"max_memory": -1}, "max_memory"), ({"max_cpu": 10001}, "m
                      ({"runtime": "nope"}, "runtime"), ({"volumes": ["../x"]}, "volume"),
                      ({"environment": {"JOBLET_MODE": "server"}}, "JOBLET_MODE"),
                      ({"environment": {"A B": "x"}}, "A B"),
+                     ({"tmp_size_bytes": 1 << 62}, "tmp_size_bytes: at most half of the memory"),
                      ({"priority": 101}, "priority"), ({"timeout_seconds": -1}, "timeout_seconds")):
     code, words = code_of(c.run, "true", **fields)
     assert code != grpc.StatusCode.OK and word in words, (fields, code, words)

@@ -52,7 +52,10 @@ static void networks_are_canonical(void **state)
     refused("127.0.0.0/8", "loopback");
     refused("169.254.0.0/16", "link-local");
     refused("224.0.0.0/8", "multicast");
-    refused("0.0.0.0/8", "this network");
+    refused("0.0.0.0/8", "holds the addresses of no network");
+    refused("100.100.100.0/24", "metadata service");
+    refused("168.63.129.0/24", "metadata service");
+    refused("192.0.0.0/16", "192.0.0.192");
     refused("240.0.0.0/8", "reserved");
 }
 

@@ -92,15 +92,20 @@ static int check_block(const char *what, const char *text, const struct jd_cidr 
         struct jd_cidr block;
         const char *name;
     } blocks[] = {
-        { { 0x00000000, 8 }, "this network" }, { { 0x7f000000, 8 }, "loopback" },
-        { { 0xa9fe0000, 16 }, "link-local" },  { { 0xe0000000, 4 }, "multicast" },
-        { { 0xf0000000, 4 }, "reserved" },
+        { { 0x00000000, 8 }, "the addresses of no network (0.0.0.0/8)" },
+        { { 0x7f000000, 8 }, "the loopback addresses" },
+        { { 0xa9fe0000, 16 }, "the link-local addresses" },
+        { { 0xe0000000, 4 }, "the multicast addresses" },
+        { { 0xf0000000, 4 }, "the reserved addresses" },
+        /* what netrules.c keeps jobs away from */
+        { { 0x646464c8, 32 }, "a metadata service's address, 100.100.100.200" },
+        { { 0xa83f8110, 32 }, "a metadata service's address, 168.63.129.16" },
+        { { 0xc00000c0, 32 }, "a metadata service's address, 192.0.0.192" },
     };
 
     for (size_t i = 0; i < JL_COUNT(blocks); i++)
         if (jd_cidr_overlap(c, &blocks[i].block))
-            return jl_refuse(e, EINVAL, "%s '%s' meets the %s addresses", what, text,
-                             blocks[i].name);
+            return jl_refuse(e, EINVAL, "%s '%s' holds %s", what, text, blocks[i].name);
     return 0;
 }
 

@@ -198,8 +198,10 @@ static void on_removed(void *arg, int r, const struct jl_err *why)
 static int check_remove(const struct jd_core *c, const struct jd_network *net, const char *name,
                         struct jl_err *e)
 {
-    int n;
+    int n = api_validate_name("name", name, e);
 
+    if (n < 0)
+        return n;
     if (strcmp(name, "none") == 0 || strcmp(name, "host") == 0 || (net && net->builtin))
         return jl_refuse(e, EINVAL, "network '%s' is built in", name);
     if (!net || net->doomed || net->fresh)

@@ -501,6 +501,17 @@ static int read_schedule(struct jd_submit *s, struct jl_err *e)
     return r;
 }
 
+/* /tmp is memory; without a memory limit of the job its size is the only one there is. */
+static int check_tmp(const struct jd_core *c, const Joblet__RunJobRequest *q, struct jl_err *e)
+{
+    uint64_t half = c->jobs.queue.memory_capacity / 2;
+
+    if (half == 0 || (uint64_t) q->tmp_size_bytes >> 20 <= half)
+        return 0;
+    return jl_refuse(e, ERANGE,
+                     "tmp_size_bytes: at most half of the memory for jobs, %" PRIu64 " MiB", half);
+}
+
 static int begin(struct jd_submit *s, const struct ipc_frame *f, struct jl_err *e)
 {
     int r = jd_run_read(f->body, f->body_len, &s->call.core->conf, &s->req, e);
@@ -515,6 +526,8 @@ static int begin(struct jd_submit *s, const struct ipc_frame *f, struct jl_err *
         r = jd_nets_check_room(s->call.core, s->req->network, e);
     if (r == 0)
         r = jd_volumes_check(s->call.core, s->req, e);
+    if (r == 0)
+        r = check_tmp(s->call.core, s->req, e);
     s->named = r == 0 && s->req->n_uploads > 0;
     if (r == 0)
         r = take_in(s, e);
