@@ -55,12 +55,13 @@ int api_validate_env_name(const char *field, const char *name, struct jl_err *e)
 {
     static const char *const reserved[] = { "RUNTIME_MANAGER_PATH", "NETWORK_READY_FILE" };
     size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+    size_t shown = strcspn(name, "="); /* behind it comes a value, which may be a secret */
 
     if (n == 0 || name[n] || isdigit((unsigned char) name[0]))
         return jl_refuse(e, EINVAL,
                          "%s: '%.*s' is not a variable's name: letters, digits and _, the first "
                          "no digit",
-                         field, SHOWN, name);
+                         field, shown < SHOWN ? (int) shown : SHOWN, name);
     if (n > API_COMPONENT_MAX)
         return jl_refuse(e, EMSGSIZE, "%s: a variable's name has %zu bytes, limit is %d", field, n,
                          API_COMPONENT_MAX);

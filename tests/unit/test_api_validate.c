@@ -254,6 +254,16 @@ static void upload_modes_are_masked(void **state)
     assert_int_equal(api_upload_mode(&u), 0750);
 }
 
+static void the_value_behind_a_wrong_name_is_not_told(void **state)
+{
+    struct jl_err e = JL_ERR_INIT;
+
+    (void) state;
+    assert_int_equal(api_validate_env_name("secret_environment", "TOKEN=hunter2", &e), -EINVAL);
+    assert_non_null(strstr(e.text, "'TOKEN' is not"));
+    assert_null(strstr(e.text, "hunter2"));
+}
+
 static void names_are_names(void **state)
 {
     static const char sixty_four[] =
@@ -518,8 +528,9 @@ UNIT_MAIN(cmocka_unit_test(a_plain_command_is_enough),
           cmocka_unit_test(upload_paths_stay_in_the_work_directory),
           cmocka_unit_test(upload_paths_have_a_limit_together),
           cmocka_unit_test(uploads_do_not_contradict_each_other),
-          cmocka_unit_test(upload_modes_are_masked), cmocka_unit_test(names_are_names),
-          cmocka_unit_test(the_work_directory_is_absolute),
+          cmocka_unit_test(upload_modes_are_masked),
+          cmocka_unit_test(the_value_behind_a_wrong_name_is_not_told),
+          cmocka_unit_test(names_are_names), cmocka_unit_test(the_work_directory_is_absolute),
           cmocka_unit_test(variables_have_names_that_are_free),
           cmocka_unit_test(a_secret_does_not_stand_in_its_refusal),
           cmocka_unit_test(ids_are_whole_or_long_enough),
