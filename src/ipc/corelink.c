@@ -159,8 +159,11 @@ static int check(const struct ipc_frame *f, struct jl_err *e)
         return jl_refuse(e, EPROTO, "link frame: segment without GetJobLogs or metrics");
     switch (f->type) {
     case IPC_LINK_REQUEST:
-        if (f->op == JD_OP_NONE || f->status != 0)
-            return jl_refuse(e, EPROTO, "link frame: request without operation or with a status");
+        if (f->op == JD_OP_NONE)
+            return jl_refuse(e, EPROTO, "link frame: request without operation");
+        if (f->status != 0 && (f->status > IPC_LINK_CODE_MAX || f->text[0] == '\0' ||
+                               f->body_len >= IPC_LINK_OBJECT_MAX))
+            return jl_refuse(e, EPROTO, "link frame: refused request with parts it cannot have");
         return 0;
     case IPC_LINK_REPLY:
         if (f->op == JD_OP_NONE || !is_empty(&f->who))

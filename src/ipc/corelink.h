@@ -11,6 +11,7 @@
  *   new directory for the uploads, below IPC_LINK_STAGING_FD; text: its session.
  * JD_OP_KEEP_STAGE request: text: the session, whose ten minutes begin anew.
  * JD_OP_UNSTAGE request: text: the session.
+ * JD_OP_STAGE_UPLOADS request: text: the session, which is whole; once for each.
  * JD_OP_GET_JOB_LOGS reply: body empty; text: the job's whole id; descriptors: the log directory's
  *   inotify descriptor (IN_MODIFY|IN_CREATE|IN_MOVED_TO; left out when the job has ended or there is
  *   none to be had), output.<segment>.idx, output.<segment>.log, read-only;
@@ -21,6 +22,8 @@
  *   none when there is none and none will come; status IPC_LINK_WAIT when one may come.
  * Any request with text "revoked": front has refused it, as the certificate is on its list. It has no
  *   body, and core refuses it too, for the audit file.
+ * Any request with a status: front has refused it with that gRPC code and the text as sentence. Its body
+ *   is at most the name or id that it was about. It is not served, and stands in the audit file.
  * IPC_LINK_EVENT (no request): body empty. Core to front, text: a job's id whose state changed, or
  *   "revoked" with a body, the list of revoked certificates that holds from now on (ipc/revoked.h).
  *   Front to core, text: "listening ADDRESS:PORT", once it accepts clients.
@@ -41,6 +44,8 @@
 #define IPC_LINK_TEXT_MAX 512
 #define IPC_LINK_REVOKED "revoked" /* text of an EVENT, see above */
 #define IPC_LINK_WAIT 64           /* reply status beside the gRPC codes: not yet, ask again */
+#define IPC_LINK_CODE_MAX 16       /* the last gRPC code */
+#define IPC_LINK_OBJECT_MAX 80     /* with a NUL: the name or id in a refused request's body */
 
 enum jd_role { JD_ROLE_NONE, JD_ROLE_READER, JD_ROLE_DEVELOPER, JD_ROLE_MAINTAINER, JD_ROLE_ADMIN };
 
@@ -65,10 +70,10 @@ struct ipc_identity {
 struct ipc_frame {
     enum ipc_link_type type;
     enum jd_op op;
-    uint64_t id;                  /* of the request */
-    uint32_t status;              /* reply: a gRPC status code (api/status.h); 0 OK */
-    uint32_t segment;             /* JD_OP_GET_JOB_LOGS, ..._METRICS: which segment, file */
-    struct ipc_identity who;      /* requests */
+    uint64_t id;             /* of the request */
+    uint32_t status;         /* a gRPC status code (api/status.h); 0 OK, in a request: serve it */
+    uint32_t segment;        /* JD_OP_GET_JOB_LOGS, ..._METRICS: which segment, file */
+    struct ipc_identity who; /* requests */
     char text[IPC_LINK_TEXT_MAX]; /* reply: error sentence; STAGE: session; EVENT: job id */
     const uint8_t *body;          /* borrowed: from the caller, or from the receive buffer */
     size_t body_len;

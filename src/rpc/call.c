@@ -139,8 +139,8 @@ void rpc_call_begin(struct rpc_server *s, struct rpc_slot *slot)
         return;
     }
     if (s->conns && !rpc_conns_know(s->conns, c->who.peer, c->who.serial, &c->conn)) {
-        rpc_call_finish(c, API_RESOURCE_EXHAUSTED,
-                        "too many connections with this certificate; close some", NULL, 0);
+        rpc_call_refuse(c, API_RESOURCE_EXHAUSTED,
+                        "too many connections with this certificate; close some");
         return;
     }
     if (s->handlers.on_head) {
@@ -216,6 +216,15 @@ void rpc_call_finish(struct rpc_call *c, unsigned status, const char *message, c
         start_status(c);
 }
 
+void rpc_call_refuse(struct rpc_call *c, unsigned status, const char *message)
+{
+    if (c->is_closed || c->is_finished)
+        return;
+    if (c->server->handlers.on_refused)
+        c->server->handlers.on_refused(c, status, message, c->server->ctx);
+    rpc_call_finish(c, status, message, NULL, 0);
+}
+
 void rpc_call_abort(struct rpc_call *c, unsigned status, const char *message)
 {
     rpc_call_finish(c, status, message, NULL, 0);
@@ -241,13 +250,13 @@ static void on_read(struct rpc_call *c, bool ok)
         return;
     }
     if (!ok || !recv) {
-        rpc_call_finish(c, API_INVALID_ARGUMENT, "the call has no request message", NULL, 0);
+        rpc_call_refuse(c, API_INVALID_ARGUMENT, "the call has no request message");
         return;
     }
     c->has_request = rpc_message_take(recv, &c->request);
     if (!c->has_request) {
         rpc_intake_drop(c);
-        rpc_call_finish(c, API_UNIMPLEMENTED, "compressed messages are not accepted", NULL, 0);
+        rpc_call_refuse(c, API_UNIMPLEMENTED, "compressed messages are not accepted");
         return;
     }
     c->is_reported = true;

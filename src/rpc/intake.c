@@ -73,7 +73,7 @@ static void refuse(struct rpc_call *c)
              "large requests of all clients take up the %" PRIu64 " MiB that the server has for "
              "them: try again in a moment, or send files by pieces (StageUploads, as rnx does)",
              c->server->intake.max >> 20);
-    rpc_call_finish(c, API_RESOURCE_EXHAUSTED, text, NULL, 0);
+    rpc_call_refuse(c, API_RESOURCE_EXHAUSTED, text);
 }
 
 bool rpc_intake_arrived(struct rpc_call *c, size_t len)
@@ -166,8 +166,7 @@ void rpc_intake_look(struct rpc_server *s)
         total = sum_up(s, &n, &most);
         bytes = most ? on_its_way(most) : 0;
         if (bytes > in->message_max + in->message_max / 32 + SMALL) /* with what TLS and HTTP add */
-            rpc_call_finish(most, API_RESOURCE_EXHAUSTED, "the message is over the server's limit",
-                            NULL, 0);
+            rpc_call_refuse(most, API_RESOURCE_EXHAUSTED, "the message is over the server's limit");
         else if (bytes > SMALL && in->held + total > in->max)
             refuse(most);
         else

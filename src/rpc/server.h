@@ -68,6 +68,8 @@ struct rpc_handlers {
     void (*on_message)(struct rpc_call *call, void *ctx);
     void (*on_writable)(struct rpc_call *call, void *ctx); /* the last send is out; may be NULL */
     void (*on_gone)(struct rpc_call *call, void *ctx);     /* last word of this call; may be NULL */
+    /* The call is refused here, for want of room or of a message, maybe before on_head. May be NULL. */
+    void (*on_refused)(struct rpc_call *call, unsigned status, const char *message, void *ctx);
 };
 
 /* From the verified client certificate. Anything that does not fit or holds a control character

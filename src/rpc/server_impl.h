@@ -108,5 +108,7 @@ struct rpc_call {
 
 /* Takes the call out of the slot and begins to read its request. */
 void rpc_call_begin(struct rpc_server *s, struct rpc_slot *slot);
+/* Finishes it without the owner, who is told. */
+void rpc_call_refuse(struct rpc_call *c, unsigned status, const char *message);
 /* An operation of a call came back. Frees the call when it was the last. */
 void rpc_call_event(struct rpc_call *c, const struct rpc_tag *tag);

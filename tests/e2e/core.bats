@@ -37,6 +37,14 @@ setup_file() {
     verdict refusals_that_repeat_are_counted_in_the_audit_file
 }
 
+@test "core: what front refused is in the audit file and is not served" {
+    verdict what_front_refused_is_in_the_audit_file_and_is_not_served
+}
+
+@test "core: a session is whole once, and only its own client says so" {
+    verdict a_session_is_whole_once_and_only_its_own_client_says_so
+}
+
 @test "core: a request that makes no sense is refused" {
     verdict a_request_that_makes_no_sense_is_refused
 }

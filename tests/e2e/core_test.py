@@ -125,9 +125,9 @@ class Link:
                     self.replies[reply.id] = reply
                 self.changed.notify_all()
 
-    def send(self, op, body=b"", who=ADMIN, text="", segment=0, ident=None):
+    def send(self, op, body=b"", who=ADMIN, text="", segment=0, ident=None, status=0):
         self.last += 1
-        Frame(REQUEST, op, ident or self.last, 0, segment, text, body, (), who).send(self.sock)
+        Frame(REQUEST, op, ident or self.last, status, segment, text, body, (), who).send(self.sock)
         return ident or self.last
 
     def take(self, ident, seconds=100):
@@ -520,6 +520,48 @@ def refusals_that_repeat_are_counted_in_the_audit_file():
         equal(c.term(), 0)
         equal(sum(n for _, n in told()), 203, "refusals, after the end too")
         equal([x["job"] for x in c.audit("OK") if x["operation"] == "run_job"], ran)
+
+
+@case
+def what_front_refused_is_in_the_audit_file_and_is_not_served():
+    def line(*names):
+        return [c.audit()[-1].get(name) for name in names]
+
+    with Core() as c:
+        job = c.run("sleep", "100")
+        equal(c.link.ask("STOP_JOB", job.encode(), status=INVALID, text="grace_ms is -1").status, INVALID)
+        equal(line("operation", "status", "job", "object", "message"),
+              ["stop_job", "INVALID_ARGUMENT", job, None, "grace_ms is -1"])
+        wait_for(lambda: c.status(job).status == "RUNNING", "a job whose StopJob was refused runs")
+        for op, wanted in (("CANCEL_JOB", None), ("DELETE_JOB", None), ("REMOVE_VOLUME", "a/b\u2028"), ("CREATE_NETWORK", "a/b\u2028")):
+            c.link.ask(op, "a/b\u2028".encode(), status=INVALID, text="not so\n")
+            equal(line("operation", "job", "object", "message"), [op.lower(), None, wanted, "not so\n"])
+        n = len(c.audit())
+        for status in (17, fakecore.WAIT, 1 << 31):  # no code of gRPC: such a front is started anew
+            c.link.send("RUN_JOB", status=status, text="x")
+            c.accept()
+        equal(len(c.audit()), n)
+        # a weak role is core's to tell, whatever front says
+        equal(c.link.ask("RUN_JOB", status=INVALID, text="x", who=("v", "viewer", "9", "p")).status, DENIED)
+        equal(line("status", "role"), ["PERMISSION_DENIED", "reader"])
+        c.link.ask("LIST_JOBS", status=INVALID, text="x")
+        equal(len(c.audit()), n + 1, "lines: reading leaves none")
+
+
+@case
+def a_session_is_whole_once_and_only_its_own_client_says_so():
+    with Core() as c:
+        session, fd = c.stage()
+        os.close(fd)
+        equal(c.audit(), [], "the beginning of an upload")
+        equal(c.link.ask("STAGE_UPLOADS", text=session, who=("other", "admin", "99", "p")).status, NOT_FOUND)
+        equal(c.link.ask("STAGE_UPLOADS", text="x").status, NOT_FOUND)
+        equal(c.link.ask("KEEP_STAGE", text=session).status, OK)
+        equal(c.audit("OK"), [])
+        equal(c.link.ask("STAGE_UPLOADS", text=session).status, OK)
+        equal(c.link.ask("STAGE_UPLOADS", text=session).status, PRECONDITION)
+        equal([x["operation"] for x in c.audit("OK")], ["stage_uploads"])
+        c.wait(c.run("true", upload_session=session))
 
 
 @case

@@ -208,6 +208,7 @@ class Core:
         self.sock = sock
         self.handlers = {}
         self.seen = []
+        self.refused = []  # those that front has refused itself, for the audit file
         self.listening = threading.Event()
         self.address = None
         self.sessions = {}
@@ -231,7 +232,10 @@ class Core:
                 self.listening.set()
                 continue
             with self.lock:
-                self.seen.append(f)
+                (self.refused if f.status else self.seen).append(f)
+            if f.status:
+                self.send(self.error(f, f.status, f.text))
+                continue
             handler = self.handlers.get(f.op) or getattr(self, "on_" + f.op, None)
             answer = handler(self, f) if f.op in self.handlers else handler(f) if handler else \
                 self.error(f, 12, "fake core: not answered")
@@ -271,6 +275,9 @@ class Core:
         os.chown(path, NOBODY, NOBODY)
         self.sessions[session] = path
         return self.ok(f, text=session, fds=[os.open(path, os.O_RDONLY | os.O_DIRECTORY)])
+
+    def on_STAGE_UPLOADS(self, f):
+        return self.ok(f)
 
     def on_UNSTAGE(self, f):
         shutil.rmtree(self.sessions.pop(f.text))

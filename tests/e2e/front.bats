@@ -33,6 +33,10 @@ setup_file() {
     verdict tls_1_2_and_plain_text_are_refused
 }
 
+@test "front: core is told of each refusal that it does not know" {
+    verdict core_is_told_of_each_refusal_that_it_does_not_know
+}
+
 @test "front: an unknown method is named" {
     verdict an_unknown_method_is_named
 }

@@ -283,6 +283,66 @@ def tls_1_2_and_plain_text_are_refused():
 
 
 @case
+def core_is_told_of_each_refusal_that_it_does_not_know():
+    def told():
+        with front.core.lock:
+            return [(f.op, f.status, f.body.decode(), f.text) for f in front.core.refused]
+
+    def refused(want, *args, **kw):
+        before = len(told())
+        code, text = c.refused(*args, **kw)
+        wait_for(lambda: len(told()) > before, f"{args[0]} is told")
+        equal((told()[before:]), [(*want[:1], code.value[0], want[1], text)])
+
+    def upload(*messages):
+        stage = c.channel.stream_unary("/joblet.JobService/StageUploads")
+        return stage((m.SerializeToString() for m in messages), timeout=100)
+
+    def refused_upload(*messages):
+        before = len(told())
+        try:
+            upload(*messages)
+            raise AssertionError("not refused")
+        except grpc.RpcError as e:
+            wait_for(lambda: len(told()) > before, "told")
+            equal(told()[before:], [("STAGE_UPLOADS", e.code().value[0], "", e.details())])
+
+    with Running(timeout_ms=1000) as front, Client(front.core.address) as c:
+        refused(("RUN_JOB", ""), "RunJob", pb.RunJobRequest())
+        refused(("RUN_JOB", ""), "RunJob", c.run(max_cpu=-1))
+        refused(("RUN_JOB", ""), "RunJob", c.run(volumes=["a/b"]))
+        refused(("RUN_JOB", ""), "RunJob", c.run([("same", b"1"), ("same", b"2")]))
+        refused(("STOP_JOB", "zz"), "StopJob", pb.StopJobRequest(uuid="zz"))
+        refused(("STOP_JOB", JOB), "StopJob", pb.StopJobRequest(uuid=JOB, grace_ms=-1))
+        refused(("STOP_JOB", ""), "StopJob", b"\xff")
+        refused(("CREATE_VOLUME", "v" * 79), "CreateVolume", pb.CreateVolumeRequest(name="v" * 200, size="1MB"), service="VolumeService")
+        refused(("REMOVE_VOLUME", "a/b"), "RemoveVolume", pb.RemoveVolumeRequest(name="a/b"), service="VolumeService")
+        refused_upload(pb.UploadChunk(path="../a", eof=True))
+        refused_upload(pb.UploadChunk(path="a"))
+        # core's own refusal of the directory is no line of its file
+        front.core.handlers["STAGE"] = lambda core, f: core.error(f, 8, "full")
+        refused_upload(pb.UploadChunk(path="a", eof=True))
+        refused(("RUN_JOB", ""), "RunJob", c.run([("a", b"1")]))
+        del front.core.handlers["STAGE"]
+        n = len(told())
+        c.refused("GetJobStatus", pb.GetJobStatusRequest(uuid="zz"))  # reading
+        c.refused("NoSuchMethod")
+        c.refused("StopJob", pb.StopJobRequest(uuid=JOB))  # by core
+        front.core.handlers["RUN_JOB"] = lambda core, f: None
+        equal(c.refused("RunJob", c.run())[0], Code.DEADLINE_EXCEEDED)  # core has it
+        session = pb.StageUploadsResponse.FromString(upload(pb.UploadChunk(path="a", eof=True))).upload_session
+        equal(front.core.last("STAGE_UPLOADS").text, session, "core knows that it is whole")
+        shutil.rmtree(front.core.sessions.pop(session))
+        front.core.handlers["STAGE_UPLOADS"] = lambda core, f: core.error(f, 5, "gone")
+        try:
+            upload(pb.UploadChunk(path="a", eof=True))
+            raise AssertionError("a session that core does not know")
+        except grpc.RpcError as e:
+            equal((e.code(), e.details()), (Code.NOT_FOUND, "gone"))
+        equal(told()[n:], [], "told though core knows")
+
+
+@case
 def an_unknown_method_is_named():
     with Running() as front, Client(front.core.address) as c:
         code, text = c.refused("Explode")
@@ -1092,10 +1152,10 @@ def one_certificate_cannot_have_all_uploads():
         with Client(front.core.address) as other:
             stage = other.channel.stream_unary("/joblet.JobService/StageUploads")
             answer = stage(iter([pb.UploadChunk(path="a", eof=True).SerializeToString()]), timeout=100)
-            front.core.sessions.pop(pb.StageUploadsResponse.FromString(answer).upload_session)
+            session = pb.StageUploadsResponse.FromString(answer).upload_session
         c.close()
         wait_for(lambda: front.core.count("UNSTAGE") == 48, "given back")
-        shutil.rmtree(os.path.join(front.core.staging, front.core.last("KEEP_STAGE").text))
+        shutil.rmtree(front.core.sessions.pop(session))
 
 
 @case

@@ -43,6 +43,54 @@ teardown_file() {
     run ! grep -qE 'hunter2|9354' "$I/logs/joblet.log"
 }
 
+@test "audit: calls that front refused as malformed, each once, and uploads that came whole" {
+    local before
+    before=$(wc -l <"$I/logs/audit.log")
+    client '
+def stage(path):
+    return c.job.StageUploads(iter([pb.UploadChunk(path=path, data=b"x", eof=True)]))
+def bad(fn, *args, **kw):
+    code, words = code_of(fn, *args, **kw)
+    assert code == grpc.StatusCode.INVALID_ARGUMENT, (args, kw, code, words)
+bad(c.run, "")
+bad(c.stop, "zz")
+bad(stage, "../a")
+bad(c.volume.CreateVolume, pb.CreateVolumeRequest(name="a/b", size="1MB", type="filesystem"))
+bad(c.volume.RemoveVolume, pb.RemoveVolumeRequest(name="a/b"))
+session = stage("a").upload_session
+id = c.job.RunJob(pb.RunJobRequest(command="true", upload_session=session)).job_uuid
+bad(c.run, "true", environment={"TOKEN=hunter2-9354": "x"})
+c.wait(id)
+c.run("true", uploads={"good": b"1"})
+'
+    tail -n "+$((before + 1))" "$I/logs/audit.log" >"$BATS_TEST_TMPDIR/new"
+    [ "$(jq -r '"\(.operation) \(.status) \(.object) \(.repeated)"' "$BATS_TEST_TMPDIR/new")" = "run_job INVALID_ARGUMENT null null
+stop_job INVALID_ARGUMENT null null
+stage_uploads INVALID_ARGUMENT null null
+create_volume INVALID_ARGUMENT a/b null
+remove_volume INVALID_ARGUMENT a/b null
+stage_uploads OK null null
+run_job OK null null
+run_job OK null null" ]
+    jq -se 'all(.client == "admin-client" and (.role == "admin")) and (.[0].message | test("command is empty"))' "$BATS_TEST_TMPDIR/new"
+    run ! grep -q 'hunter2' "$I/logs/audit.log"
+}
+
+@test "audit: which volume and which network" {
+    rnx volume create audited --size=1MB --type=memory
+    run -1 rnx volume create audited --size=1MB --type=memory
+    rnx volume remove audited
+    run -1 rnx volume remove audited
+    run -1 rnx network create audited --cidr=not.a.cidr
+    run -1 rnx network remove audited
+    [ "$(jq -r 'select(.object == "audited") | "\(.operation) \(.status)"' "$I/logs/audit.log")" = "create_volume OK
+create_volume ALREADY_EXISTS
+remove_volume OK
+remove_volume NOT_FOUND
+create_network INVALID_ARGUMENT
+remove_network NOT_FOUND" ]
+}
+
 @test "audit: what the caller asked for does not get in through an error's words" {
     run rnx job run --secret-env=TOKEN=hunter2-9354 --env=JOB_X=grey-7261 true
     [ "$status" -eq 1 ]
@@ -55,14 +103,15 @@ teardown_file() {
 
 @test "audit: rotation: SIGHUP opens the file anew, and nothing is lost" {
     mv "$I/logs/audit.log" "$I/logs/audit.log.1"
-    before=$(wc -l <"$I/logs/audit.log.1")
+    told() { grep -vc '"repeated"' "$I/logs/audit.log.1"; } # SIGHUP tells of those of the tests above
+    before=$(told)
     run as reader rnx volume create one --size=1MB
-    [ "$(wc -l <"$I/logs/audit.log.1")" -eq $((before + 1)) ]
+    [ "$(told)" -eq $((before + 1)) ]
     kill -HUP "$(joblet_pid)"
     until_true 20 test -e "$I/logs/audit.log"
     until_true 20 rnx job list
     run as reader rnx volume create two --size=1MB
-    [ "$(wc -l <"$I/logs/audit.log.1")" -eq $((before + 1)) ]
+    [ "$(told)" -eq $((before + 1)) ]
     [ "$(jq -r .operation "$I/logs/audit.log")" = create_volume ]
     [ "$(stat -c %a "$I/logs/audit.log")" = 600 ]
 }

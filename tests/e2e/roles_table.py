@@ -28,7 +28,7 @@ TABLE = {
         "ListWorkflows": ("list_workflows", "reader"),
         "ValidateWorkflow": ("validate_workflow", "reader"),
         "RunJob": ("run_job", "developer"),
-        "StageUploads": ("run_job", "developer"),
+        "StageUploads": ("stage_uploads", "developer"),
         "StopJob": ("stop_job", "developer"),
         "CancelJob": ("cancel_job", "developer"),
         "DeleteJob": ("delete_job", "developer"),

@@ -2,8 +2,8 @@
  * fuzz_core_ops.c - the link between joblet-front and core, from core's side: requests of every
  * operation in any order, with a role, a text, a segment and any body, through core's own dispatcher and
  * handlers, on a real database and real directories. Nothing of front is believed: whatever comes,
- * each request is answered once, with a status that the API has and, if it is a refusal, a sentence; and
- * who lacks the role is refused.
+ * each request is answered once, with a status that the API has and, if it is a refusal, a sentence; who
+ * lacks the role is refused; and what front has refused is never served.
  *
  * Input, a request: operation, role, kind of body, text (length and bytes), body (length, two bytes, and
  * bytes). Ids of jobs are random and can't be guessed: by its kind a body begins with the id of one that
@@ -34,6 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 #define REQUESTS_MAX 32
 #define TURNS_MAX 2000
+#define FIRST_REFUSED 0xf0 /* of the third byte: front has refused it */
 
 enum body_kind { BODY_AS_IS, BODY_WITH_JOB, BODY_SHORT_ID, BODY_KINDS };
 
@@ -45,6 +46,7 @@ static struct jl_timer turn;
 struct seen {
     unsigned answers[REQUESTS_MAX];
     bool denied[REQUESTS_MAX];
+    uint32_t refused[REQUESTS_MAX]; /* the status that front gave it */
 };
 
 static void remove_dir(void)
@@ -160,8 +162,13 @@ static void take_answers(struct seen *seen)
             assert(++seen->answers[f->id - 1] == 1);
             assert(f->status <= API_UNAUTHENTICATED || f->status == IPC_LINK_WAIT);
             assert(f->status == API_OK || f->text[0]);
-            assert(f->status != API_INTERNAL && f->status != API_UNKNOWN);
-            assert((f->status == API_PERMISSION_DENIED) == seen->denied[f->id - 1]);
+            if (seen->refused[f->id - 1]) {
+                assert(f->status == seen->refused[f->id - 1] ||
+                       f->status == API_PERMISSION_DENIED || f->status == API_UNAUTHENTICATED);
+            } else {
+                assert(f->status != API_INTERNAL && f->status != API_UNKNOWN);
+                assert((f->status == API_PERMISSION_DENIED) == seen->denied[f->id - 1]);
+            }
         } else {
             assert(f->type == IPC_LINK_EVENT);
         }
@@ -253,8 +260,13 @@ static size_t one(const uint8_t *p, size_t left, unsigned number, struct seen *s
     f->body_len = p[2] % BODY_KINDS == BODY_AS_IS
                       ? body_len
                       : with_job(body, p + used, body_len, p[2] % BODY_KINDS == BODY_SHORT_ID);
-    seen->denied[number] = jd_role_parse(f->who.unit) < jd_op_role(f->op) &&
-                           strcmp(f->text, IPC_LINK_REVOKED) != 0;
+    if (p[2] >= FIRST_REFUSED && f->text[0]) { /* by front; the parser lets no other ones through */
+        f->status = 1 + p[2] % (IPC_LINK_CODE_MAX - 1);
+        f->body_len = f->body_len < IPC_LINK_OBJECT_MAX ? f->body_len : IPC_LINK_OBJECT_MAX - 1;
+    }
+    seen->refused[number] = f->status;
+    seen->denied[number] =
+        jd_role_parse(f->who.unit) < jd_op_role(f->op) && strcmp(f->text, IPC_LINK_REVOKED) != 0;
     jd_request(&core, core.front.generation, &got);
     return used + body_len;
 }

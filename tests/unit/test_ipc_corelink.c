@@ -67,6 +67,24 @@ static void a_packet_comes_back_as_it_was(void **state)
         assert_int_equal(ipc_frame_write(&f, buf, (size_t) size), -EMSGSIZE);
 }
 
+static void a_request_may_be_refused_already(void **state)
+{
+    static uint8_t buf[IPC_LINK_PACKET_MAX];
+    struct ipc_frame f = request(), back;
+    struct jl_err e;
+    int n;
+
+    (void) state;
+    f.status = IPC_LINK_CODE_MAX;
+    f.body_len = IPC_LINK_OBJECT_MAX - 1;
+    f.body = (const uint8_t[IPC_LINK_OBJECT_MAX]){ 'v' };
+    n = ipc_frame_write(&f, buf, sizeof buf);
+    assert_true(n > 0);
+    assert_int_equal(ipc_frame_parse(buf, (size_t) n, &back, &e), 0);
+    assert_int_equal(back.status, IPC_LINK_CODE_MAX);
+    assert_int_equal(back.body_len, IPC_LINK_OBJECT_MAX - 1);
+}
+
 static void refused_frame(struct ipc_frame f)
 {
     static uint8_t buf[IPC_LINK_PACKET_MAX];
@@ -81,13 +99,23 @@ static void refused_frame(struct ipc_frame f)
 
 static void frames_carry_only_what_their_type_has(void **state)
 {
+    static const char too_long[IPC_LINK_OBJECT_MAX];
     struct ipc_frame f = request();
 
     (void) state;
     f.type = (enum ipc_link_type) 4;
     refused_frame(f);
     f = request();
+    f.status = IPC_LINK_WAIT; /* no gRPC code */
+    refused_frame(f);
+    f = request();
     f.status = 5;
+    f.text[0] = '\0'; /* refused, and no sentence */
+    refused_frame(f);
+    f = request();
+    f.status = 5;
+    f.body = (const uint8_t *) too_long;
+    f.body_len = sizeof too_long;
     refused_frame(f);
     f = request();
     f.op = JD_OP_NONE;
@@ -239,6 +267,7 @@ static void operations_are_found_by_method(void **state)
 }
 
 UNIT_MAIN(cmocka_unit_test(a_packet_comes_back_as_it_was),
+          cmocka_unit_test(a_request_may_be_refused_already),
           cmocka_unit_test(frames_carry_only_what_their_type_has),
           cmocka_unit_test(frames_cross_a_socket_with_descriptors),
           cmocka_unit_test(a_large_body_crosses_in_a_memfd),

@@ -31,7 +31,8 @@ struct jd_audit_refused {
 };
 
 /* Reading what everybody with a certificate may read leaves no line, unless it was refused; nor do
- * the parts of a RunJob that are front's. */
+ * front's steps of a RunJob or StageUploads: how the whole call ended is told by the last of them, or
+ * by front. */
 static bool wanted(const struct jd_call *call, uint32_t status)
 {
     if (status == API_PERMISSION_DENIED || status == API_UNAUTHENTICATED)
@@ -111,6 +112,8 @@ static int put_line(const struct jd_call *call, uint32_t status, const char *tex
         jl_json_put_u64(&w, "repeated", repeated);
     else if (call->job_id[0])
         jl_json_put_str(&w, "job", call->job_id);
+    else if (call->object[0])
+        jl_json_put_str(&w, "object", call->object);
     if (text[0])
         jl_json_put_str(&w, "message", text);
     jl_json_end(&w);

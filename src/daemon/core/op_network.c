@@ -160,8 +160,10 @@ void jd_op_create_network(struct jd_call *call, const struct ipc_frame *f)
                                &in, &e);
 
     q = (const Joblet__CreateNetworkRequest *) in;
-    if (r == 0)
+    if (r == 0) {
+        jd_call_about(call, q->name);
         r = check_create(c, q, &e);
+    }
     if (r == 0) {
         net = jd_nets_add(c, q->name, q->cidr, NULL, false, &e);
         if (net)
@@ -225,6 +227,7 @@ void jd_op_remove_network(struct jd_call *call, const struct ipc_frame *f)
 
     if (r == 0) {
         name = ((const Joblet__RemoveNetworkRequest *) in)->name;
+        jd_call_about(call, name);
         net = jd_nets_find(c, name);
         r = check_remove(c, net, name, &e);
     }

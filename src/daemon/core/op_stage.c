@@ -1,4 +1,6 @@
 /* op_stage.c - the directories that uploads are written into before their job is submitted. */
+#include <errno.h>
+
 #include "base/cleanup.h"
 #include "daemon/core/core.h"
 #include "daemon/core/request.h"
@@ -26,6 +28,24 @@ void jd_op_keep_stage(struct jd_call *call, const struct ipc_frame *f)
         jd_reply_error(call, &e);
         return;
     }
+    jd_stage_keep(call->core, s);
+    jd_reply(call, NULL);
+}
+
+/* The session is whole, which its client is told once: front has the audit file say so for no session
+ * that is not there, and for none twice. */
+void jd_op_stage_uploads(struct jd_call *call, const struct ipc_frame *f)
+{
+    struct jl_err e = JL_ERR_INIT;
+    struct jd_stage *s = jd_stage_find(call->core, f->text, &call->who, &e);
+
+    if (s && s->whole)
+        jl_refuse(&e, EALREADY, "upload session '%s' is whole already", s->session);
+    if (e.code) {
+        jd_reply_error(call, &e);
+        return;
+    }
+    s->whole = true;
     jd_stage_keep(call->core, s);
     jd_reply(call, NULL);
 }

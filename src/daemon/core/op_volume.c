@@ -207,8 +207,10 @@ static int create(struct jd_call *call, const Joblet__CreateVolumeRequest *q, st
 {
     struct jd_volume_row row = { .bytes = 0 };
     struct jd_volume *v;
-    int r = fill_row(call, q, &row, e);
+    int r;
 
+    jd_call_about(call, q->name);
+    r = fill_row(call, q, &row, e);
     if (r == 0)
         r = jd_store_volume_add(call->core->store, &row, e);
     if (r < 0)
@@ -313,8 +315,10 @@ static int remove_volume(struct jd_call *call, const Joblet__RemoveVolumeRequest
                          struct jl_err *e)
 {
     struct jd_volume *v;
-    int r = api_volume_name("name", q->name, e);
+    int r;
 
+    jd_call_about(call, q->name);
+    r = api_volume_name("name", q->name, e);
     if (r < 0)
         return r;
     v = jd_volume_find(call->core, q->name);

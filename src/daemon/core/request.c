@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/validate.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "daemon/core/audit.h"
@@ -52,6 +53,8 @@ static op_fn handler_of(enum jd_op op)
         return jd_op_keep_stage;
     case JD_OP_UNSTAGE:
         return jd_op_unstage;
+    case JD_OP_STAGE_UPLOADS:
+        return jd_op_stage_uploads;
     case JD_OP_CREATE_VOLUME:
         return jd_op_create_volume;
     case JD_OP_LIST_VOLUMES:
@@ -147,6 +150,11 @@ void jd_reply_fds(const struct jd_call *call, const char *text, const int *fds, 
     jd_reply_segment(call, text, 0, fds, n);
 }
 
+void jd_call_about(struct jd_call *call, const char *object)
+{
+    snprintf(call->object, sizeof call->object, "%s", object);
+}
+
 struct jd_call *jd_call_keep(const struct jd_call *call)
 {
     struct jd_call *copy = malloc(sizeof *copy);
@@ -156,6 +164,26 @@ struct jd_call *jd_call_keep(const struct jd_call *call)
         copy->next = NULL;
     }
     return copy;
+}
+
+/* Front has answered it already. Its words are taken for a refusal alone; a job is named if it is one. */
+static void note_refused(struct jd_call *call, const struct ipc_frame *f)
+{
+    const struct jd_job *j = NULL;
+    struct jl_err ignored = JL_ERR_INIT;
+
+    if (f->body_len > 0)
+        snprintf(call->object, sizeof call->object, "%.*s", (int) f->body_len,
+                 (const char *) f->body);
+    if (call->op == JD_OP_STOP_JOB || call->op == JD_OP_CANCEL_JOB ||
+        call->op == JD_OP_DELETE_JOB) {
+        if (api_validate_id("uuid", call->object, &ignored) == 0)
+            j = jd_jobs_find(call->core, call->object, &ignored);
+        if (j)
+            memcpy(call->job_id, j->rec.id, sizeof call->job_id);
+        call->object[0] = '\0';
+    }
+    jd_reply_status(call, f->status, f->text);
 }
 
 void jd_request(struct jd_core *c, unsigned generation, struct ipc_received *got)
@@ -184,6 +212,10 @@ void jd_request(struct jd_core *c, unsigned generation, struct ipc_received *got
         snprintf(text, sizeof text, "role %s is not allowed to perform operation %s",
                  jd_role_name(call.role), jd_op_name(f->op));
         jd_reply_status(&call, API_PERMISSION_DENIED, text);
+        return;
+    }
+    if (f->status != API_OK) {
+        note_refused(&call, f);
         return;
     }
     if (c->ending) {

@@ -23,8 +23,9 @@ struct jd_call {
     enum jd_op op;
     enum jd_role role;
     struct ipc_identity who;
-    char job_id[40];      /* for the audit line; "" none */
-    struct jd_call *next; /* waiters of a job */
+    char job_id[40];                  /* for the audit line; "" none */
+    char object[IPC_LINK_OBJECT_MAX]; /* the same: a volume's or network's name, maybe cut */
+    struct jd_call *next;             /* waiters of a job */
 };
 
 void jd_request(struct jd_core *c, unsigned generation, struct ipc_received *got);
@@ -38,6 +39,9 @@ void jd_reply_segment(const struct jd_call *call, const char *text, unsigned seg
 /* The status of e's code; what is INTERNAL is logged and answered without its details. */
 void jd_reply_error(const struct jd_call *call, const struct jl_err *e);
 void jd_reply_status(const struct jd_call *call, uint32_t status, const char *text);
+
+/* Names the volume or network for the audit line. */
+void jd_call_about(struct jd_call *call, const char *object);
 
 /* A copy that can wait, or NULL. */
 struct jd_call *jd_call_keep(const struct jd_call *call);
@@ -57,6 +61,7 @@ void jd_op_remove_network(struct jd_call *call, const struct ipc_frame *f);
 void jd_op_stage(struct jd_call *call, const struct ipc_frame *f);
 void jd_op_keep_stage(struct jd_call *call, const struct ipc_frame *f);
 void jd_op_unstage(struct jd_call *call, const struct ipc_frame *f);
+void jd_op_stage_uploads(struct jd_call *call, const struct ipc_frame *f);
 void jd_op_job_metrics(struct jd_call *call, const struct ipc_frame *f);
 void jd_op_system_status(struct jd_call *call, const struct ipc_frame *f);
 /* One sample for a StreamSystemMetrics: a SystemStatusResponse, fresh. Front repeats it. */

@@ -36,6 +36,7 @@ struct jd_stage {
     char common_name[128], serial[64]; /* of the certificate it belongs to */
     uint64_t until_ns;
     bool taken; /* a RunJob has it */
+    bool whole; /* StageUploads is over */
     struct jd_stage *next;
 };
 

@@ -63,8 +63,45 @@ void jd_call_end(struct jd_call *c)
         rpc_call_set_user(c->rpc, NULL);
 }
 
-__attribute__((format(printf, 3, 4))) static void
-refuse(struct rpc_call *rpc, enum api_status status, const char *fmt, ...)
+/* Nobody may fill the link that way. */
+static void tell(struct jd_front *front, struct ipc_frame *f)
+{
+    struct jl_err e = JL_ERR_INIT;
+
+    if (front->link.queue || jd_link_ask(&front->link, f, NULL, NULL, &e) < 0)
+        jl_log_warn("call.refused", "operation=%s client=%s peer=%s: not in the audit file",
+                    jd_op_name(f->op), f->who.common_name, f->who.peer);
+}
+
+/* Core refuses the same once more and writes it into the audit file, which is its own. */
+static void let_core_refuse(struct jd_front *front, const struct rpc_call *rpc, enum jd_op op,
+                            const char *why)
+{
+    struct ipc_frame f = { .op = op, .who = identity_of(rpc), .fds = { -1, -1, -1, -1 } };
+
+    snprintf(f.text, sizeof f.text, "%s", why);
+    tell(front, &f);
+}
+
+/* For the audit file: a call that would have changed something, if core does not know of it. Of roles and
+ * revoked certificates it does, by let_core_refuse or as it said so itself. */
+static void tell_refused(struct jd_front *front, const struct rpc_call *rpc, enum jd_op op,
+                         enum api_status status, const char *message, const char *object)
+{
+    struct ipc_frame f = { .op = op, .status = status, .fds = { -1, -1, -1, -1 } };
+
+    if (op == JD_OP_NONE || jd_op_role(op) == JD_ROLE_READER || status == API_OK ||
+        status == API_PERMISSION_DENIED || status == API_UNAUTHENTICATED)
+        return;
+    f.who = identity_of(rpc);
+    f.body = (const uint8_t *) object;
+    f.body_len = strlen(object);
+    snprintf(f.text, sizeof f.text, "%s", message[0] ? message : api_status_name(status));
+    tell(front, &f);
+}
+
+void jd_calls_refuse(struct jd_front *front, struct rpc_call *rpc, enum api_status status,
+                     const char *fmt, ...)
 {
     char text[JL_ERR_TEXT_MAX];
     va_list ap;
@@ -72,6 +109,7 @@ refuse(struct rpc_call *rpc, enum api_status status, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    tell_refused(front, rpc, jd_op_of_method(rpc_call_method(rpc)), status, text, "");
     rpc_call_finish(rpc, status, text, NULL, 0);
 }
 
@@ -85,7 +123,7 @@ static size_t calls_of_client(const struct jd_front *front, const char *serial, 
     return n;
 }
 
-bool jd_calls_have_room(const struct jd_front *front, struct rpc_call *rpc, enum jd_pool pool)
+bool jd_calls_have_room(struct jd_front *front, struct rpc_call *rpc, enum jd_pool pool)
 {
     static const char *const names[] = {
         [JD_POOL_CALLS] = "calls", [JD_POOL_STREAMS] = "streams", [JD_POOL_UPLOADS] = "uploads"
@@ -93,13 +131,15 @@ bool jd_calls_have_room(const struct jd_front *front, struct rpc_call *rpc, enum
     size_t n = front->n_calls[pool], max = front->max_calls[pool];
 
     if (n >= max) {
-        refuse(rpc, API_RESOURCE_EXHAUSTED, "the server has too many open %s", names[pool]);
+        jd_calls_refuse(front, rpc, API_RESOURCE_EXHAUSTED, "the server has too many open %s",
+                        names[pool]);
         return false;
     }
     /* counted only when it could matter */
     if (n >= JD_FRONT_SHARE(max) &&
         calls_of_client(front, rpc_call_identity(rpc)->serial, pool) >= JD_FRONT_SHARE(max)) {
-        refuse(rpc, API_RESOURCE_EXHAUSTED, "this certificate has too many open %s", names[pool]);
+        jd_calls_refuse(front, rpc, API_RESOURCE_EXHAUSTED, "this certificate has too many open %s",
+                        names[pool]);
         return false;
     }
     return true;
@@ -111,6 +151,8 @@ void jd_call_finish(struct jd_call *c, enum api_status status, const char *messa
     if (c->finished || !c->rpc)
         return;
     c->finished = true;
+    if (!c->asked)
+        tell_refused(c->front, c->rpc, c->op, status, message ? message : "", c->object);
     rpc_call_finish(c->rpc, status, message, data, len);
 }
 
@@ -208,12 +250,14 @@ static int ask(struct unary *u, struct jl_err *e)
 
     data = rpc_call_request(u->call.rpc, &len);
     r = jd_decode(u->call.op, rpc_call_method(u->call.rpc), data, len, &d, e);
+    snprintf(u->call.object, sizeof u->call.object, "%s", d.object);
     if (r < 0)
         return r;
     f.body = d.body;
     f.body_len = d.len;
     r = jd_link_ask(&u->call.front->link, &f, &u->req, unary_reply, e);
     rpc_call_drop_request(u->call.rpc);
+    u->call.asked = r == 0;
     if (r == 0)
         jl_loop_arm(u->call.front->loop, &u->timer,
                     jd_call_due_ns(&u->call, stop_ms(u->call.front, &d)), unary_late);
@@ -227,7 +271,7 @@ void jd_unary_begin(struct jd_front *front, struct rpc_call *rpc, enum jd_op op)
     struct jl_err e = JL_ERR_INIT;
 
     if (!u) {
-        rpc_call_finish(rpc, API_RESOURCE_EXHAUSTED, "the server is out of memory", NULL, 0);
+        jd_calls_refuse(front, rpc, API_RESOURCE_EXHAUSTED, "the server is out of memory");
         return;
     }
     jd_call_begin(&u->call, front, rpc, op, &kind);
@@ -272,7 +316,7 @@ static void wait_for_message(struct jd_front *front, struct rpc_call *rpc, enum 
         return;
     w = calloc(1, sizeof *w);
     if (!w) {
-        refuse(rpc, API_RESOURCE_EXHAUSTED, "the server is out of memory");
+        jd_calls_refuse(front, rpc, API_RESOURCE_EXHAUSTED, "the server is out of memory");
         return;
     }
     jd_call_begin(&w->call, front, rpc, op, &waiting_kind);
@@ -301,20 +345,6 @@ static void health_check(const struct jd_front *front, struct rpc_call *rpc)
     rpc_call_finish(rpc, API_OK, NULL, body, len);
 }
 
-/* Core refuses the same once more and writes it into the audit file, which is its own. Nobody may
- * fill the link that way. */
-static void let_core_refuse(struct jd_front *front, const struct rpc_call *rpc, enum jd_op op,
-                            const char *why)
-{
-    struct ipc_frame f = { .op = op, .who = identity_of(rpc), .fds = { -1, -1, -1, -1 } };
-    struct jl_err e = JL_ERR_INIT;
-
-    snprintf(f.text, sizeof f.text, "%s", why);
-    if (front->link.queue || jd_link_ask(&front->link, &f, NULL, NULL, &e) < 0)
-        jl_log_warn("call.refused", "operation=%s client=%s peer=%s: not in the audit file",
-                    jd_op_name(op), f.who.common_name, f.who.peer);
-}
-
 /* True when the certificate's role allows op; else the call is answered. */
 static bool role_allows(struct jd_front *front, struct rpc_call *rpc, enum jd_op op)
 {
@@ -324,15 +354,17 @@ static bool role_allows(struct jd_front *front, struct rpc_call *rpc, enum jd_op
     if (role < jd_op_role(op))
         let_core_refuse(front, rpc, op, "");
     if (role == JD_ROLE_NONE) {
-        refuse(rpc, API_PERMISSION_DENIED,
-               "failed to extract client role: organizational unit '%s' of the certificate is none "
-               "of reader, viewer, developer, maintainer, admin",
-               unit);
+        jd_calls_refuse(
+            front, rpc, API_PERMISSION_DENIED,
+            "failed to extract client role: organizational unit '%s' of the certificate is none "
+            "of reader, viewer, developer, maintainer, admin",
+            unit);
         return false;
     }
     if (role < jd_op_role(op)) {
-        refuse(rpc, API_PERMISSION_DENIED, "role %s is not allowed to perform operation %s",
-               jd_role_name(role), jd_op_name(op));
+        jd_calls_refuse(front, rpc, API_PERMISSION_DENIED,
+                        "role %s is not allowed to perform operation %s", jd_role_name(role),
+                        jd_op_name(op));
         return false;
     }
     return true;
@@ -347,7 +379,7 @@ static bool certificate_holds(struct jd_front *front, struct rpc_call *rpc, enum
         return true;
     if (op != JD_OP_NONE)
         let_core_refuse(front, rpc, op, IPC_LINK_REVOKED);
-    refuse(rpc, API_UNAUTHENTICATED, REVOKED, serial);
+    jd_calls_refuse(front, rpc, API_UNAUTHENTICATED, REVOKED, serial);
     return false;
 }
 
@@ -404,17 +436,17 @@ void jd_calls_on_call(struct rpc_call *rpc, void *ctx)
         return;
     }
     if (op == JD_OP_NONE) {
-        refuse(rpc, API_UNIMPLEMENTED, "this server has no method %s", method);
+        jd_calls_refuse(front, rpc, API_UNIMPLEMENTED, "this server has no method %s", method);
         return;
     }
     if (front->ending) { /* the role was looked at in on_head */
-        refuse(rpc, API_UNAVAILABLE, "the server is going down");
+        jd_call_finish(&w->call, API_UNAVAILABLE, "the server is going down", NULL, 0);
         return;
     }
     waiting_free(w); /* what follows takes its place */
     if (op == JD_OP_RUN_JOB)
         jd_run_begin(front, rpc);
-    else if (op == JD_OP_STAGE)
+    else if (op == JD_OP_STAGE_UPLOADS)
         jd_stagecall_begin(front, rpc);
     else if (op == JD_OP_GET_JOB_LOGS)
         jd_logcall_begin(front, rpc);
@@ -453,4 +485,14 @@ void jd_calls_on_gone(struct rpc_call *rpc, void *ctx)
         return;
     c->rpc = NULL;
     c->kind->on_gone(c);
+}
+
+void jd_calls_on_refused(struct rpc_call *rpc, unsigned status, const char *message, void *ctx)
+{
+    struct jd_call *c = rpc_call_user(rpc);
+
+    tell_refused(ctx, rpc, jd_op_of_method(rpc_call_method(rpc)), (enum api_status) status, message,
+                 "");
+    if (c)
+        c->finished = true;
 }

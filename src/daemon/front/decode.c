@@ -2,6 +2,7 @@
 #include "daemon/front/decode.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,6 +97,21 @@ void jd_drop_unknown(ProtobufCMessage *msg)
     }
 }
 
+/* The volume, network or job that the request names. */
+static void name_object(const ProtobufCMessage *msg, struct jd_decoded *d)
+{
+    static const char *const fields[] = { "name", "uuid" };
+
+    for (size_t i = 0; i < JL_COUNT(fields); i++) {
+        const ProtobufCFieldDescriptor *f =
+            protobuf_c_message_descriptor_get_field_by_name(msg->descriptor, fields[i]);
+
+        if (f && f->type == PROTOBUF_C_TYPE_STRING && f->label != PROTOBUF_C_LABEL_REPEATED)
+            snprintf(d->object, sizeof d->object, "%s",
+                     *(char *const *) (const void *) ((const uint8_t *) msg + f->offset));
+    }
+}
+
 int jd_decode(enum jd_op op, const char *method, const void *data, size_t len,
               struct jd_decoded *ret, struct jl_err *e)
 {
@@ -112,6 +128,7 @@ int jd_decode(enum jd_op op, const char *method, const void *data, size_t len,
     r = api_unpack_request(type, data, len, &msg, e);
     if (r < 0)
         return r;
+    name_object(msg, ret);
     r = check_fields(op, msg, ret, e);
     jd_drop_unknown(msg);
     if (r == 0) {

@@ -16,7 +16,8 @@
 #include "ipc/corelink.h"
 
 struct jd_decoded {
-    uint8_t *body; /* own */
+    char object[IPC_LINK_OBJECT_MAX]; /* what it is about, also when it is refused; maybe cut */
+    uint8_t *body;                    /* own */
     size_t len;
     bool stops;        /* a StopJob: it may take longer by */
     uint64_t grace_ms; /* ... this; 0: the server's */

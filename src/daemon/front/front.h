@@ -78,8 +78,10 @@ struct jd_call_kind {
 
 struct jd_call {
     struct jd_front *front;
-    struct rpc_call *rpc; /* NULL when the client is gone */
-    bool finished;        /* the answer is out; on_gone follows */
+    struct rpc_call *rpc;             /* NULL when the client is gone */
+    bool finished;                    /* the answer is out; on_gone follows */
+    bool asked;                       /* core has all of it, and tells its audit file */
+    char object[IPC_LINK_OBJECT_MAX]; /* what it is about, for that file; "" none */
     enum jd_op op;
     struct ipc_identity who;
     const struct jd_call_kind *kind;
@@ -91,14 +93,19 @@ void jd_call_begin(struct jd_call *c, struct jd_front *front, struct rpc_call *r
                    const struct jd_call_kind *kind);
 /* Whether one more of this pool fits, and is within the share of rpc's certificate; else rpc is
  * answered. */
-bool jd_calls_have_room(const struct jd_front *front, struct rpc_call *rpc, enum jd_pool pool);
+bool jd_calls_have_room(struct jd_front *front, struct rpc_call *rpc, enum jd_pool pool);
 /* It may end at any time, as nothing is asked of core that could be lost: a stream, or a call whose
  * message has not come. */
 bool jd_call_may_end(const struct jd_call *c);
 /* Takes c out of the list; its owner frees it. */
 void jd_call_end(struct jd_call *c);
 
-/* Ends the call towards the client; nothing happens when that is done already. */
+/* Refuses what has no jd_call yet, or is about to lose it. */
+void jd_calls_refuse(struct jd_front *front, struct rpc_call *rpc, enum api_status status,
+                     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* Ends the call towards the client; nothing happens when that is done already. Core is told of a refusal
+ * that it does not know, for the audit file. */
 void jd_call_finish(struct jd_call *c, enum api_status status, const char *message,
                     const void *data, size_t len);
 /* The same with the sentence and the hint of a failure, and the status that belongs to its code. */
@@ -133,3 +140,4 @@ void jd_calls_on_call(struct rpc_call *rpc, void *ctx);
 void jd_calls_on_message(struct rpc_call *rpc, void *ctx);
 void jd_calls_on_writable(struct rpc_call *rpc, void *ctx);
 void jd_calls_on_gone(struct rpc_call *rpc, void *ctx);
+void jd_calls_on_refused(struct rpc_call *rpc, unsigned status, const char *message, void *ctx);

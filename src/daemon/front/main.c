@@ -174,7 +174,8 @@ static int serve(struct jd_front *front, struct jl_err *e)
                                                   .on_call = jd_calls_on_call,
                                                   .on_message = jd_calls_on_message,
                                                   .on_writable = jd_calls_on_writable,
-                                                  .on_gone = jd_calls_on_gone };
+                                                  .on_gone = jd_calls_on_gone,
+                                                  .on_refused = jd_calls_on_refused };
     const struct jd_conf *c = &front->conf;
     const struct rpc_server_opts opts = {
         .address = c->address,

@@ -144,6 +144,7 @@ static int send_run(struct run *run, struct jl_err *e)
         return jl_fail(e, ENOMEM, "encode the request");
     f.body = body;
     r = jd_link_ask(&run->call.front->link, &f, &run->req, run_reply, e);
+    run->call.asked = r == 0;
     if (r == 0)
         jl_loop_arm(run->call.front->loop, &run->timer, jd_call_due_ns(&run->call, 0), run_late);
     return r;
@@ -277,7 +278,7 @@ void jd_run_begin(struct jd_front *front, struct rpc_call *rpc)
     int r;
 
     if (!run) {
-        rpc_call_finish(rpc, API_RESOURCE_EXHAUSTED, "the server is out of memory", NULL, 0);
+        jd_calls_refuse(front, rpc, API_RESOURCE_EXHAUSTED, "the server is out of memory");
         return;
     }
     jd_call_begin(&run->call, front, rpc, JD_OP_RUN_JOB, &kind);

@@ -127,26 +127,55 @@ static int take_message(struct stagecall *s, struct jl_err *e)
     return r;
 }
 
-static void finish(struct stagecall *s)
+static int on_late(struct jl_timer *timer)
 {
+    jd_call_timed_out(&JL_CONTAINER(timer, struct stagecall, timer)->call);
+    return 0;
+}
+
+/* Core knows that the session is whole. */
+static void on_whole(struct jd_link_req *req, struct ipc_received *r)
+{
+    struct stagecall *s = JL_CONTAINER(req, struct stagecall, req);
     Joblet__StageUploadsResponse m = JOBLET__STAGE_UPLOADS_RESPONSE__INIT;
     uint8_t body[IPC_LINK_TEXT_MAX + 64];
-    struct jl_err e = JL_ERR_INIT;
 
     jl_loop_disarm(s->call.front->loop, &s->timer);
-    if (jd_stage_finish(&s->stage, &e) < 0) {
-        fail(s, &e);
+    if (!s->call.rpc) {
+        stagecall_free(s);
         return;
     }
-    jd_stage_done(&s->stage);
-    s->staging = false;
-    s->kept_ns = 0;
-    keep(s);
+    if (s->call.finished || r->frame.status != API_OK) {
+        unstage(s);
+        jd_call_reply(&s->call, &r->frame);
+        return;
+    }
     m.upload_session = s->session;
     m.files = s->files;
     m.bytes = (int64_t) s->bytes;
     jd_call_finish(&s->call, API_OK, NULL, body, joblet__stage_uploads_response__pack(&m, body));
     s->session[0] = '\0'; /* the client's from now on */
+}
+
+static void finish(struct stagecall *s)
+{
+    struct ipc_frame f = jd_call_frame(&s->call, JD_OP_STAGE_UPLOADS);
+    struct jl_err e = JL_ERR_INIT;
+    int r = jd_stage_finish(&s->stage, &e);
+
+    jl_loop_disarm(s->call.front->loop, &s->timer);
+    if (r == 0) {
+        jd_stage_done(&s->stage);
+        s->staging = false;
+        snprintf(f.text, sizeof f.text, "%s", s->session);
+        r = jd_link_ask(&s->call.front->link, &f, &s->req, on_whole, &e);
+    }
+    if (r < 0) {
+        fail(s, &e);
+        return;
+    }
+    s->call.asked = true;
+    jl_loop_arm(s->call.front->loop, &s->timer, jd_call_due_ns(&s->call, 0), on_late);
 }
 
 static int on_silence(struct jl_timer *timer)
@@ -217,12 +246,6 @@ static void on_staged(struct jd_link_req *req, struct ipc_received *r)
     go_on(s);
 }
 
-static int on_late(struct jl_timer *timer)
-{
-    jd_call_timed_out(&JL_CONTAINER(timer, struct stagecall, timer)->call);
-    return 0;
-}
-
 void jd_stagecall_begin(struct jd_front *front, struct rpc_call *rpc)
 {
     static const struct jd_call_kind kind = { .pool = JD_POOL_UPLOADS,
@@ -236,10 +259,10 @@ void jd_stagecall_begin(struct jd_front *front, struct rpc_call *rpc)
         return;
     s = calloc(1, sizeof *s);
     if (!s) {
-        rpc_call_finish(rpc, API_RESOURCE_EXHAUSTED, "the server is out of memory", NULL, 0);
+        jd_calls_refuse(front, rpc, API_RESOURCE_EXHAUSTED, "the server is out of memory");
         return;
     }
-    jd_call_begin(&s->call, front, rpc, JD_OP_STAGE, &kind);
+    jd_call_begin(&s->call, front, rpc, JD_OP_STAGE_UPLOADS, &kind);
     f = jd_call_frame(&s->call, JD_OP_STAGE);
     snprintf(f.text, sizeof f.text, "bytes=0 files=0");
     if (jd_link_ask(&front->link, &f, &s->req, on_staged, &e) < 0)
