@@ -294,6 +294,8 @@ static void exec_name(char **argv, char **envp)
 /* The job's own right decides what can be made: nothing outside of what is the job's. */
 static void enter_dir(char *path)
 {
+    struct stat st;
+
     for (char *p = path; *p; p++) {
         if (*p != '/' || p == path)
             continue;
@@ -305,7 +307,7 @@ static void enter_dir(char *path)
     if (chdir(path) == 0)
         return;
     fail(NOT_EXECUTABLE, "cannot work in '", path,
-         errno == EACCES || errno == ENOENT
+         stat(path, &st) < 0
              ? "': it is not there; a job can make directories in /work, /tmp and its volumes"
              : "': it is no directory that the job can enter",
          "");

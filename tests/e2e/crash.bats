@@ -87,7 +87,7 @@ last words" ]
     kill -KILL "$(job_pid "$id" sh)"
     until_true 20 is_gone "$shim"
     cmp "$I/logs/$id/exit" "$I/run/jobs/$id/exit"
-    grep -q '^value=137$' "$I/logs/$id/exit"
+    grep -q '^value=9$' "$I/logs/$id/exit"
     kill -CONT "$(cat "$I/run/keeper")"
     until_true 20 answers_again
     [ "$(ended "$id")" = "FAILED 137" ]
