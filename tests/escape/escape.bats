@@ -88,7 +88,8 @@ as_tight_under() { # RUNTIME USERNS
     bundle=$(find "$I/jobs/$id" -maxdepth 2 -name config.json -printf '%h\n')
     # not jq: it would round the masks of the filter
     $py -c 'import json, sys
-c = json.load(open(sys.argv[1])); c["process"]["args"][2:] = sys.argv[2:]
+c = json.load(open(sys.argv[1])); args = c["process"]["args"]
+args[args.index("--") + 1:] = sys.argv[2:]
 json.dump(c, open(sys.argv[1], "w"))' "$bundle/config.json" /work/attempt "$(cat "$keep/run/victim")" "escape-${keep##*/}" "$keep"
     "$1" --root "$BATS_TEST_TMPDIR/state" run --bundle "$bundle" "escape-$$" >"$BATS_TEST_TMPDIR/said" </dev/null 3>&- || echo "$1: ended with $?"
     cat "$BATS_TEST_TMPDIR/said"
