@@ -65,14 +65,17 @@ static int take_terminal(struct rt_launch *l, int *own_master, struct jl_err *e)
         return jl_refuse(e, EPROTO, "CRIU tells of a terminal and sends none");
     jl_close(l->tty_master);
     l->tty_master = jl_take_fd(own_master);
-    return l->console_fd < 0 ? 0 : rt_terminal_send(l->console_fd, l->tty_master, e);
+    return 0;
 }
 
-/* Nothing of the container has run on yet. */
-static int check_terminal_came(const struct rt_launch *l, struct jl_err *e)
+/* Nothing of the container has run on yet. The terminal is handed on only now: CRIU sets its modes
+ * with a flush, which would take what somebody types at once. */
+static int give_terminal(const struct rt_launch *l, struct jl_err *e)
 {
-    if (!rt_spec_has_terminal(l->spec) || l->tty_master >= 0)
+    if (!rt_spec_has_terminal(l->spec))
         return 0;
+    if (l->tty_master >= 0)
+        return l->console_fd < 0 ? 0 : rt_terminal_send(l->console_fd, l->tty_master, e);
     jl_refuse(e, ENXIO, "process.terminal: the checkpoint has no terminal");
     return jl_hint(e, "the bundle is not that of the container that was checkpointed");
 }
@@ -88,7 +91,7 @@ static int on_notified(void *data, const struct rt_criu_message *m, int own_fd, 
     if (strcmp(m->moment, "orphan-pts-master") == 0)
         return take_terminal(l, &fd, e);
     if (strcmp(m->moment, "post-restore") == 0)
-        return check_terminal_came(l, e);
+        return give_terminal(l, e);
     return 0;
 }
 
