@@ -89,6 +89,24 @@ static void bash_words(const char *group)
     }
 }
 
+/* What bash and zsh do with a word that is no flag, to the end of their loops. */
+static void put_verb(void)
+{
+    printf("            if [[ -z $verb && $word == help ]]; then\n"
+           "                help=yes\n"
+           "            elif [[ -z $verb ]]; then\n"
+           "                verb=$word\n"
+           "            else\n"
+           "                [[ '");
+    put_groups();
+    printf("' == *\" $verb \"* ]] && verb=\"$verb $word\"\n"
+           "                break\n"
+           "            fi\n"
+           "            ;;\n"
+           "        esac\n"
+           "    done\n");
+}
+
 static void bash(void)
 {
     const struct rnx_cmd *c;
@@ -104,21 +122,9 @@ static void bash(void)
     printf(") [[ ${COMP_WORDS[i + 1]} == '=' ]] || ((++i)) ;;\n"
            "        '=') ((++i)) ;;\n"
            "        -*) ;;\n"
-           "        *)\n"
-           "            if [[ -z $verb && $word == help ]]; then\n"
-           "                help=yes\n"
-           "            elif [[ -z $verb ]]; then\n"
-           "                verb=$word\n"
-           "            else\n"
-           "                [[ '");
-    put_groups();
-    printf("' == *\" $verb \"* ]] && verb=\"$verb $word\"\n"
-           "                break\n"
-           "            fi\n"
-           "            ;;\n"
-           "        esac\n"
-           "    done\n"
-           "    ((i <= COMP_CWORD)) || return 0 # a flag's value\n"
+           "        *)\n");
+    put_verb();
+    printf("    ((i <= COMP_CWORD)) || return 0 # a flag's value\n"
            "    flags='");
     bash_flags(&rnx_global_opts);
     printf("'\n    case $verb in\n    '') words='");
@@ -195,21 +201,9 @@ static void zsh(void)
     put_valued("|");
     printf(") (( ++i )) ;;\n"
            "        (-*) ;;\n"
-           "        (*)\n"
-           "            if [[ -z $verb && $word == help ]]; then\n"
-           "                help=yes\n"
-           "            elif [[ -z $verb ]]; then\n"
-           "                verb=$word\n"
-           "            else\n"
-           "                [[ '");
-    put_groups();
-    printf("' == *\" $verb \"* ]] && verb=\"$verb $word\"\n"
-           "                break\n"
-           "            fi\n"
-           "            ;;\n"
-           "        esac\n"
-           "    done\n"
-           "    if (( i > CURRENT )); then\n"
+           "        (*)\n");
+    put_verb();
+    printf("    if (( i > CURRENT )); then\n"
            "        _files # a flag's value\n"
            "        return\n"
            "    fi\n"
