@@ -54,7 +54,7 @@ tap() {
         fail=$((fail + 1)) failures+=("$1: the runner ended with status $3")
         tail -n 40 "$2"
     elif [ "$not_ok" -gt 0 ]; then
-        grep -vE '^ok ' "$2" | head -n 200
+        grep -vE '^ok ' "$2" | uniq | head -n 200 # a poll may say the same a thousand times
     elif [ $((ok + skipped)) -eq 0 ]; then
         fail=$((fail + 1)) failures+=("$1: ran no test")
     fi

@@ -29,6 +29,7 @@
 #define TOGETHER_NS (100 * JL_NS_PER_MS) /* what is due within is taken now: fewer wakeups */
 #define SLICE_MAX 16                     /* samples in one turn of the loop */
 #define REPEAT_MAX 12
+#define PRESSURE_NS (2500 * JL_NS_PER_MS) /* the kernel averages it each 2 s: kernel/sched/psi.c */
 #define NETS_MAX 16
 
 struct jd_jobmetrics {
@@ -40,6 +41,7 @@ struct jd_jobmetrics {
     struct jd_metrics_sample last;
     uint64_t throttled_us;
     char usage[64], memory[64]; /* CPU time and memory, as the kernel writes them */
+    uint64_t busy_ns;           /* when use of CPU time was seen last */
     bool at_rest;               /* `last` may be repeated if these are still the same */
     unsigned repeats;
     struct jd_metrics_file file;
@@ -249,9 +251,11 @@ static void sample(struct jd_jobmetrics *m)
         return;
     }
     m->repeats = 0;
+    if (!idle)
+        m->busy_ns = now;
     if (!read_all(m, &s, now))
         return;
-    m->at_rest = m->at_rest && idle; /* a wait that just began is no pressure yet */
+    m->at_rest = m->at_rest && now - m->busy_ns >= PRESSURE_NS; /* what just was is none yet */
     keep(m, &s, now);
 }
 
