@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,34 +181,49 @@ static int line_of(const struct jd_metrics_sample *s, struct jl_buf *b)
     return jl_json_finish(&w) < 0 ? -ENOMEM : jl_buf_putc(b, '\n');
 }
 
+/* The file of a job's first sample since core began, in a directory that may be new. */
+static int open_first(struct jd_metrics_file *f, int dirfd, const char *id, struct jl_err *e)
+{
+    _close_ int dir = -1;
+    int fd;
+
+    if (mkdirat(dirfd, id, 0700) < 0 && errno != EEXIST)
+        return jl_fail_sys(e, "mkdirat", id, "job metrics");
+    dir = open_dir(dirfd, id);
+    if (dir < 0)
+        return jl_fail(e, -dir, "open the metrics of job %s", id);
+    if (f->name[0] == '\0')
+        find_plain(f, dir);
+    if (f->name[0] == '\0')
+        new_name(dir, f->name, sizeof f->name);
+    fd = openat(dir, f->name, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+    return fd < 0 ? jl_fail_sys(e, "openat", f->name, "job metrics") : fd;
+}
+
 int jd_metrics_append(struct jd_metrics_file *f, int dirfd, const char *id,
                       const struct jd_metrics_sample *s, struct jl_err *e)
 {
     _buf_ struct jl_buf line = JL_BUF_INIT(4096);
-    _close_ int dir = -1, fd = -1;
+    char path[PATH_MAX];
+    _close_ int fd = -1;
+    bool first;
     int r = 0;
 
     if (f->bytes > FULL_BYTES)
         r = jd_metrics_close(f, dirfd, id, e);
     if (r < 0)
         return r;
-    if (mkdirat(dirfd, id, 0700) < 0 && errno != EEXIST)
-        return jl_fail_sys(e, "mkdirat", id, "job metrics");
-    dir = open_dir(dirfd, id);
-    if (dir < 0)
-        return jl_fail(e, -dir, "open the metrics of job %s", id);
-    if (f->name[0] == '\0') {
-        find_plain(f, dir);
-        if (f->name[0] == '\0')
-            new_name(dir, f->name, sizeof f->name);
-        else
-            jl_buf_putc(&line, '\n');
-    }
+    first = f->name[0] == '\0';
+    snprintf(path, sizeof path, "%s/%s", id, f->name);
+    fd = first ? -1 : openat(dirfd, path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        fd = open_first(f, dirfd, id, e);
+    if (fd < 0)
+        return fd;
+    if (first && f->bytes > 0) /* of an earlier core, which may have died within a line */
+        jl_buf_putc(&line, '\n');
     if (line_of(s, &line) < 0)
         return jl_fail(e, ENOMEM, "write a sample");
-    fd = openat(dir, f->name, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return jl_fail_sys(e, "openat", f->name, "job metrics");
     r = jl_write_all(fd, line.data, line.len);
     f->bytes += line.len;
     return r < 0 ? jl_fail(e, -r, "write '%s'", f->name) : 0;
