@@ -94,6 +94,32 @@ static void a_deep_tree_goes_too(void **state)
     assert_int_equal(faccessat(dirfd, "d", F_OK, 0), -1);
 }
 
+/* More than a slice looks at: it says so, instead of being asked again at once for ever. */
+static void what_cannot_be_removed_is_no_progress(void **state)
+{
+    bool root = geteuid() == 0;
+    unsigned budget = 16;
+    char name[64];
+    int r;
+
+    (void) state;
+    assert_int_equal(mkdirat(dirfd, "a", 0755), 0);
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof name, "a/%d", i);
+        assert_int_equal(mkdirat(dirfd, name, 0700), 0);
+    }
+    assert_int_equal(fchmod(dirfd, 0755), 0);
+    assert_int_equal(fchmodat(dirfd, "a", 0555, 0), 0);
+    assert_int_equal(root ? seteuid(65534) : 0, 0);
+    r = jd_trash_slice(dirfd, &budget);
+    assert_int_equal(root ? seteuid(0) : 0, 0);
+    assert_int_equal(fchmodat(dirfd, "a", 0755, 0), 0);
+    assert_int_equal(r, -EACCES);
+    empty(512);
+    assert_int_equal(faccessat(dirfd, "a", F_OK, 0), -1);
+}
+
 UNIT_MAIN(cmocka_unit_test_setup_teardown(many_files_take_many_slices, set_up, tear_down),
           cmocka_unit_test_setup_teardown(links_are_removed_and_not_followed, set_up, tear_down),
-          cmocka_unit_test_setup_teardown(a_deep_tree_goes_too, set_up, tear_down))
+          cmocka_unit_test_setup_teardown(a_deep_tree_goes_too, set_up, tear_down),
+          cmocka_unit_test_setup_teardown(what_cannot_be_removed_is_no_progress, set_up, tear_down))

@@ -29,6 +29,8 @@ struct slice {
     dev_t dev;
     unsigned *budget;
     uint64_t until_ns;
+    bool removed; /* anything */
+    int failed;   /* the first -errno */
 };
 
 static int remove_below(struct slice *s, int dirfd, unsigned depth);
@@ -86,8 +88,11 @@ static int remove_below(struct slice *s, int dirfd, unsigned depth)
         r = remove_entry(s, dirfd, d->d_name, depth);
         if (r > 0)
             return r;
+        s->removed = s->removed || r == 0;
         if (r < 0 && first == 0)
             first = r; /* the others go all the same */
+        if (s->failed == 0)
+            s->failed = first;
         if (r == 0 && jl_now_ns() >= s->until_ns)
             return 1;
     }
@@ -98,11 +103,14 @@ int jd_trash_slice(int dirfd, unsigned *budget)
 {
     struct slice s = { .top = dirfd, .budget = budget, .until_ns = jl_now_ns() + SLICE_NS };
     struct stat st;
+    int r;
 
     if (fstat(dirfd, &st) < 0)
         return -errno;
     s.dev = st.st_dev;
-    return remove_below(&s, dirfd, 0);
+    r = remove_below(&s, dirfd, 0);
+    /* what can't be removed uses the budget up too: the next slice would come no further */
+    return r > 0 && !s.removed && s.failed < 0 ? s.failed : r;
 }
 
 static int on_timer(struct jl_timer *t)

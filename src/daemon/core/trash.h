@@ -23,6 +23,9 @@ int jd_trash_init(struct jd_core *c, struct jl_err *e);
 int jd_trash_put(struct jd_core *c, int dirfd, const char *name, struct jl_err *e);
 void jd_trash_done(struct jd_core *c);
 
-/* Removes up to *budget entries, or what 4 ms are enough for, of everything below dirfd, without following links or leaving the
- * file system, however deep it is. 1 there is more, 0 empty, -errno. For the timer and tests. */
+/*
+ * Removes up to *budget entries, or what 4 ms are enough for, of everything below dirfd, without
+ * following links or leaving the file system, however deep it is. 1 there is more; 0 empty; -errno
+ * when some of it can't be removed, and all else was or nothing could be. For the timer and tests.
+ */
 int jd_trash_slice(int dirfd, unsigned *budget);
