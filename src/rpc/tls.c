@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <string.h>
 #include <time.h>
@@ -31,10 +32,41 @@ static X509 *read_cert(const char *pem, int len)
     return cert;
 }
 
+/* Whether every certificate of a PEM text can be read: one that can't, behind the first, would stop
+ * the server as the first does. */
+static bool all_read(const char *pem)
+{
+    BIO *bio = BIO_new_mem_buf(pem, -1);
+    X509 *cert;
+    unsigned long last;
+
+    ERR_clear_error();
+    while (bio && (cert = PEM_read_bio_X509(bio, NULL, NULL, (void *) "")))
+        X509_free(cert);
+    last = ERR_peek_last_error();
+    BIO_free(bio);
+    return bio && ERR_GET_LIB(last) == ERR_LIB_PEM && ERR_GET_REASON(last) == PEM_R_NO_START_LINE;
+}
+
+/* The TLS library has an opinion of its own, on the strength of keys above all. */
+static int check_taken(X509 *cert, EVP_PKEY *key, const char *whose, struct jl_err *e)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_method());
+    int r = 0;
+
+    ERR_clear_error();
+    if (!ctx)
+        return jl_fail(e, ENOMEM, "check the %s certificate", whose);
+    if (SSL_CTX_use_certificate(ctx, cert) != 1 || SSL_CTX_use_PrivateKey(ctx, key) != 1)
+        r = jl_refuse(e, EINVAL, "%s certificate: the TLS library does not take it: %s", whose,
+                      ERR_reason_error_string(ERR_peek_last_error()));
+    SSL_CTX_free(ctx);
+    return r;
+}
+
 static int check_parts(const struct rpc_tls *tls, X509 *cert, EVP_PKEY *key, X509 *ca,
                        const char *whose, struct jl_err *e)
 {
-    (void) tls;
     if (!cert)
         return jl_refuse(e, EINVAL, "%s certificate: not a certificate in PEM form", whose);
     if (!key)
@@ -46,7 +78,12 @@ static int check_parts(const struct rpc_tls *tls, X509 *cert, EVP_PKEY *key, X50
     if (X509_check_private_key(cert, key) != 1)
         return jl_refuse(e, EINVAL, "%s certificate and %s key do not belong together", whose,
                          whose);
-    return 0;
+    if (!all_read(tls->cert_pem))
+        return jl_refuse(e, EINVAL, "%s certificate: one behind the first can't be read", whose);
+    if (!all_read(tls->ca_pem))
+        return jl_refuse(e, EINVAL, "CA certificate of the %s: one behind the first can't be read",
+                         whose);
+    return check_taken(cert, key, whose, e);
 }
 
 int rpc_tls_check(const struct rpc_tls *tls, const char *whose, struct jl_err *e)

@@ -23,7 +23,8 @@ struct rpc_tls {
 };
 
 /*
- * Checks that all three are there and can be parsed, and that key and certificate belong together.
+ * Checks that all three are there and can be parsed to their ends, that key and certificate belong
+ * together, and that the TLS library takes them.
  * `whose` begins the refusal ("server"). It does not look at dates: see rpc_tls_not_after.
  * 0, -EINVAL with e filled, -ENOMEM.
  */

@@ -594,6 +594,7 @@ static void a_port_in_use_is_named(void **state)
 
 static void unfit_certificates_are_refused_before_anything_starts(void **state)
 {
+    char more[8192];
     struct rpc_server_opts o = { .address = "127.0.0.1" };
     struct rpc_handlers none = { 0 };
     struct rpc_server *s = NULL;
@@ -608,6 +609,16 @@ static void unfit_certificates_are_refused_before_anything_starts(void **state)
     o.tls = (struct rpc_tls){ server_cert.cert, server_cert.key, NULL };
     assert_int_equal(rpc_server_new(&o, &none, NULL, &s, &e), -EINVAL);
     assert_non_null(strstr(e.text, "CA certificate"));
+    snprintf(more, sizeof more, "%s-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+             ca.cert);
+    o.tls = (struct rpc_tls){ server_cert.cert, server_cert.key, more };
+    assert_int_equal(rpc_server_new(&o, &none, NULL, &s, &e), -EINVAL);
+    assert_non_null(strstr(e.text, "behind the first"));
+    snprintf(more, sizeof more, "%s-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+             server_cert.cert);
+    o.tls = (struct rpc_tls){ more, server_cert.key, ca.cert };
+    assert_int_equal(rpc_server_new(&o, &none, NULL, &s, &e), -EINVAL);
+    assert_non_null(strstr(e.text, "behind the first"));
 }
 
 static void addresses_are_checked_before_dialling(void **state)
