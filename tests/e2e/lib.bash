@@ -86,6 +86,12 @@ front_pid() {
     return 1
 }
 
+# Whether a joblet-front runs that is not pid $1, as after a SIGHUP.
+other_front() {
+    local pid
+    pid=$(front_pid) && [ "$pid" != "$1" ]
+}
+
 is_gone() { ! kill -0 "$1" 2>/dev/null; }
 
 keeper_stop() {

@@ -166,7 +166,9 @@ for id in ids_before | {last}:
     kill -KILL "$(joblet_pid)"
     until_true 20 as bob rnx job list
     refused_as ada
+    front=$(front_pid)
     kill -HUP "$(joblet_pid)"
+    until_true 20 other_front "$front"
     until_true 20 as bob rnx job list
     refused_as ada
 }

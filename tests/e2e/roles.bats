@@ -107,8 +107,10 @@ remove_network NOT_FOUND" ]
     before=$(told)
     run as reader rnx volume create one --size=1MB
     [ "$(told)" -eq $((before + 1)) ]
+    front=$(front_pid)
     kill -HUP "$(joblet_pid)"
     until_true 20 test -e "$I/logs/audit.log"
+    until_true 20 other_front "$front"
     until_true 20 rnx job list
     run as reader rnx volume create two --size=1MB
     [ "$(told)" -eq $((before + 1)) ]

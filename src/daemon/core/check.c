@@ -21,6 +21,7 @@
 #include "base/spawn.h"
 #include "daemon/core/conf.h"
 #include "daemon/core/front.h"
+#include "daemon/core/frontcheck.h"
 #include "daemon/core/hostinfo.h"
 #include "daemon/core/netfirewall.h"
 #include "daemon/core/netprobe.h"
@@ -210,13 +211,21 @@ static void check_certificates(struct report *r)
                 { "security.serverKey", r->conf->server_key },
                 { "security.caCert", r->conf->ca_cert } };
 
+    struct jl_err e = JL_ERR_INIT;
+    bool all = true;
+
     for (size_t i = 0; i < JL_COUNT(pem); i++) {
         if (strstr(pem[i].value, "-----BEGIN "))
-            line(r, OK, pem[i].key, NULL, "there");
-        else
-            line(r, BAD, pem[i].key, "certs_gen_embedded.sh writes all three", "%s",
-                 pem[i].value[0] ? "is no PEM text" : "is missing");
+            continue;
+        all = false;
+        line(r, BAD, pem[i].key, "certs_gen_embedded.sh writes all three", "%s",
+             pem[i].value[0] ? "is no PEM text" : "is missing");
     }
+    if (all && jd_frontcheck(r->conf, &e) == 0)
+        line(r, OK, "certificates", NULL, "joblet-front can serve with them");
+    else if (all)
+        line(r, BAD, "certificates", "certs_gen_embedded.sh --renew-server makes a new pair", "%s",
+             e.text);
 }
 
 static void check_revoked(struct report *r)

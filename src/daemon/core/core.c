@@ -25,14 +25,12 @@
 #include "daemon/core/shimlink.h"
 #include "daemon/core/store.h"
 #include "daemon/core/sweep.h"
-#include "os/pidfd.h"
 
 #define SWEEP_NS (300 * JL_NS_PER_S)
 #define RUNTIME_BYTES_MAX (64u << 20)
 
-int jd_core_log(struct jd_core *c, struct jl_err *e)
+int jd_core_log(const struct jd_conf *conf, struct jl_err *e)
 {
-    const struct jd_conf *conf = &c->conf;
     enum jl_log_level level = JL_LOG_INFO;
     int fd = -1;
 
@@ -337,37 +335,6 @@ static int on_sweep(struct jl_timer *t)
     return 0;
 }
 
-/* Logging and certificates; a file that is wrong changes nothing. */
-static void reload(struct jd_core *c)
-{
-    struct jd_conf *old = &c->conf;
-    _conf_ struct jd_conf fresh = { 0 };
-    struct jl_err e = JL_ERR_INIT;
-    char **const pairs[][2] = {
-        { &old->log_level, &fresh.log_level },   { &old->log_format, &fresh.log_format },
-        { &old->log_output, &fresh.log_output }, { &old->server_cert, &fresh.server_cert },
-        { &old->server_key, &fresh.server_key }, { &old->ca_cert, &fresh.ca_cert },
-    };
-
-    jd_revoked_check(c, true);
-    if (!old->file || jd_conf_load(&fresh, old->file, old->prefix, environ, &e) < 0) {
-        if (e.code)
-            jl_log_fail(&e, "joblet.reload", "nothing is changed");
-        return;
-    }
-    for (size_t i = 0; i < JL_COUNT(pairs); i++) {
-        char *kept = *pairs[i][0];
-
-        *pairs[i][0] = *pairs[i][1];
-        *pairs[i][1] = kept;
-    }
-    if (jd_core_log(c, &e) < 0 || jd_audit_open(c, &e) < 0)
-        jl_log_fail(&e, "joblet.reload", "logging");
-    jl_log_info("joblet.reload", "file=%s", old->file);
-    if (c->front.pid > 0) /* its successor gets the new certificates */
-        os_pidfd_signal(c->front.pidfd, SIGTERM);
-}
-
 static int on_signal(struct jl_source *src, uint32_t ready)
 {
     struct jd_core *c = JL_CONTAINER(src, struct jd_core, signals);
@@ -376,7 +343,7 @@ static int on_signal(struct jl_source *src, uint32_t ready)
     (void) ready;
     while (read(src->fd, &info, sizeof info) == sizeof info) {
         if (info.ssi_signo == SIGHUP)
-            reload(c);
+            jd_reload(c);
         else if (!c->ending)
             jd_core_end(c, 0);
     }
@@ -457,7 +424,7 @@ int jd_core_start(struct jd_core *c, struct jd_conf *own_conf, struct jl_err *e)
     c->loop = jl_loop_new();
     if (!c->loop)
         return jl_fail(e, errno, "make the event loop");
-    r = jd_core_log(c, e);
+    r = jd_core_log(&c->conf, e);
     for (size_t i = 0; r == 0 && i < c->conf.notes.len; i++)
         jl_log_warn("joblet.config", "%s", c->conf.notes.items[i]);
     if (r == 0)
@@ -499,6 +466,7 @@ int jd_core_run(struct jd_core *c)
 void jd_core_done(struct jd_core *c)
 {
     if (c->loop) {
+        jd_reload_done(c);
         jd_front_done(c);
         jd_monitor_done(c);
         jd_purge_done(c);

@@ -18,6 +18,7 @@
 #include "daemon/core/monitor.h"
 #include "daemon/core/nets.h"
 #include "daemon/core/purge.h"
+#include "daemon/core/reload.h"
 #include "daemon/core/revoked.h"
 #include "daemon/core/rootfs.h"
 #include "daemon/core/space.h"
@@ -41,6 +42,7 @@ struct jd_core {
     struct jd_ahead ahead;
     struct jd_purge purge;
     struct jd_revoked revoked;
+    struct jd_reload reload;
     struct jd_volumes volumes;
     struct jd_spaces spaces;
     struct jd_monitor monitor;
@@ -71,6 +73,6 @@ int jd_core_start(struct jd_core *c, struct jd_conf *own_conf, struct jl_err *e)
 int jd_core_run(struct jd_core *c);
 void jd_core_done(struct jd_core *c);
 /* Opens the log that the configuration names. 0, or -errno with e filled. */
-int jd_core_log(struct jd_core *c, struct jl_err *e);
+int jd_core_log(const struct jd_conf *conf, struct jl_err *e);
 /* Begins a clean stop; jd_core_run ends when front has. */
 void jd_core_end(struct jd_core *c, int status);

@@ -256,53 +256,67 @@ static int on_link(struct jl_source *src, uint32_t ready)
     return 0;
 }
 
+int jd_front_conf_fd(const struct jd_conf *conf, const struct ipc_revoked *revoked,
+                     struct jl_err *e)
+{
+    _buf_ struct jl_buf json = JL_BUF_INIT(CONF_BYTES_MAX);
+    int r = jd_front_conf_json(conf, revoked, &json);
+
+    if (r == 0)
+        r = jl_sealed_memfd("joblet-front.conf", json.data, json.len);
+    if (json.data)
+        explicit_bzero(json.data, json.len);
+    return r < 0 ? jl_fail(e, -r, "write joblet-front's configuration") : r;
+}
+
+int jd_front_spawn(struct jl_spawn *s, pid_t *ret_pid, int *ret_pidfd, struct jl_err *e)
+{
+    char *envp[] = { (char *) "PATH=/usr/bin:/bin", (char *) "LANG=C.UTF-8", NULL };
+    /* By descriptor: the directories above it may be closed to front's user (a tree below /root). */
+    _close_ int exec_fd = open(s->path, O_PATH | O_CLOEXEC);
+    int r;
+
+    if (exec_fd < 0)
+        return jl_fail_sys(e, "open", s->path, "start joblet-front");
+    s->exec_fd = exec_fd;
+    s->envp = envp;
+    s->new_session = true; /* a terminal's ^C is for core alone */
+    r = jl_spawn(s, ret_pid, ret_pidfd, e);
+    if (r != -ENOENT)
+        return r;
+    s->exec_fd = -1; /* a script: its interpreter needs a name */
+    jl_err_clear(e);
+    return jl_spawn(s, ret_pid, ret_pidfd, e);
+}
+
 static int on_end(struct jl_source *src, uint32_t ready);
 
 static int spawn(struct jd_front *f, int link, int conf, struct jl_err *e)
 {
     char *argv[] = { (char *) "joblet-front", NULL };
-    char *envp[] = { (char *) "PATH=/usr/bin:/bin", (char *) "LANG=C.UTF-8", NULL };
     struct jl_spawn_fd fds[] = { { jl_log.fd, STDERR_FILENO },
                                  { link, IPC_LINK_FD },
                                  { conf, IPC_LINK_CONF_FD },
                                  { f->core->stages.dirfd, IPC_LINK_STAGING_FD } };
-    /* By descriptor: the directories above it may be closed to front's user (a tree below /root). */
-    _close_ int exec_fd = open(f->core->front_path, O_PATH | O_CLOEXEC);
     struct jl_spawn s = JL_SPAWN_INIT;
-    int r;
 
-    if (exec_fd < 0)
-        return jl_fail_sys(e, "open", f->core->front_path, "start joblet-front");
     s.path = f->core->front_path;
-    s.exec_fd = exec_fd;
     s.argv = argv;
-    s.envp = envp;
     s.fds = fds;
     s.n_fds = JL_COUNT(fds);
-    s.new_session = true; /* a terminal's ^C is for core alone */
     s.uid = f->uid;
     s.gid = f->gid;
     s.drop = geteuid() == 0;
-    r = jl_spawn(&s, &f->pid, &f->pidfd, e);
-    if (r != -ENOENT)
-        return r;
-    s.exec_fd = -1; /* a script: its interpreter needs a name */
-    return jl_spawn(&s, &f->pid, &f->pidfd, e);
+    return jd_front_spawn(&s, &f->pid, &f->pidfd, e);
 }
 
 static int launch(struct jd_front *f, struct jl_err *e)
 {
-    _buf_ struct jl_buf json = JL_BUF_INIT(CONF_BYTES_MAX);
-    _close_ int conf = -1, theirs = -1;
+    _close_ int conf = jd_front_conf_fd(&f->core->conf, &f->core->revoked.list, e), theirs = -1;
     int pair[2], size = SOCKET_BYTES, r;
 
-    r = jd_front_conf_json(&f->core->conf, &f->core->revoked.list, &json);
-    if (r < 0)
-        return jl_fail(e, -r, "write joblet-front's configuration");
-    conf = jl_sealed_memfd("joblet-front.conf", json.data, json.len);
-    explicit_bzero(json.data, json.len);
     if (conf < 0)
-        return jl_fail(e, -conf, "write joblet-front's configuration");
+        return conf;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return jl_fail_sys(e, "socketpair", NULL, "start joblet-front");
     f->link = pair[0];

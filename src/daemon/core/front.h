@@ -66,3 +66,10 @@ void jd_front_revoked(struct jd_core *c);
 /* The JSON object that front reads from descriptor 4. 0 or -errno. */
 int jd_front_conf_json(const struct jd_conf *conf, const struct ipc_revoked *revoked,
                        struct jl_buf *out);
+/* The same as a sealed memfd, which the caller closes; -errno with e filled. */
+int jd_front_conf_fd(const struct jd_conf *conf, const struct ipc_revoked *revoked,
+                     struct jl_err *e);
+/* Starts joblet-front as s says, which names the program (path), its arguments, descriptors and
+ * user; the rest of s is filled here. As jl_spawn. */
+struct jl_spawn;
+int jd_front_spawn(struct jl_spawn *s, pid_t *ret_pid, int *ret_pidfd, struct jl_err *e);

@@ -15,6 +15,7 @@
 #include "daemon/core/check.h"
 #include "daemon/core/conf.h"
 #include "daemon/core/core.h"
+#include "daemon/core/frontcheck.h"
 
 static const char help[] =
     "Usage: joblet [OPTION]...\n"
@@ -106,6 +107,10 @@ static int validate(const struct jd_conf *conf)
     struct jl_err e = JL_ERR_INIT;
 
     if (jd_revoked_read(conf, &revoked, &e) < 0)
+        return say(&e);
+    /* a file that has none yet is one in the making */
+    if ((conf->server_cert[0] || conf->server_key[0] || conf->ca_cert[0]) &&
+        jd_frontcheck(conf, &e) < 0)
         return say(&e);
     for (size_t i = 0; i < conf->notes.len; i++)
         printf("note: %s\n", conf->notes.items[i]);

@@ -291,6 +291,23 @@ static int start(struct jd_front *front, struct jl_err *e)
     return announce(front, landlock, e);
 }
 
+/* For core, which asks before it changes certificates: the reason, in a line, or nothing. */
+static int check(void)
+{
+    struct jl_err e = JL_ERR_INIT;
+    struct jd_conf conf;
+    int r = jd_conf_read(&conf, IPC_LINK_CONF_FD, &e);
+
+    if (r == 0) {
+        r = rpc_tls_check(&(struct rpc_tls){ conf.server_cert, conf.server_key, conf.ca_cert },
+                          "server", &e);
+        jd_conf_done(&conf);
+    }
+    if (r < 0)
+        printf("%s\n", e.text);
+    return r < 0 ? 1 : 0;
+}
+
 int main(int argc, char **argv)
 {
     static struct jd_front front;
@@ -302,6 +319,8 @@ int main(int argc, char **argv)
         printf("joblet-front version %s\ncommit: %s\n", PACKAGE_VERSION, JOBLET_COMMIT);
         return 0;
     }
+    if (argc == 2 && strcmp(argv[1], "--check") == 0)
+        return check();
     if (argc > 1) {
         fprintf(stderr, "joblet-front: it takes no arguments; joblet starts it (see joblet(8))\n");
         return 1;
