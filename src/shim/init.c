@@ -350,8 +350,14 @@ static void reap(pid_t command)
     }
 }
 
+static void never(int sig)
+{
+    (void) sig;
+}
+
 int main(int argc, char **argv, char **envp)
 {
+    struct sigaction told = { .sa_handler = never };
     char *dir = NULL;
     sigset_t all;
     pid_t command;
@@ -374,6 +380,9 @@ int main(int argc, char **argv, char **envp)
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
+    /* Never run, for it is blocked: by it joblet-shim sees that we take a SIGTERM from now on. The
+     * mask would not tell: the kernel lifts it while we wait. */
+    sigaction(SIGTERM, &told, NULL);
     if (getpid() != 1) /* a job without a pid namespace: orphans come here all the same */
         prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     command = fork();

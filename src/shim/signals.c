@@ -3,7 +3,8 @@
  *
  * The kernel drops a signal for which PID 1 of a namespace has neither a handler nor blocks it. So
  * a SIGTERM that comes just after the start, before joblet-init has blocked its signals, would be
- * lost, and the stop would take the whole grace. It is sent once more as soon as PID 1 takes it.
+ * lost, and the stop would take the whole grace. It is sent once more as soon as PID 1 takes it,
+ * which its handlers tell: those that it blocks are not to be seen while it waits for them.
  */
 #include "shim/shim.h"
 
@@ -48,24 +49,18 @@ static bool has_our_init(pid_t pid)
     return read_proc(pid, "comm", name, sizeof name) && strcmp(name, INIT_NAME "\n") == 0;
 }
 
-static bool in_mask(const char *status, const char *field, int sig)
-{
-    const char *at = strstr(status, field);
-
-    return at && (strtoull(at + strlen(field), NULL, 16) >> (sig - 1) & 1);
-}
-
 static enum sh_takes takes(pid_t pid, int sig)
 {
-    char status[4096];
-
-    bool is_init = has_our_init(pid); /* before its mask: that of the runtime says nothing */
+    static const char caught[] = "\nSigCgt:";
+    bool is_init = has_our_init(pid); /* before its handlers: those of the runtime say nothing */
+    char status[4096], *at;
 
     if (!read_proc(pid, "status", status, sizeof status))
         return TAKES_NOT;
-    if (is_init) /* it blocks all and waits for them */
-        return in_mask(status, "\nSigBlk:", sig) ? TAKES_AS_INIT : TAKES_NOT;
-    return in_mask(status, "\nSigCgt:", sig) ? TAKES_ITSELF : TAKES_NOT;
+    at = strstr(status, caught);
+    if (!at || !(strtoull(at + strlen(caught), NULL, 16) >> (sig - 1) & 1))
+        return TAKES_NOT;
+    return is_init ? TAKES_AS_INIT : TAKES_ITSELF;
 }
 
 void sh_signal_job(struct sh_shim *sh, int sig)

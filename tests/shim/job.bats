@@ -163,6 +163,15 @@ teardown() { job_teardown; }
     [ "$(record value) $(job_log stdout)" = "5 TERM" ]
 }
 
+@test "stop: joblet-init gets the SIGTERM that PID 1 was too young for before it was joblet-init" {
+    JQ='.process.args = ["/bin/sh", "-c", "i=0; while [ $i -lt 150000 ]; do i=$((i+1)); done
+        exec /bin/joblet-init -- sleep 600"]' bundle
+    start
+    ctl stop "$dir/state/control" 600000
+    ended
+    [ "$(record value)" = 143 ]
+}
+
 @test "stop: while the job starts it is not lost" {
     local i
     [ "${runtime##*/}" = joblet-run ] || skip "a container of $runtime may take its SIGTERM while it starts"
