@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/capability.h>
+#include <linux/aio_abi.h>
 #include <linux/io_uring.h>
 #include <linux/perf_event.h>
 #include <sched.h>
@@ -55,6 +56,7 @@ CALL(perf_event, SYS_perf_event_open,
          .type = PERF_TYPE_SOFTWARE, .size = sizeof(struct perf_event_attr), .config = 0 }),
      0, -1, -1, 0)
 CALL(userfaultfd, SYS_userfaultfd, 0)
+CALL(aio, SYS_io_setup, 1, &(aio_context_t){ 0 })
 CALL(io_uring, SYS_io_uring_setup, 1, &((struct io_uring_params){ 0 }))
 CALL(keyring_session, SYS_keyctl, 1 /* JOIN_SESSION_KEYRING */, NULL)
 CALL(keyring_user, SYS_keyctl, 0 /* GET_KEYRING_ID */, -4 /* of the user */, 1)
@@ -173,6 +175,7 @@ const struct attempt attempts_calls[] = {
     ROW(bpf),
     ROW(perf_event),
     ROW(userfaultfd),
+    ROW(aio),
     ROW(io_uring),
     ROW(keyring_session),
     ROW(keyring_user),

@@ -9,7 +9,7 @@ teardown_file() { instance_end; }
 # The job's groups, as it sees them: v2 in one directory, v1 in one a controller.
 reader='cd /sys/fs/cgroup; for f in memory.max memory.swap.max memory/memory.limit_in_bytes memory/memory.memsw.limit_in_bytes \
     cpu.max cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us cpuset.cpus.effective cpuset/cpuset.cpus pids.max pids/pids.max \
-    io.max blkio/blkio.throttle.read_bps_device blkio/blkio.throttle.write_bps_device memory.oom.group; do
+    io.max blkio/blkio.throttle.read_bps_device blkio/blkio.throttle.write_bps_device memory.oom.group memory/memory.kmem.tcp.limit_in_bytes; do
     [ ! -r $f ] || echo "$f: $(cat $f | tr "\n" " ")"; done; grep Cpus_allowed_list /proc/self/status'
 
 # bats test_tags=smoke
@@ -24,6 +24,7 @@ reader='cd /sys/fs/cgroup; for f in memory.max memory.swap.max memory/memory.lim
     else
         [[ $output == *"memory.limit_in_bytes: 67108864 "*"cfs_quota_us: 50000 "*"cfs_period_us: 100000 "*"cpuset.cpus: 0 "* ]]
         [[ $output =~ read_bps_device:" "[0-9]+:[0-9]+" 1048576 " && $output =~ write_bps_device:" "[0-9]+:[0-9]+" 1048576 " ]]
+        [ ! -e /sys/fs/cgroup/memory/memory.kmem.tcp.limit_in_bytes ] || [[ $output == *"kmem.tcp.limit_in_bytes: 67108864 "* ]]
     fi
 }
 
@@ -59,4 +60,27 @@ reader='cd /sys/fs/cgroup; for f in memory.max memory.swap.max memory/memory.lim
         n=$(printf '%s\n' "$output" | sed -n "s|^$d ||p")
         [ "$n" -gt 500 ] && [ "$n" -le "$([ $d = /dev/shm ] && echo 32768 || echo 1024)" ]
     done
+}
+
+# bats test_tags=smoke
+@test "a job cannot take all terminals of all jobs" {
+    run output python3 -c '
+import os
+n = 0
+try:
+    while n < 1000: os.openpty(); n += 1
+except OSError: pass
+print(n)'
+    echo "$output"
+    [ "$output" -ge 60 ]
+    [ "$output" -le 64 ]
+}
+
+# bats test_tags=smoke
+@test "a job does not see which files are behind the loop devices of others" {
+    rnx volume create hidden-name --size=16MB --type=filesystem
+    run output sh -c 'cat /sys/block/*/loop/backing_file /sys/devices/virtual/block/*/loop/backing_file 2>/dev/null; ls /sys/devices/virtual/block 2>/dev/null; echo end'
+    rnx volume remove hidden-name
+    echo "$output"
+    [ "$output" = end ]
 }

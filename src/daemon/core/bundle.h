@@ -54,6 +54,7 @@ struct jd_bundle_in {
     size_t n_volumes;
     uint32_t host_id_base; /* 0: no user namespace */
     bool oom_group;        /* cgroup v2: an OOM kill takes the whole job */
+    bool tcp_apart;        /* cgroup v1: TCP's buffers are not memory, and get a limit as large */
     uint64_t nofile_max;   /* hard limit that this host lets us have */
     const char *mems;      /* memory nodes of req->cpu_cores */
     struct jd_device io[JD_DEVICES_MAX];

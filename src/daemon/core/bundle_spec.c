@@ -146,7 +146,7 @@ static void add_mounts(struct jd_arena *a, const struct jd_bundle_in *in, struct
     ADD(a, s, "/dev", "tmpfs", "tmpfs", "nosuid", "strictatime", "mode=755", "size=65536k",
         dev_files);
     ADD(a, s, "/dev/pts", "devpts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666",
-        "mode=0620", "gid=5");
+        "mode=0620", "gid=5", "max=64"); /* of some 3000 that all jobs of the host share */
     ADD(a, s, "/dev/shm", "tmpfs", "shm", "nosuid", "noexec", "nodev", "mode=1777", "size=65536k",
         dev_files);
     ADD(a, s, "/dev/mqueue", "mqueue", "mqueue", "nosuid", "noexec", "nodev");
@@ -358,6 +358,8 @@ static void add_memory_and_cpu(struct jd_arena *a, const struct jd_bundle_in *in
         r->memory->has_limit = r->memory->has_swap = true;
         r->memory->limit = (int64_t) q->max_memory << 20;
         r->memory->swap = r->memory->limit; /* memory and swap together: no swap */
+        r->memory->has_kernel_tcp = in->tcp_apart;
+        r->memory->kernel_tcp = r->memory->limit;
     }
     if ((q->max_cpu > 0 || q->cpu_cores[0] != '\0') && (r->cpu = jd_arena_get(a, sizeof *r->cpu))) {
         if (q->max_cpu > 0) {
@@ -433,6 +435,7 @@ static void add_linux(struct jd_arena *a, const struct jd_bundle_in *in, struct 
         "/proc/timer_stats",
         "/proc/sched_debug",
         "/proc/scsi",
+        "/sys/devices/virtual/block", /* loop devices tell the files behind them: others' volumes */
         "/sys/devices/virtual/powercap",
         "/sys/firmware",
     };

@@ -259,6 +259,16 @@ static int leave_base_group(struct jd_core *c, struct jl_err *e)
     return r;
 }
 
+/* Newer kernels have no such file, and count those buffers as memory. */
+static bool counts_tcp_apart(const struct jd_core *c)
+{
+    const char *v1 = c->cg_host.v1[OS_CG_MEMORY];
+    char path[4200];
+
+    snprintf(path, sizeof path, "%s/memory.kmem.tcp.limit_in_bytes", v1);
+    return v1[0] != '\0' && access(path, F_OK) == 0;
+}
+
 static int look_at_host(struct jd_core *c, struct jl_err *e)
 {
     int r = os_cgroup_host_read(&c->cg_host, e);
@@ -269,6 +279,7 @@ static int look_at_host(struct jd_core *c, struct jl_err *e)
         jl_refuse(e, ENOTSUP, "no control groups are mounted on this host");
         return jl_hint(e, "mount -t cgroup2 none /sys/fs/cgroup");
     }
+    c->tcp_apart = counts_tcp_apart(c);
     jd_host_boot_id(c->boot_id, sizeof c->boot_id);
     raise_nofile(c);
     for (size_t i = 0; i < c->conf.allowed_mounts.len; i++)

@@ -34,6 +34,7 @@ struct jd_core {
     struct jd_conf conf;
     struct jd_store *store;
     struct os_cgroup_host cg_host;
+    bool tcp_apart; /* bundle.h */
     struct jd_jobs jobs;
     struct jd_front front;
     struct jd_stages stages;

@@ -313,12 +313,6 @@ static const char *const allowed[] = {
     "timer_gettime",
     "timer_settime",
     "uname",
-    "io_cancel",
-    "io_destroy",
-    "io_getevents",
-    "io_pgetevents",
-    "io_setup",
-    "io_submit",
     "name_to_handle_at",
 };
 

@@ -131,6 +131,7 @@ static int write_bundle(struct jd_job *j, struct jl_err *e)
         .init_source = c->init_path,
         .host_id_base = j->rec.host_id_base,
         .oom_group = c->cg_host.mode == OS_CGROUP_V2,
+        .tcp_apart = c->tcp_apart,
         .nofile_max = c->nofile_max,
     };
 
