@@ -6,6 +6,9 @@
 #include <linux/fuse.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdalign.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +31,9 @@ enum { ECHO, DIE, FAIL, SIZE_OF_FD, WHO, GIVE_FD, SLEEP, LOOK };
 static int work_echo(const void *in, size_t len, const int *fds, size_t n, struct jl_buf *out,
                      int *ret_fd, struct jl_err *e)
 {
-    (void) fds, (void) n, (void) ret_fd, (void) e;
+    (void) fds, (void) n, (void) ret_fd;
+    if ((uintptr_t) in % alignof(max_align_t) != 0)
+        return jl_refuse(e, EFAULT, "the request is not aligned");
     return jl_buf_add(out, in, len);
 }
 

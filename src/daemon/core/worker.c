@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdalign.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,14 +26,16 @@
 
 #define WORK_FD 3 /* the socket, in the worker */
 
-/* Both ways; the bytes follow. */
+/* Both ways; the bytes follow, aligned for whatever they are the bytes of. */
 struct work_head {
-    unsigned what;
+    alignas(max_align_t) unsigned what;
     int result;
     struct jl_err err; /* answers with a negative result */
 };
 
 #define PACKET_MAX (sizeof(struct work_head) + JD_WORK_BYTES_MAX)
+
+_Static_assert(sizeof(struct work_head) % alignof(max_align_t) == 0, "what follows is aligned");
 
 struct work {
     struct work *next;
