@@ -10,6 +10,7 @@
 #include "base/loop.h"
 #include "daemon/core/core.h"
 #include "daemon/core/nets.h"
+#include "daemon/core/store.h"
 #include "daemon/core/worker.h"
 
 #define CIDR "10.77.0.0/27"
@@ -168,6 +169,23 @@ static void what_could_not_be_asked_is_asked_again(void **state)
     assert_int_equal(net->places.n, 0);
 }
 
+/* Its lease is given back by who made the record, who has to have it for that. */
+static void a_record_that_is_no_job_stays_its_makers(void **state)
+{
+    struct jl_err e = JL_ERR_INIT;
+    struct jd_record rec;
+
+    (void) state;
+    assert_int_equal(jd_record_init(&rec), 0);
+    assert_int_equal(jd_record_set(&rec.status, "NONSENSE"), 0);
+    assert_int_equal(jd_record_set(&rec.network, "one"), 0);
+    assert_int_equal(jd_record_set(&rec.address, "10.77.0.2"), 0);
+    assert_null(jd_job_new(&core, &rec, &e));
+    assert_string_equal(rec.network, "one");
+    assert_string_equal(rec.address, "10.77.0.2");
+    jd_record_done(&rec);
+}
+
 UNIT_MAIN(cmocka_unit_test_setup_teardown(what_a_removed_network_had_is_not_taken_from_the_next,
                                           set_up, tear_down),
           cmocka_unit_test_setup_teardown(names_of_a_removed_network_are_not_dropped_later, set_up,
@@ -175,4 +193,6 @@ UNIT_MAIN(cmocka_unit_test_setup_teardown(what_a_removed_network_had_is_not_take
           cmocka_unit_test_setup_teardown(an_answer_for_a_removed_network_is_nobodys, set_up,
                                           tear_down),
           cmocka_unit_test_setup_teardown(what_could_not_be_asked_is_asked_again, set_up,
+                                          tear_down),
+          cmocka_unit_test_setup_teardown(a_record_that_is_no_job_stays_its_makers, set_up,
                                           tear_down))

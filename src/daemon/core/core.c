@@ -298,6 +298,7 @@ static int load_job(void *arg, struct jd_record *own_r)
 
     if (!j) {
         jl_log_fail(&e, "state.load", "a job is passed over");
+        jd_record_done(own_r);
         return 0;
     }
     if (jd_queue_reserve(c, c->jobs.n + 1, &e) < 0) {

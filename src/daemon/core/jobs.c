@@ -28,7 +28,6 @@ struct jd_job *jd_job_new(struct jd_core *c, struct jd_record *own_rec, struct j
     int r;
 
     if (!j) {
-        jd_record_done(own_rec);
         jl_fail(e, ENOMEM, "add a job");
         return NULL;
     }
@@ -51,6 +50,8 @@ struct jd_job *jd_job_new(struct jd_core *c, struct jd_record *own_rec, struct j
         j->light = jd_request_lighten(j->req);
     if (r < 0) {
         jl_wrap(e, "job %s", j->rec.id);
+        *own_rec = j->rec;
+        j->rec = (struct jd_record){ 0 };
         jd_job_free(j);
         return NULL;
     }

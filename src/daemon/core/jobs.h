@@ -68,7 +68,8 @@ struct jd_jobs {
     struct jd_deletion *deletions; /* clean.c's: under way */
 };
 
-/* A job out of its record, not yet in the list. Takes the record over. NULL with e filled. */
+/* A job out of its record, not yet in the list. Takes the record over. NULL with e filled:
+ * the record is the caller's still, with the lease that may be in it. */
 struct jd_job *jd_job_new(struct jd_core *c, struct jd_record *own_rec, struct jl_err *e);
 /* Its record is in the database: the request as bytes is needed no more. */
 void jd_job_stored(struct jd_job *j);

@@ -197,6 +197,7 @@ static void reply_submitted(struct jd_submit *s, const struct jd_job *j)
 static struct jd_job *make_job(struct jd_submit *s, bool may_start, struct jl_err *e)
 {
     struct jd_core *c = s->call.core;
+    struct jd_job *j = NULL;
     enum jd_state state;
     struct jd_record rec;
 
@@ -219,12 +220,11 @@ static struct jd_job *make_job(struct jd_submit *s, bool may_start, struct jl_er
     }
     state = first_state(s, may_start, &rec);
     if ((state != JD_INITIALIZING && check_waiting(c, e) < 0) ||
-        fill_record(s, &rec, state, e) < 0) {
+        fill_record(s, &rec, state, e) < 0 || !(j = jd_job_new(c, &rec, e))) {
         jd_nets_give_back(c, &rec);
         jd_record_done(&rec);
-        return NULL;
     }
-    return jd_job_new(c, &rec, e);
+    return j;
 }
 
 static void refuse(struct jd_submit *s, struct jl_err *e)
