@@ -204,11 +204,13 @@ int jd_shim_start(struct jd_job *j, struct jl_err *e)
     s = jd_shim_new(j, e);
     if (!s)
         return -e->code;
-    if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) < 0)
-        return jl_fail_sys(e, "pipe2", NULL, "start the shim");
-    s->sync = pipe_fds[0];
-    theirs = pipe_fds[1];
-    r = spawn(s, theirs, lock, e);
+    if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) < 0) {
+        r = jl_fail_sys(e, "pipe2", NULL, "start the shim");
+    } else {
+        s->sync = pipe_fds[0];
+        theirs = pipe_fds[1];
+        r = spawn(s, theirs, lock, e);
+    }
     if (r == 0) {
         r = jd_shim_watch(s, e);
         if (r < 0) { /* nobody would hear of it; its job's control group is cleared with the job */
