@@ -58,7 +58,7 @@ static void on_unmade(void *user, int r, const void *out, size_t len, int fd,
 
     (void) out;
     (void) len;
-    (void) fd;
+    jl_close(fd);
     if (r == 0)
         r = jd_store_volume_delete(v->core->store, v->row.name, &e);
     if (r < 0) { /* it stays "removing": asked for again, or at the next start, it goes */
@@ -85,7 +85,7 @@ static void on_made(void *user, int r, const void *out, size_t len, int fd,
 
     (void) out;
     (void) len;
-    (void) fd;
+    jl_close(fd);
     if (r == 0)
         r = jd_store_volume_state(v->core->store, v->row.name, "ready", &e);
     if (r < 0) {
