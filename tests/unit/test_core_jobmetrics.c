@@ -320,6 +320,29 @@ static void files_are_in_their_order_when_the_clock_is_set_back(void **state)
     }
 }
 
+/* A full file that can't be packed stays, and costs no sample. */
+static void a_file_that_cannot_be_packed_is_followed_by_another(void **state)
+{
+    struct jd_metrics_sample s = { .timestamp = fake_wall_ns, .memory_bytes = 1 };
+    struct jd_metrics_file f = { 0 };
+    struct jl_err e = JL_ERR_INIT;
+    char path[256], line[1024] = "";
+
+    (void) state;
+    while (f.bytes <= JD_METRICS_FULL)
+        assert_int_equal(jd_metrics_append(&f, core.metrics.dirfd, "a-job", &s, &e), 0);
+    snprintf(path, sizeof path, "%s/a-job/%s.gz", dir, f.name);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_true(jd_metrics_close(&f, core.metrics.dirfd, "a-job", &e) < 0);
+    assert_int_equal(rmdir(path), 0);
+    s.memory_bytes = 2;
+    assert_int_equal(jd_metrics_append(&f, core.metrics.dirfd, "a-job", &s, &e), 0);
+    first_line(jd_metrics_open(core.metrics.dirfd, "a-job", 0), line, sizeof line);
+    assert_non_null(strstr(line, "\"memoryBytes\":1,"));
+    first_line(jd_metrics_open(core.metrics.dirfd, "a-job", 1), line, sizeof line);
+    assert_non_null(strstr(line, "\"memoryBytes\":2,"));
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -329,6 +352,7 @@ int main(void)
         CASE(cpu_is_the_same_when_the_clock_is_set_forward),
         CASE(cpu_is_the_same_when_the_clock_is_set_back),
         CASE(files_are_in_their_order_when_the_clock_is_set_back),
+        CASE(a_file_that_cannot_be_packed_is_followed_by_another),
         CASE(a_job_at_rest_is_not_read_for_a_while),
         CASE(pressure_that_decays_is_told),
         CASE(pressure_of_a_wait_that_just_began_is_told),

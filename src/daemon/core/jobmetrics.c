@@ -213,6 +213,14 @@ static bool read_all(struct jd_jobmetrics *m, struct jd_metrics_sample *s, uint6
     return true;
 }
 
+static void pack_file(struct jd_jobmetrics *m)
+{
+    struct jl_err e = JL_ERR_INIT;
+
+    if (jd_metrics_close(&m->file, m->job->core->metrics.dirfd, m->job->rec.id, &e) < 0)
+        jl_log_fail(&e, "job.metrics", "job=%s: its file stays as it is", m->job->rec.id);
+}
+
 /* taken_ns: when, on the clock that is never set. */
 static void keep(struct jd_jobmetrics *m, const struct jd_metrics_sample *s, uint64_t taken_ns)
 {
@@ -224,6 +232,8 @@ static void keep(struct jd_jobmetrics *m, const struct jd_metrics_sample *s, uin
     m->since_ns = taken_ns;
     if (jd_metrics_append(&m->file, c->metrics.dirfd, m->job->rec.id, s, &e) < 0)
         jl_log_fail(&e, "job.metrics", "job=%s: a sample is lost", m->job->rec.id);
+    else if (m->file.bytes > JD_METRICS_FULL)
+        pack_file(m);
 }
 
 /* The last sample once more, at another time; what comes in from outside is read. */
@@ -360,7 +370,6 @@ void jd_metrics_end(struct jd_job *j)
     struct jd_jobmetrics none = { .job = j, .since_ns = steady_ns(j->rec.started_wall_ns) };
     struct jd_jobmetrics *m = j->metrics ? j->metrics : &none;
     uint64_t ended = steady_ns(j->rec.ended_wall_ns);
-    struct jl_err e = JL_ERR_INIT;
     struct jd_metrics_sample s;
 
     if (!j->core->conf.metrics_enabled || j->rec.started_wall_ns == 0)
@@ -372,7 +381,6 @@ void jd_metrics_end(struct jd_job *j)
     s = last_sample(m);
     shares(m, &s, ended, m->throttled_us);
     keep(m, &s, ended);
-    if (jd_metrics_close(&m->file, j->core->metrics.dirfd, j->rec.id, &e) < 0)
-        jl_log_fail(&e, "job.metrics", "job=%s: its file stays as it is", j->rec.id);
+    pack_file(m);
     jd_metrics_free(j);
 }

@@ -20,7 +20,6 @@
 #include "base/io.h"
 #include "base/json.h"
 
-#define FULL_BYTES (256u << 10) /* packing it takes a few ms of core's loop */
 #define PLAIN ".jsonl"
 #define PACKED ".jsonl.gz"
 
@@ -125,7 +124,8 @@ static void new_name(int dir, char *ret, size_t size)
         names_free(names, n);
 }
 
-/* Goes on with the plain file of an earlier core. A line that was cut off is ended. */
+/* Goes on with the plain file of an earlier core, unless that is one that could not be packed. A line
+ * that was cut off is ended. */
 static void find_plain(struct jd_metrics_file *f, int dir)
 {
     struct dirent **names = NULL;
@@ -134,7 +134,8 @@ static void find_plain(struct jd_metrics_file *f, int dir)
 
     if (n > 0 && ends_in(names[n - 1]->d_name, PLAIN) &&
         strlen(names[n - 1]->d_name) < sizeof f->name &&
-        fstatat(dir, names[n - 1]->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)) {
+        fstatat(dir, names[n - 1]->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+        st.st_size <= (off_t) JD_METRICS_FULL) {
         memcpy(f->name, names[n - 1]->d_name, strlen(names[n - 1]->d_name) + 1);
         f->bytes = (uint64_t) st.st_size;
     }
@@ -206,14 +207,9 @@ int jd_metrics_append(struct jd_metrics_file *f, int dirfd, const char *id,
     _buf_ struct jl_buf line = JL_BUF_INIT(4096);
     char path[PATH_MAX];
     _close_ int fd = -1;
-    bool first;
-    int r = 0;
+    bool first = f->name[0] == '\0';
+    int r;
 
-    if (f->bytes > FULL_BYTES)
-        r = jd_metrics_close(f, dirfd, id, e);
-    if (r < 0)
-        return r;
-    first = f->name[0] == '\0';
     snprintf(path, sizeof path, "%s/%s", id, f->name);
     fd = first ? -1 : openat(dirfd, path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
@@ -225,8 +221,10 @@ int jd_metrics_append(struct jd_metrics_file *f, int dirfd, const char *id,
     if (line_of(s, &line) < 0)
         return jl_fail(e, ENOMEM, "write a sample");
     r = jl_write_all(fd, line.data, line.len);
+    if (r < 0)
+        return jl_fail(e, -r, "write '%s'", f->name);
     f->bytes += line.len;
-    return r < 0 ? jl_fail(e, -r, "write '%s'", f->name) : 0;
+    return 0;
 }
 
 static int pack(const struct jl_buf *in, struct jl_buf *out)
@@ -253,25 +251,27 @@ static int pack(const struct jl_buf *in, struct jl_buf *out)
 
 int jd_metrics_close(struct jd_metrics_file *f, int dirfd, const char *id, struct jl_err *e)
 {
-    _buf_ struct jl_buf in = JL_BUF_INIT(4 * FULL_BYTES), out = JL_BUF_INIT(4 * FULL_BYTES);
+    _buf_ struct jl_buf in = JL_BUF_INIT(4 * JD_METRICS_FULL),
+                        out = JL_BUF_INIT(4 * JD_METRICS_FULL);
     _close_ int dir = open_dir(dirfd, id);
-    char name[sizeof f->name + 4];
+    const struct jd_metrics_file old = *f;
+    char name[sizeof old.name + 4];
     int r;
 
-    if (f->name[0] == '\0')
+    *f = (struct jd_metrics_file){ 0 };
+    if (old.name[0] == '\0')
         return 0;
     if (dir < 0)
         return jl_fail(e, -dir, "open the metrics of job %s", id);
-    r = jl_read_file_at(dir, f->name, &in, e);
+    r = jl_read_file_at(dir, old.name, &in, e);
     if (r < 0)
         return r;
     r = pack(&in, &out);
     if (r < 0)
-        return jl_fail(e, -r, "pack '%s'", f->name);
-    snprintf(name, sizeof name, "%s.gz", f->name);
+        return jl_fail(e, -r, "pack '%s'", old.name);
+    snprintf(name, sizeof name, "%s.gz", old.name);
     r = jl_publish_at(dir, name, out.data, out.len, 0600, false, e);
-    if (r == 0 && unlinkat(dir, f->name, 0) < 0)
-        r = jl_fail_sys(e, "unlinkat", f->name, "job metrics");
-    *f = (struct jd_metrics_file){ 0 };
+    if (r == 0 && unlinkat(dir, old.name, 0) < 0)
+        r = jl_fail_sys(e, "unlinkat", old.name, "job metrics");
     return r;
 }

@@ -28,13 +28,15 @@ struct jd_metrics_file {
     uint64_t bytes;
 };
 
-/* Appends a line, in the file that an earlier core left or a new one; one that is full is closed
- * first. 0, or -errno with e filled. */
+/* When it has more it is to be closed: packing it takes a few ms of core's loop. */
+#define JD_METRICS_FULL (256u << 10)
+
+/* Appends a line, in the file that an earlier core left or a new one. 0, or -errno with e filled. */
 int jd_metrics_append(struct jd_metrics_file *f, int dirfd, const char *id,
                       const struct jd_metrics_sample *s, struct jl_err *e);
 
-/* Packs the file with gzip, and the next line begins another. 0, or -errno with e filled: it
- * stays as it is, which readers take as well. */
+/* Packs the file with gzip; *f is zeroed in any case, so that a full one is followed by another. 0, or
+ * -errno with e filled: it stays as it is, for good, which readers take as well. */
 int jd_metrics_close(struct jd_metrics_file *f, int dirfd, const char *id, struct jl_err *e);
 
 /* Opens the job's n-th file, by time, for reading. fd, -ENOENT: there is none, or -errno. */
