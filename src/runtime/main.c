@@ -321,6 +321,7 @@ int main(int argc, char **argv)
     struct rt_args args;
     _free_ char **words = NULL; /* of argv */
     char root[512];
+    int r;
 
     /* argv is needed as it was for the sealed copy; parsing reorders. */
     words = calloc((size_t) argc + 1, sizeof *words);
@@ -329,7 +330,9 @@ int main(int argc, char **argv)
         return 1;
     }
     memcpy(words, argv, (size_t) argc * sizeof *words);
-    if (rt_opts_parse(opts, JL_COUNT(opts), argc, words, 1, &args, &e) < 0) {
+    r = rt_opts_parse(opts, JL_COUNT(opts), argc, words, 1, &args, &e);
+    ctx.log_json = strcmp(format, "json") == 0; /* before anything is reported */
+    if (r < 0) {
         rt_report(&ctx, &e);
         return 1;
     }
@@ -348,7 +351,6 @@ int main(int argc, char **argv)
     }
     if (!ctx.root)
         ctx.root = default_root(root, sizeof root);
-    ctx.log_json = strcmp(format, "json") == 0;
     if (!ctx.log_json && strcmp(format, "text") != 0) {
         jl_refuse(&e, EINVAL, "--log-format: '%s', allowed are text and json", format);
         rt_report(&ctx, &e);

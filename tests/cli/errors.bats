@@ -280,6 +280,15 @@ refused() {
     contains "$(jq -r .msg "$BATS_TEST_TMPDIR/log")" CAP_FLY
 }
 
+@test "a mistake in the options before the verb is an object in a JSON log" {
+    not_runc "it has no --cgroup-manager"
+    for word in --cgroup-manager=x --no-such-option; do
+        run rt --log "$BATS_TEST_TMPDIR/log" --log-format json "$word" state nobody
+        equals "$status" 1
+        equals "$(tail -n 1 "$BATS_TEST_TMPDIR/log" | jq -r .level)" error
+    done
+}
+
 @test "a log is appended to" {
     echo before >"$BATS_TEST_TMPDIR/log"
     run rt --log "$BATS_TEST_TMPDIR/log" state nobody
