@@ -58,3 +58,14 @@ sqlite_jobs() { $py -c 'import sqlite3, sys; print(sqlite3.connect("file:" + sys
     no_containers() { [ -z "$(ls "$I/run/oci")" ]; }
     until_true 20 no_containers
 }
+
+@test "200,000 files in one directory are gone in seconds" {
+    mkdir "$I/jobs/.trash/many"
+    $py -c '
+import os, sys
+os.chdir(sys.argv[1])
+for i in range(200000): os.close(os.open("%0200d" % i, os.O_CREAT | os.O_WRONLY))' "$I/jobs/.trash/many"
+    ended "$(job true)" # it is looked at again
+    is_gone_too() { [ ! -e "$I/jobs/.trash/many" ]; }
+    until_true 20 is_gone_too
+}

@@ -1,8 +1,8 @@
 /*
  * trash.c - see trash.h.
  *
- * A slice starts at the top again: what was removed no longer costs anything. A tree deeper than
- * DEPTH_MAX is flattened: the directory there is moved up to the top, and has its own turn.
+ * A tree deeper than DEPTH_MAX is flattened: the directory there is moved up to the top, and has its
+ * turn in the next pass.
  */
 #include "daemon/core/trash.h"
 
@@ -12,31 +12,30 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "daemon/core/core.h"
+#include "daemon/core/worker.h"
 
-#define SLICE 512                   /* entries removed before others get their turn ... */
-#define SLICE_NS (4 * JL_NS_PER_MS) /* ... or as many as can be in this time: disks differ */
 #define RETRY_NS (60 * JL_NS_PER_S)
 #define DEPTH_MAX 32
+#define NICE 10 /* nobody waits for it */
 
-struct slice {
+struct pass {
     int top;
     dev_t dev;
-    unsigned *budget;
-    uint64_t until_ns;
-    bool removed; /* anything */
-    int failed;   /* the first -errno */
+    unsigned moved; /* up to the top */
 };
 
-static int remove_below(struct slice *s, int dirfd, unsigned depth);
+static int remove_below(struct pass *p, int dirfd, unsigned depth);
 
-/* 0 gone, 1 the budget or the time is used up, -errno. */
-static int remove_entry(struct slice *s, int dirfd, const char *name, unsigned depth)
+/* 0 gone, or moved up; -errno. */
+static int remove_entry(struct pass *p, int dirfd, const char *name, unsigned depth)
 {
     char up[64];
     _close_ int fd = -1;
@@ -54,21 +53,22 @@ static int remove_entry(struct slice *s, int dirfd, const char *name, unsigned d
         return -errno;
     if (fstat(fd, &st) < 0)
         return -errno;
-    if (st.st_dev != s->dev)
+    if (st.st_dev != p->dev)
         return -EXDEV; /* something is mounted here: not ours to empty */
     if (depth >= DEPTH_MAX) {
-        snprintf(up, sizeof up, "deep-%" PRIu64 "-%u", (uint64_t) st.st_ino, *s->budget);
-        if (renameat(dirfd, name, s->top, up) < 0)
+        snprintf(up, sizeof up, "deep-%" PRIu64 "-%u", (uint64_t) st.st_ino, p->moved);
+        if (renameat(dirfd, name, p->top, up) < 0)
             return -errno;
+        p->moved++;
         return 0;
     }
-    r = remove_below(s, fd, depth + 1);
-    if (r != 0)
+    r = remove_below(p, fd, depth + 1);
+    if (r < 0)
         return r;
     return unlinkat(dirfd, name, AT_REMOVEDIR) < 0 ? -errno : 0;
 }
 
-static int remove_below(struct slice *s, int dirfd, unsigned depth)
+static int remove_below(struct pass *p, int dirfd, unsigned depth)
 {
     int copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r, first = 0;
     _closedir_ DIR *dir = copy < 0 ? NULL : fdopendir(copy);
@@ -82,55 +82,73 @@ static int remove_below(struct slice *s, int dirfd, unsigned depth)
     while ((d = readdir(dir))) {
         if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
             continue;
-        if (*s->budget == 0)
-            return 1;
-        --*s->budget;
-        r = remove_entry(s, dirfd, d->d_name, depth);
-        if (r > 0)
-            return r;
-        s->removed = s->removed || r == 0;
+        r = remove_entry(p, dirfd, d->d_name, depth);
         if (r < 0 && first == 0)
             first = r; /* the others go all the same */
-        if (s->failed == 0)
-            s->failed = first;
-        if (r == 0 && jl_now_ns() >= s->until_ns)
-            return 1;
     }
     return first;
 }
 
-int jd_trash_slice(int dirfd, unsigned *budget)
+int jd_trash_empty(int dirfd)
 {
-    struct slice s = { .top = dirfd, .budget = budget, .until_ns = jl_now_ns() + SLICE_NS };
+    struct pass p = { .top = dirfd };
     struct stat st;
+    unsigned before;
     int r;
 
     if (fstat(dirfd, &st) < 0)
         return -errno;
-    s.dev = st.st_dev;
-    r = remove_below(&s, dirfd, 0);
-    /* what can't be removed uses the budget up too: the next slice would come no further */
-    return r > 0 && !s.removed && s.failed < 0 ? s.failed : r;
+    p.dev = st.st_dev;
+    do {
+        before = p.moved;
+        r = remove_below(&p, dirfd, 0);
+    } while (p.moved > before);
+    return r;
 }
 
-static int on_timer(struct jl_timer *t)
+static int work_empty(const void *in, size_t len, const int *fds, size_t n_fds, struct jl_buf *out,
+                      int *ret_fd, struct jl_err *e)
 {
-    struct jd_trash *tr = JL_CONTAINER(t, struct jd_trash, timer);
-    unsigned budget = SLICE;
-    int r = jd_trash_slice(tr->dirfd, &budget);
+    int r = n_fds == 1 ? 0 : -EBADF;
 
-    /* deep trees come up to the top while we go: an empty answer is believed the second time */
-    if (r == 0 && budget == SLICE)
-        return 0;
+    (void) in, (void) len, (void) out, (void) ret_fd;
+    setpriority(PRIO_PROCESS, 0, NICE);
+    if (r == 0)
+        r = jd_trash_empty(fds[0]);
+    return r < 0 ? jl_fail(e, -r, "remove what is in .trash") : 0;
+}
+
+static int on_timer(struct jl_timer *timer);
+
+static void on_emptied(void *user, int r, const void *out, size_t len, int fd,
+                       const struct jl_err *e)
+{
+    struct jd_trash *t = user;
+
+    (void) out, (void) len;
+    jl_close(fd);
+    t->working = false;
     if (r < 0)
-        jl_log_warn("trash.remove", "%s: tried again in %d s", strerror(-r),
-                    (int) (RETRY_NS / JL_NS_PER_S));
-    jl_loop_arm(tr->core->loop, t, jl_now_ns() + (r < 0 ? RETRY_NS : 0), on_timer);
+        jl_log_fail(e, "trash.remove", "tried again in %d s", (int) (RETRY_NS / JL_NS_PER_S));
+    if (r < 0 || t->more)
+        jl_loop_arm(t->core->loop, &t->timer, jl_now_ns() + (t->more ? 0 : RETRY_NS), on_timer);
+}
+
+static int on_timer(struct jl_timer *timer)
+{
+    struct jd_trash *t = JL_CONTAINER(timer, struct jd_trash, timer);
+    struct jl_err e = JL_ERR_INIT;
+
+    t->more = false;
+    t->working = true;
+    if (jd_worker_call(t->worker, 0, NULL, 0, &t->dirfd, 1, on_emptied, t, &e) < 0)
+        on_emptied(t, -e.code, NULL, 0, -1, &e);
     return 0;
 }
 
 int jd_trash_init(struct jd_core *c, struct jl_err *e)
 {
+    static const jd_work_fn table[] = { work_empty };
     struct jd_trash *t = &c->trash;
 
     *t = (struct jd_trash){ .core = c, .dirfd = -1, .counter = jl_wall_ns() };
@@ -139,6 +157,9 @@ int jd_trash_init(struct jd_core *c, struct jl_err *e)
     t->dirfd = openat(c->jobs_dirfd, ".trash", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (t->dirfd < 0)
         return jl_fail_sys(e, "open", ".trash", "directory for what is to be removed");
+    t->worker = jd_worker_new(c->loop, "trash", table, JL_COUNT(table));
+    if (!t->worker)
+        return jl_fail(e, ENOMEM, "make the worker that removes trees");
     jl_loop_arm(c->loop, &t->timer, jl_now_ns(), on_timer);
     return 0;
 }
@@ -150,7 +171,8 @@ int jd_trash_put(struct jd_core *c, int dirfd, const char *name, struct jl_err *
     snprintf(to, sizeof to, "%.60s-%" PRIu64, name, c->trash.counter++);
     if (renameat(dirfd, name, c->trash.dirfd, to) < 0)
         return errno == ENOENT ? 0 : jl_fail_sys(e, "rename", name, "remove '%s'", name);
-    if (!c->trash.timer.armed || c->trash.timer.due_ns > jl_now_ns())
+    c->trash.more = true;
+    if (!c->trash.working)
         jl_loop_arm(c->loop, &c->trash.timer, jl_now_ns(), on_timer);
     return 0;
 }
@@ -160,6 +182,7 @@ void jd_trash_done(struct jd_core *c)
     if (!c->trash.core)
         return;
     jl_loop_disarm(c->loop, &c->trash.timer);
+    jd_worker_free(c->trash.worker);
     c->trash.dirfd = jl_close(c->trash.dirfd);
     c->trash.core = NULL;
 }

@@ -1,18 +1,24 @@
 /*
- * trash.h - removes directory trees a little at a time, so that a job's million files hold up
- * nobody. A tree is renamed into `.trash` at once, and is gone from its place with that.
+ * trash.h - removes directory trees beside core's loop, so that a job's million files hold up nobody.
+ * A tree is renamed into `.trash` at once, and is gone from its place with that.
  */
 #pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "base/loop.h"
 
 struct jd_core;
+struct jd_worker;
 
 struct jd_trash {
     struct jd_core *core;
     int dirfd;             /* .trash below filesystem.baseDir; -1 before jd_trash_init */
-    struct jl_timer timer; /* the next slice */
+    struct jd_worker *worker;
+    struct jl_timer timer; /* the worker's next call */
+    bool working, more;    /* more: something came since its last call */
     uint64_t counter;
 };
 
@@ -23,9 +29,7 @@ int jd_trash_init(struct jd_core *c, struct jl_err *e);
 int jd_trash_put(struct jd_core *c, int dirfd, const char *name, struct jl_err *e);
 void jd_trash_done(struct jd_core *c);
 
-/*
- * Removes up to *budget entries, or what 4 ms are enough for, of everything below dirfd, without
- * following links or leaving the file system, however deep it is. 1 there is more; 0 empty; -errno
- * when some of it can't be removed, and all else was or nothing could be. For the timer and tests.
- */
-int jd_trash_slice(int dirfd, unsigned *budget);
+/* Removes everything below dirfd, without following links or leaving the file system, however deep it
+ * is. Blocks. 0, or the first -errno when some of it can't be removed; all else was. For the worker
+ * and tests. */
+int jd_trash_empty(int dirfd);
