@@ -185,7 +185,8 @@ sys.stdout.buffer.write(b"".join(b"line %d\n" % i if i % 100 else b"bin \xff %d\
     [[ ${lines[3]} == *'2026-01-02 03:04:05  sh -c echo a...' ]]
     [ "${#lines[@]}" -eq 4 ]
     hasnt $'\033'
-    ! grep -q ' $' <<<"$output"
+    [[ $output != *' '$'\n'* ]]
+    [[ $output != *' ' ]]
     run "$rnx" list --status=running,failed --json
     [ "$(jq -c '[.[] | [.status,.max_cpu,has("exit_code")]]' <<<"$output")" = '[["RUNNING",50,false]]' ]
     run "$rnx" list --json --status=COMPLETED

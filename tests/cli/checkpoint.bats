@@ -380,7 +380,7 @@ respond(True)'
         grep -qxF "$want" "$BATS_TEST_TMPDIR/request" || { echo "no $want in"; cat "$BATS_TEST_TMPDIR/request"; false; } >&2
     done
     equals "$(cat "$BATS_TEST_TMPDIR/images-fd")" "$images"
-    ! grep -vx -e PATH -e LC_CTYPE "$BATS_TEST_TMPDIR/env"
+    run ! grep -vx -e PATH -e LC_CTYPE "$BATS_TEST_TMPDIR/env"
     equals "$(grep -c . "$BATS_TEST_TMPDIR/fds")" 1 # the listing's own
     is_status running
     rt --criu "$criu" checkpoint --image-path "$images" --pre-dump "$id"

@@ -289,8 +289,8 @@ group_below() {
     group_below inner
     in_it --cgroup inner "$id" cat /proc/self/cgroup
     equals "$status" 0
-    [ "$(grep -c "$cgroup/inner\$" <<<"$output")" -ge 1 ]
-    ! grep -q "$cgroup\$" <<<"$output"
+    grep -q "$cgroup/inner\$" <<<"$output"
+    if grep "$cgroup\$" <<<"$output"; then false; fi
     in_it --cgroup /inner/ "$id" cat /proc/self/cgroup
     grep -q "$cgroup/inner\$" <<<"$output"
 }

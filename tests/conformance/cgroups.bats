@@ -52,7 +52,10 @@ load lib.bash
     try
     [ "$status" -ne 0 ] || [[ $output != *..* ]]
     local dir
-    for dir in $(cgroup_mounts); do [ ! -e "$dir/../escape" ] && [ ! -e "$(dirname "$dir")/escape" ]; done
+    for dir in $(cgroup_mounts); do
+        [ ! -e "$dir/../escape" ]
+        [ ! -e "$(dirname "$dir")/escape" ]
+    done
 }
 
 writable='.mounts += [mount("/sys/fs/cgroup"; "cgroup"; "cgroup"; ["nosuid", "noexec", "nodev"])]'

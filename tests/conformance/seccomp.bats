@@ -66,22 +66,25 @@ mkdirs='names: ["mkdir", "mkdirat"]'
         "$(filter '{names: ["chmod"], action: "SCMP_ACT_ERRNO", args: [{index: 1, op: "SCMP_CMP_EQ"}]}')"
 }
 
-# compared OP VALUE [VALUE-TWO]: of chmod's modes 1 2 3 4 (octal), those that the rule denies.
+# compared DENIED OP VALUE [VALUE-TWO]: of chmod's modes 1 2 3 4 (octal), those that the rule denies, and a dot.
 compared() {
+    local denied=$1
+    shift
     bundle "$(filter '{names: ["chmod"], action: "SCMP_ACT_ERRNO", args: [{index: 1, op: "'"$1"'", value: '"$2"''"${3+, valueTwo: $3}"'}]},
         {names: ["fchmodat", "fchmodat2"], action: "SCMP_ACT_ERRNO", args: [{index: 2, op: "'"$1"'", value: '"$2"''"${3+, valueTwo: $3}"'}]}')" \
         sh -c 'for m in 1 2 3 4; do chmod $m /work 2>/dev/null || printf $m; done; echo .'
     try
     ran 0
+    equals "$output" "$denied"
 }
 @test "config-linux/seccomp/operators" {
-    compared SCMP_CMP_EQ 2 && equals "$output" 2.
-    compared SCMP_CMP_NE 2 && equals "$output" 134.
-    compared SCMP_CMP_LT 2 && equals "$output" 1.
-    compared SCMP_CMP_LE 2 && equals "$output" 12.
-    compared SCMP_CMP_GE 2 && equals "$output" 234.
-    compared SCMP_CMP_GT 2 && equals "$output" 34.
-    compared SCMP_CMP_MASKED_EQ 2 2 && equals "$output" 23.
+    compared 2. SCMP_CMP_EQ 2
+    compared 134. SCMP_CMP_NE 2
+    compared 1. SCMP_CMP_LT 2
+    compared 12. SCMP_CMP_LE 2
+    compared 234. SCMP_CMP_GE 2
+    compared 34. SCMP_CMP_GT 2
+    compared 23. SCMP_CMP_MASKED_EQ 2 2
 }
 
 @test "config-linux/seccomp/architectures" {

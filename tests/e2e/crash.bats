@@ -140,7 +140,8 @@ shim_of() { # the process whose command line names the job
     pid=$(joblet_pid)
     front=$(front_pid)
     keeper_stop
-    is_gone "$pid" && is_gone "$front"
+    is_gone "$pid"
+    is_gone "$front"
     [ "$(tail -n 1 "$I/run/exits")" = 0 ]
     instance_start
     [ "$(ended "$id")" = "COMPLETED 0" ]

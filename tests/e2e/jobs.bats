@@ -10,8 +10,8 @@ teardown_file() { instance_end; }
 
 @test "a job's output and exit code come back" {
     id=$(job sh -c 'echo out; echo err >&2; exit 3')
-    run --separate-stderr rnx job log "$id"
-    [ "$output" = out ] && [ "$stderr" = err ]
+    [ "$(rnx job log "$id" | sort)" = $'err\nout' ]
+    [ "$(rnx job log --json "$id" | jq -r 'select(.stream == "stderr") | .data')" = err ]
     [ "$(ended "$id")" = "FAILED 3" ]
     [ "$(output sh -c 'exit 0')" = "" ]
     id=$(job sh -c 'kill -KILL $$')
@@ -73,7 +73,8 @@ ok
 @test "a job has no privileges" {
     run output sh -c 'id -u; id -g; grep -E "^(CapEff|CapPrm|CapBnd|NoNewPrivs|Seccomp):" /proc/self/status'
     [ "$status" -eq 0 ]
-    [ "${lines[0]}" = 65534 ] && [ "${lines[1]}" = 65534 ]
+    [ "${lines[0]}" = 65534 ]
+    [ "${lines[1]}" = 65534 ]
     for cap in CapEff CapPrm CapBnd; do [[ $output == *"$cap:	0000000000000000"* ]]; done
     [[ $output == *"NoNewPrivs:	1"* ]]
     [[ $output == *"Seccomp:	2"* ]]

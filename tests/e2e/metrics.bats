@@ -35,7 +35,8 @@ while time.process_time() - start < 3: pass')
     metrics "$id" | jq -c '[.timestamp, .cpuPercent, .memoryBytes]'
     us=$(($(last "$id" cpuUserUsec) + $(last "$id" cpuSystemUsec)))
     echo "$us us"
-    [ $us -gt 2900000 ] && [ $us -lt 6000000 ]
+    [ $us -gt 2900000 ]
+    [ $us -lt 6000000 ]
     [ "$us" -eq "$(rnx job status --json "$id" | jq '.result.cpu_user_usec + .result.cpu_system_usec')" ]
     [ "$(last "$id" memoryPeak)" -eq "$(field "$id" result.memory_peak)" ]
     [ "$(last "$id" memoryPeak)" -gt $((64 << 20)) ]

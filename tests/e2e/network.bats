@@ -225,7 +225,10 @@ print(int(1000 * (time.monotonic() - began)))'
 @test "rates: what a job receives and sends is held to them" {
     received=$(took --net-rx=1MB receives) sent=$(took --net-tx=1MB sends) quickly=$(took --net-rx=100MB receives)
     echo "4 MB: received in $received ms, sent in $sent ms, with a hundred times the rate received in $quickly ms"
-    for ms in $received $sent; do [ "$ms" -gt 2000 ] && [ "$ms" -lt 40000 ]; done
+    for ms in "$received" "$sent"; do
+        [ "$ms" -gt 2000 ]
+        [ "$ms" -lt 40000 ]
+    done
     [ $((quickly * 2)) -lt "$received" ]
     run run_job --network=none --net-rx=1MB true
     [[ $output == *"with network 'none' it has none"* ]]

@@ -125,11 +125,13 @@ for bad in ("soon", "0s", "2001-01-01T00:00:00Z", "400d"):
     [ -d "$I/logs/$id" ]
     [ "$(rnx job delete --json "$id" | jq -c .)" = '{"uuid":"'"$id"'","success":true,"message":"the job, its log and its metrics are deleted"}' ]
     run rnx job status "$id"
-    [ "$status" -eq 1 ] && [[ $output == *"not found"* ]]
+    [ "$status" -eq 1 ]
+    [[ $output == *"not found"* ]]
     [ ! -e "$I/logs/$id" ]
     id=$(job --schedule=1hour true)
     run rnx job delete "$id"
-    [ "$status" -eq 1 ] && [[ $output == *"is SCHEDULED"* ]]
+    [ "$status" -eq 1 ]
+    [[ $output == *"is SCHEDULED"* ]]
     run as reader rnx job delete "$id"
     [[ $output == *"role reader is not allowed to perform operation delete_job"* ]]
 }
@@ -147,7 +149,9 @@ for bad in ("soon", "0s", "2001-01-01T00:00:00Z", "400d"):
 
 @test "the audit file has a line for each of them" {
     id=$(job --schedule=1hour true)
-    rnx job cancel "$id" >/dev/null && rnx job delete "$id" >/dev/null && rnx job delete-all >/dev/null
+    rnx job cancel "$id" >/dev/null
+    rnx job delete "$id" >/dev/null
+    rnx job delete-all >/dev/null
     for op in run_job cancel_job delete_job; do
         jq -se --arg op $op --arg id "$id" 'any(.[]; .operation == $op and .job == $id)' "$I/logs/audit.log"
     done

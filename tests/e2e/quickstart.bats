@@ -88,8 +88,8 @@ setup() {
     run "$script" --dir "$dir" --down
     [ "$status" -eq 0 ]
     [ ! -e "$dir" ]
-    ! pgrep -f "^$dir/"
-    ! find /sys/fs/cgroup -maxdepth 3 -name "quickstart-$(printf %s "$dir" | cksum | cut -d' ' -f1)" | grep .
+    [ -z "$(pgrep -a -f "^$dir/")" ]
+    [ -z "$(find /sys/fs/cgroup -maxdepth 3 -name "quickstart-$(printf %s "$dir" | cksum | cut -d' ' -f1)")" ]
     run "$script" --dir "$dir" --down
     [ "$status" -eq 0 ]
 }

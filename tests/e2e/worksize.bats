@@ -11,7 +11,8 @@ teardown_file() { rnx volume remove data; instance_end; }
     [ "$(output --volume=data sh -c 'head -c 70000000 /dev/zero >f 2>/dev/null; stat -c %s f')" -ge $((66 << 20)) ]
     n=$(output --volume=data --upload="$BATS_TEST_TMPDIR/up" sh -c 'head -c 70000000 /dev/zero >f 2>/dev/null; stat -c %s f')
     echo "$n"
-    [ "$n" -ge $(((66 << 20) - 2000000 - 4096)) ] && [ "$n" -le $(((66 << 20) - 2000000 + 131072)) ]
+    [ "$n" -ge $(((66 << 20) - 2000000 - 4096)) ]
+    [ "$n" -le $(((66 << 20) - 2000000 + 131072)) ]
     [ "$(output sh -c 'head -c 2000000 /dev/zero >f 2>/dev/null; stat -c %s f')" = 1048576 ]
 }
 

@@ -21,7 +21,8 @@ room='n=0; while head -c 4096 /dev/zero >>"$1/fill" 2>/dev/null; do n=$((n + 409
     output --upload-dir="$BATS_TEST_TMPDIR/up" sh -c "$room; stat -c '%n %a %U' big script dir/file; ./script; sha256sum big; echo more >>dir/file; cat dir/file" sh /work >"$BATS_TEST_TMPDIR/out"
     cat "$BATS_TEST_TMPDIR/out"
     read -r n <"$BATS_TEST_TMPDIR/out"
-    [ "$n" -ge 1044480 ] && [ "$n" -le 1056768 ]
+    [ "$n" -ge 1044480 ]
+    [ "$n" -le 1056768 ]
     grep -qx 'big 644 nobody' "$BATS_TEST_TMPDIR/out"
     grep -qx 'script 750 nobody' "$BATS_TEST_TMPDIR/out"
     grep -qx ran "$BATS_TEST_TMPDIR/out"
@@ -55,7 +56,8 @@ none_remains() { ! remains; }
         head -c 3145728 /dev/urandom | dd of=zeros conv=notrunc status=none && echo written; ls; grep ' /work ' /proc/self/mountinfo" sh /work >"$BATS_TEST_TMPDIR/out"
     cat "$BATS_TEST_TMPDIR/out"
     read -r n <"$BATS_TEST_TMPDIR/out"
-    [ "$n" -ge $((1 << 20)) ] && [ "$n" -le $(((1 << 20) + 131072)) ] # the room of the zeros is theirs
+    [ "$n" -ge $((1 << 20)) ]
+    [ "$n" -le $(((1 << 20) + 131072)) ] # the room of the zeros is theirs
     for line in '. 700 nobody' 'big 644 nobody' 'dir/empty 755 nobody' 'dir/script 750 nobody' ran full written; do
         grep -qx -- "$line" "$BATS_TEST_TMPDIR/out"
     done

@@ -58,7 +58,8 @@ reader='cd /sys/fs/cgroup; for f in memory.max memory.swap.max memory/memory.lim
     [ "$status" -eq 0 ]
     for d in /tmp /var/tmp /work /dev/shm; do
         n=$(printf '%s\n' "$output" | sed -n "s|^$d ||p")
-        [ "$n" -gt 500 ] && [ "$n" -le "$([ $d = /dev/shm ] && echo 32768 || echo 1024)" ]
+        [ "$n" -gt 500 ]
+        [ "$n" -le "$([ $d = /dev/shm ] && echo 32768 || echo 1024)" ]
     done
 }
 

@@ -88,7 +88,9 @@ says() { rnx job log --no-follow "$1" 2>/dev/null | grep -q "$2"; }
     until_true 10 sleeps "$other"
     b=$(awk '/^Uid:/ {print $2}' "/proc/$pid/status")
     echo "ids on the host: $a $b"
-    [ "$a" -ge 1879048192 ] && [ "$b" -ge 1879048192 ] && [ "$a" -ne "$b" ]
+    [ "$a" -ge 1879048192 ]
+    [ "$b" -ge 1879048192 ]
+    [ "$a" -ne "$b" ]
     rnx job stop "$one"
     rnx job stop "$other"
 }

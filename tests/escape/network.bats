@@ -36,7 +36,7 @@ tried() {
     id=$(job --network="$1" --net-tx=1MB --upload="$here/../escape/net_attempt.py" $py net_attempt.py 203.0.113.2 "$2" 10.103.0.1 8081)
     [ "$(ended "$id")" = "COMPLETED 0" ] || { rnx job log "$id"; return 1; }
     rnx job log "$id" | tee "$BATS_TEST_TMPDIR/said"
-    ! grep -E 'HOST|METADATA|HEARD|SIX' "$BATS_TEST_TMPDIR/said"
+    run ! grep -E 'HOST|METADATA|HEARD|SIX' "$BATS_TEST_TMPDIR/said"
     for name in tcp_host tcp_gateway tcp_other_network tcp_metadata tcp_metadata_alibaba udp_host udp_gateway udp_metadata; do
         [ "$(said $name)" = nothing ] || { echo "$name"; return 1; }
     done

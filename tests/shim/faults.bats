@@ -164,7 +164,8 @@ log_size() { cat "$dir"/log/output.* | wc -c; }
     bundle sh -c 'seq -w 400000; echo the end >&2; exit 5'
     run_job --log-max-bytes 1048576
     [ "$(record kind) $(record value)" = "code 5" ]
-    [ "$(log_size)" -le 1048576 ] && [ "$(log_size)" -gt 800000 ]
+    [ "$(log_size)" -le 1048576 ]
+    [ "$(log_size)" -gt 800000 ]
     seq -w 400000 >"$dir/all"
     job_log stdout >"$dir/kept"
     cmp "$dir/kept" <(tail -c "$(wc -c <"$dir/kept")" "$dir/all")

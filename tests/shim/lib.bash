@@ -28,7 +28,7 @@ file_teardown() {
     local dir
     [ -n "${cgroup_parent-}" ] || return 0
     for dir in /sys/fs/cgroup/*/"$cgroup_parent" "/sys/fs/cgroup/$cgroup_parent"; do
-        [ -d "$dir" ] && find "$dir" -depth -type d -exec rmdir {} \; 2>/dev/null
+        [ ! -d "$dir" ] || find "$dir" -depth -type d -exec rmdir {} \; 2>/dev/null
     done
     return 0
 }
