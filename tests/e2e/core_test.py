@@ -44,6 +44,10 @@ pb = None
 CASES = []
 
 
+class Skip(Exception):
+    """A case can't be here; the reason."""
+
+
 def case(fn):
     CASES.append(fn)
     return fn
@@ -1187,8 +1191,7 @@ def followed_logs_take_none_of_roots_watches():
         most = int(f.read())
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most + 256 > hard:
-        print(f"# skip: a user may have {most} instances, more than descriptors")
-        return
+        raise Skip(f"a user may have {most} instances, more than descriptors")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most + 256), hard))
     held = []
     with Core() as c:
@@ -1232,7 +1235,7 @@ def a_shim_that_is_killed_at_a_new_segment_leaves_a_whole_log():
             u = c.run("seq", "-f", "line %09.0f", "99999999")
             c.wait(u, ("RUNNING",))
             wait_for(lambda: oldest_index(c, u) >= 1, "segments that have gone")
-            c.kill_at(call, when, c.shim_pid(u)).wait(20)
+            c.kill_at(call, when, c.shim_pid(u)).wait(100)
             s = c.wait(u)
             equal((s.status, s.exit_code, s.reason), ("FAILED", -1, "lost: supervisor died"))
             path, records = c.log_dir(u)
@@ -1280,14 +1283,9 @@ def a_group_that_does_not_die_holds_up_nobody():
     ghost = "00000000-2222-4222-8333-444444444444"
     freezer = "/sys/fs/cgroup/freezer"
     if not os.path.exists(freezer + "/cgroup.procs"):
-        return  # v2 kills with one write
+        raise Skip("v2 kills with one write")
     with Core() as c:
         c.wait(c.run("true"))
-        c.kill()
-        usual = time.monotonic()
-        c.start()
-        c.list()
-        usual = time.monotonic() - usual
         c.kill()
         parent = freezer + c.cgroup
         group = f"{parent}/job-{ghost}"
@@ -1298,12 +1296,16 @@ def a_group_that_does_not_die_holds_up_nobody():
                                 (parent + "/freezer.state", "FROZEN")):
                 with open(path, "w", encoding="ascii") as f:
                     f.write(value)
-            began = time.monotonic()
-            c.start()
-            c.list()
-            took = time.monotonic() - began
-            # five seconds are what a group is waited for
-            check(took < usual + 4, f"the start took {took:.1f} s, without the group {usual:.1f} s")
+            given_up = f"job={ghost}: its cgroup could not be removed"
+            for n in range(5):  # a busy machine may be slow itself, but not each time
+                c.start()
+                c.list()
+                told = c.text().count(given_up)
+                wait_for(lambda n=n: c.text().count(given_up) > n, "the group is given up")
+                if told == n:
+                    break
+                c.kill()
+            equal(told, n, "starts of which the group was given up, before one answered")
         finally:
             with open(parent + "/freezer.state", "w", encoding="ascii") as f:
                 f.write("THAWED")
@@ -1311,6 +1313,7 @@ def a_group_that_does_not_die_holds_up_nobody():
                 equal(sleeper.wait(100), -signal.SIGKILL)
             finally:
                 sleeper.kill()
+        c.restart()  # which tries again
         wait_for(lambda: not c.left(ghost), "swept")
 
 
@@ -1420,7 +1423,7 @@ def a_waiting_job_keeps_its_uploads_and_secrets():
 def core_leaves_the_group_of_its_jobs():
     """A service manager starts us in the very group that is to hold the jobs."""
     if not os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
-        return  # v1 has no such rule
+        raise Skip("v1 has no such rule")
     with Core() as c:
         group = "/sys/fs/cgroup" + c.cgroup
 
@@ -1465,6 +1468,8 @@ def main():
             try:
                 fn()
                 print(f"ok {number} {fn.__name__} # {time.monotonic() - began:.1f} s", flush=True)
+            except Skip as reason:
+                print(f"ok {number} {fn.__name__} # skip {reason}", flush=True)
             except Exception:  # a case that fails must not end the others
                 failed += 1
                 print(f"not ok {number} {fn.__name__}", flush=True)
