@@ -14,6 +14,8 @@ setup_file() {
 s = socket.socket(socket.AF_UNIX); s.bind("\0" + sys.argv[1]); s.listen()
 time.sleep(3600)' "escape-${I##*/}" 3>&- &
     echo $! >"$I/run/listener"
+    job --upload="$attempt" /work/attempt "$(cat "$I/run/victim")" "escape-${I##*/}" "$I" >"$I/run/id"
+    rnx job log "$(cat "$I/run/id")" >"$I/run/said"
 }
 
 teardown_file() {
@@ -23,11 +25,8 @@ teardown_file() {
 
 # bats test_tags=smoke
 @test "every way out that attempt knows is closed, and the host is as it was" {
-    id=$(job --upload="$attempt" /work/attempt "$(cat "$I/run/victim")" "escape-${I##*/}" "$I")
-    echo "$id" >"$I/run/id"
-    rnx job log "$id" >"$I/run/said"
     cat "$I/run/said"
-    [ "$(ended "$id")" = "COMPLETED 0" ]
+    [ "$(ended "$(cat "$I/run/id")")" = "COMPLETED 0" ]
     as_refused <"$I/run/said"
     [ "$(grep -c '^write below.*: nothing$' "$I/run/said")" = 5 ]
     [ "$(grep ' mount: ' "$I/run/said" | sort -u)" = "setuid mount: /

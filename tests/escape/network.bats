@@ -13,9 +13,18 @@ setup_file() {
     rnx network create other --cidr=10.103.0.0/24
     hear host "$I/run/host.heard" 8081
     hear world "$I/run/world.heard" 9999
+    until_true 10 is_heard in_world 203.0.113.2 8081 "$I/run/host.heard"
+    until_true 10 is_heard in_host 198.51.100.7 9999 "$I/run/world.heard"
 }
 teardown_file() { net_end; }
+teardown() { [ -z "${listener-}" ] || kill "$listener" 2>/dev/null || true; }
 
+# is_heard FROM ADDRESS PORT FILE: that "control" is sent there.
+is_heard() {
+    "$1" $py -c 'import socket, sys
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"control", (sys.argv[1], int(sys.argv[2])))' "$2" "$3"
+    grep -q ' control$' "$4"
+}
 # hear host|world FILE PORT: writes down who sends datagrams to the port, and answers.
 hear() {
     local ns=$HOSTNS
@@ -48,8 +57,8 @@ tried() {
     for name in packet netfilter raw_six; do [[ $(said $name) =~ ^(EPERM|ENOSYS|EAFNOSUPPORT|EPROTONOSUPPORT)$ ]] || { echo "$name"; return 1; }; done
     [ "$(said outside)" = "INTERNET 203.0.113.2" ]
     # what the kernel let the job send has not arrived either
-    [ ! -s "$I/run/host.heard" ] || { cat "$I/run/host.heard"; return 1; }
-    [ ! -s "$I/run/world.heard" ] || { cat "$I/run/world.heard"; return 1; }
+    run ! grep -v ' control$' "$I/run/host.heard"
+    run ! grep -v ' control$' "$I/run/world.heard"
 }
 
 # To see it fail: `accept` in place of the last `drop` of to_host (netrules.c).
@@ -88,13 +97,17 @@ enter() {
     pid=$(sed -n "s/.*job.running job=$id pid=//p" "$I/logs/joblet.log")
 }
 
-# frames KIND: sends Ethernet frames from the job's device: forged ARP, forged hardware address, IPv6.
+# frames TARGET VICTIM: sends Ethernet frames from the job's device: ARP that claims TARGET, forged
+# hardware addresses, IPv6, LLDP; before and after them what the job may send, ARP for itself.
 frames() {
     inside $py -c '
 import socket, struct, sys
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(("eth0", 0))
 mine = s.getsockname()[4]; ip = socket.inet_aton; target, victim = sys.argv[1:3]
+own = sys.argv[3]
 arp = lambda sender, who, to: struct.pack("!HHBBH", 1, 0x800, 6, 4, 2) + sender + ip(who) + bytes(6) + ip(to)
+honest = lambda word: s.send(b"\xff" * 6 + mine + b"\x08\x06" + arp(mine, own, victim) + word)
+honest(b"before")
 for n in range(3):
     s.send(b"\xff" * 6 + mine + b"\x08\x06" + arp(mine, target, victim))          # "the gateway is here"
     s.send(b"\xff" * 6 + mine + b"\x08\x06" + arp(b"\x02\x66" * 3, target, victim))
@@ -102,7 +115,8 @@ for n in range(3):
     s.send(b"\xff" * 6 + b"\x02\x66" * 3 + b"\x08\x00" + bytes(46))               # a station that is not
     s.send(b"\x33\x33\x00\x00\x00\x01" + mine + b"\x86\xdd" + b"\x60" + bytes(59)) # IPv6
     s.send(b"\xff" * 6 + mine + b"\x88\xcc" + b"LLDP" * 12)
-' "$@"
+honest(b"after")
+' "$@" "$addr"
 }
 
 # neighbours.bats says what is shared otherwise.
@@ -125,20 +139,25 @@ sys.exit(not int(uids[1]) >= 0x70000000 or owner != int(uids[1]))' "$pid"
     enter bridge
     # the neighbour knows its gateway; what the forger says changes nothing
     nsenter -t "$otherpid" -n busybox nc -w 2 198.51.100.7 80 </dev/null
+    heard=$BATS_TEST_TMPDIR/heard
     nsenter -t "$otherpid" -n $py -u -c '
-import socket
+import socket, sys
+mac, ip, false = bytes.fromhex(sys.argv[1].replace(":", "")), socket.inet_aton(sys.argv[2]), b"\x02\x66" * 3
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)); s.bind(("eth0", 3))
+print("ready")
 while True:
     f = s.recv(2000)
-    if f[6:12] == b"\x02\x66" * 3 or f[12:14] in (b"\x86\xdd", b"\x88\xcc") or (f[12:14] == b"\x08\x06" and f[22:28] == b"\x02\x66" * 3): print(f.hex())
-' >"$BATS_TEST_TMPDIR/heard" 2>&1 3>&- &
+    who, kind = f[6:12], f[12:14]
+    if who == false or kind in (b"\x86\xdd", b"\x88\xcc") or kind == b"\x08\x06" and f[22:32] != mac + ip and f[22:28] in (false, mac): print(f.hex())
+    elif who == mac and kind == b"\x08\x06" and f[42:].isalpha(): print(f[42:].decode())
+' "$(inside ip -j link show eth0 | jq -r '.[0].address')" "$addr" >"$heard" 2>&1 3>&- &
     listener=$!
+    until_true 10 grep -q ready "$heard"
     frames 172.20.0.1 "$(field "$other" address)"
     frames "$(field "$other" address)" 172.20.0.1
+    until_true 10 eval '[ "$(grep -c after "$heard")" = 2 ]' || { cat "$heard"; false; }
     [ "$(nsenter -t "$otherpid" -n busybox nc -w 2 198.51.100.7 80 </dev/null)" = "INTERNET 203.0.113.2" ]
-    kill $listener
-    [ ! -s "$BATS_TEST_TMPDIR/heard" ] || { cat "$BATS_TEST_TMPDIR/heard"; false; }
-    mine=$(inside cat /sys/class/net/eth0/address)
+    diff - "$heard" <<<$'ready\nbefore\nafter\nbefore\nafter'
     nsenter -t "$otherpid" -n ip neigh show 172.20.0.1 | tee "$BATS_TEST_TMPDIR/neigh"
     [[ $(cat "$BATS_TEST_TMPDIR/neigh") != *"02:66"* ]]
     in_host ip neigh show dev joblet0 | tee "$BATS_TEST_TMPDIR/neigh"
@@ -163,7 +182,7 @@ except OSError as e: print(e)'
     nsenter -t "$otherpid" -n $py -c 'import socket
 s = socket.create_server(("fd00::3", 7001), family=socket.AF_INET6)
 while True: c, _ = s.accept(); c.sendall(b"NEIGHBOUR"); c.close()' 3>&- &
-    server=$!
+    listener=$!
     until_true 5 eval 'nsenter -t "$otherpid" -n $py -c "$six" fd00::3 7001 | grep -q NEIGHBOUR'
     run inside $py -c "$six" fd00::1 8082
     [[ $output != *HOSTSIX* && $output == *[a-z]* ]]
@@ -172,7 +191,6 @@ while True: c, _ = s.accept(); c.sendall(b"NEIGHBOUR"); c.close()' 3>&- &
     link=$(in_host ip -6 -o addr show dev joblet0 scope link | awk '{sub("/.*", "", $4); print $4}')
     run inside $py -c "$six" "$link%eth0" 8082
     [[ $output != *HOSTSIX* ]]
-    kill $server
     rnx job stop "$id"
     # nor for an isolated job
     enter isolated
