@@ -8,9 +8,9 @@ teardown_file() { file_teardown; }
 setup() { job_setup; }
 teardown() { job_teardown; }
 
-# A container that counts in a file of its root.
+# A container that counts in a file of its root, which is never half written.
 counting() {
-    bundle . sh -c 'i=0; while :; do i=$((i + 1)); echo $i >/work/count; sleep 0.02; done'
+    bundle . sh -c 'i=0; while :; do i=$((i + 1)); echo $i >/work/new; mv /work/new /work/count; sleep 0.02; done'
     detach
     until_true test -s "$bundle/rootfs/work/count"
 }

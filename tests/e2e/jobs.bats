@@ -50,8 +50,8 @@ teardown_file() { instance_end; }
 }
 
 @test "two jobs do not see each other" {
-    id=$(job sh -c 'echo secret >/tmp/here; echo secret >/work/here; sleep 600')
-    until_true 10 has_status "$id" RUNNING
+    id=$(job sh -c 'echo secret >/tmp/here; echo secret >/work/here; echo written; sleep 600')
+    until_true 10 sh -c "rnx job log --no-follow $id | grep -qx written"
     [ "$(output sh -c 'ls /tmp /work; ps | grep -c "[s]leep 600"; true')" = "/tmp:
 
 /work:

@@ -167,6 +167,9 @@ output() {
     [ "$(ended "$id")" = "COMPLETED 0" ] || { rnx job status "$id" >&2; return 1; }
 }
 
+# audited FILTER: a line of the audit file is so. front tells core of what it refused after its answer.
+audited() { jq -se "any(.[]; $1)" "$I/logs/audit.log" >/dev/null; }
+
 no_cgroup() { ! cgroup_dirs | grep -q "$1"; }
 
 # job_pid ID NAME: the host's number of the job's process of that name.

@@ -157,8 +157,8 @@ worker() {
         [[ $(cat "/proc/$pid/comm") != joblet-network* ]] || echo "$pid"
     done
 }
-inside() { cat "/proc/$1/task/$1/children"; }
-has_inside() { [ -n "$(inside "$1")" ]; }
+# One of its children, in $pid.
+has_inside() { read -r pid _ <"/proc/$1/task/$1/children" || [ -n "$pid" ]; } # it ends without a newline
 is_traced() { ! grep -q '^TracerPid:\s*0$' "/proc/$1/status"; }
 
 @test "kill -9 while a namespace is made leaves no process behind" {
@@ -170,9 +170,8 @@ is_traced() { ! grep -q '^TracerPid:\s*0$' "/proc/$1/status"; }
     until_true 5 is_traced "$worker" || { cat "$BATS_TEST_TMPDIR/strace"; false; }
     for i in 1 2 3; do job --network=isolated true; done
     until_true 5 has_inside "$worker" || { kill "$tracer"; rnx job list; instance_log; false; }
-    pid=$(inside "$worker")
     kill -KILL "$(joblet_pid)"
-    until_true 5 is_gone "${pid% }" || { kill -KILL "${pid% }" "$tracer"; false; }
+    until_true 5 is_gone "$pid" || { kill -KILL "$pid" "$tracer"; false; }
     until_true 5 is_gone "$tracer"
 }
 

@@ -31,7 +31,6 @@ staging_is_empty() { [ -z "$(ls -A "$I/jobs/.staging")" ]; }
     [ "$status" -eq 1 ]
     until_true 5 audited '.operation == "stop_job" and .status == "PERMISSION_DENIED" and .client == "reader-client" and .role == "reader"'
 }
-audited() { jq -e "select($1)" "$I/logs/audit.log" >/dev/null; }
 
 @test "certificates that are foreign, expired or missing reach nothing" {
     client '

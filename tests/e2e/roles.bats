@@ -37,7 +37,7 @@ teardown_file() {
             and (.serial | test("^[0-9A-F]+$"))) and
         ($d[1] | .operation == "delete_job" and .status == "OK" and .job == $id) and
         ($d[2] | .operation == "stop_job" and .status == "NOT_FOUND")' "$I/logs/audit.log"
-    jq -se 'any(.client == "reader-client" and .operation == "delete_job" and .status == "PERMISSION_DENIED")' "$I/logs/audit.log"
+    until_true 5 audited '.client == "reader-client" and .operation == "delete_job" and .status == "PERMISSION_DENIED"'
     jq -se 'any(.client == "reader-client" and .operation == "list_jobs") | not' "$I/logs/audit.log"
     run ! grep -qE 'hunter2|9354|grey-7261|COLOUR|TOKEN' "$I/logs/audit.log"
     run ! grep -qE 'hunter2|9354' "$I/logs/joblet.log"
@@ -63,16 +63,17 @@ bad(c.run, "true", environment={"TOKEN=hunter2-9354": "x"})
 c.wait(id)
 c.run("true", uploads={"good": b"1"})
 '
-    tail -n "+$((before + 1))" "$I/logs/audit.log" >"$BATS_TEST_TMPDIR/new"
-    [ "$(jq -r '"\(.operation) \(.status) \(.object) \(.repeated)"' "$BATS_TEST_TMPDIR/new")" = "run_job INVALID_ARGUMENT null null
-stop_job INVALID_ARGUMENT null null
-stage_uploads INVALID_ARGUMENT null null
-create_volume INVALID_ARGUMENT a/b null
-remove_volume INVALID_ARGUMENT a/b null
-stage_uploads OK null null
-run_job OK null null
-run_job OK null null" ]
-    jq -se 'all(.client == "admin-client" and (.role == "admin")) and (.[0].message | test("command is empty"))' "$BATS_TEST_TMPDIR/new"
+    tail -n "+$((before + 1))" "$I/logs/audit.log" | grep -v '"repeated"' >"$BATS_TEST_TMPDIR/new"
+    # where it took long, the second refusal of a kind has a line as well
+    [ "$(jq -r 'select(.status != "OK") | "\(.operation) \(.status) \(.object)"' "$BATS_TEST_TMPDIR/new" | sort -u)" = "create_volume INVALID_ARGUMENT a/b
+remove_volume INVALID_ARGUMENT a/b
+run_job INVALID_ARGUMENT null
+stage_uploads INVALID_ARGUMENT null
+stop_job INVALID_ARGUMENT null" ]
+    [ "$(jq -r 'select(.status == "OK") | .operation' "$BATS_TEST_TMPDIR/new")" = "stage_uploads
+run_job
+run_job" ]
+    jq -se 'all(.client == "admin-client" and (.role == "admin")) and any(.message | test("command is empty"))' "$BATS_TEST_TMPDIR/new"
     run ! grep -q 'hunter2' "$I/logs/audit.log"
 }
 
@@ -83,6 +84,7 @@ run_job OK null null" ]
     run -1 rnx volume remove audited
     run -1 rnx network create audited --cidr=not.a.cidr
     run -1 rnx network remove audited
+    until_true 5 audited '.object == "audited" and .operation == "remove_network"' # in order, so all before are there
     [ "$(jq -r 'select(.object == "audited") | "\(.operation) \(.status)"' "$I/logs/audit.log")" = "create_volume OK
 create_volume ALREADY_EXISTS
 remove_volume OK
@@ -98,22 +100,25 @@ remove_network NOT_FOUND" ]
     [ "$status" -eq 1 ]
     run rnx job run --secret-env=TOKEN=hunter2-9354 --network=nowhere true
     [ "$status" -eq 1 ]
+    id=$(job true)
+    until_true 5 audited ".job == \"$id\"" # in order, so all before are there
     run ! grep -qE 'hunter2|9354|grey-7261' "$I/logs/audit.log" "$I/logs/joblet.log"
 }
 
 @test "audit: rotation: SIGHUP opens the file anew, and nothing is lost" {
     mv "$I/logs/audit.log" "$I/logs/audit.log.1"
-    told() { grep -vc '"repeated"' "$I/logs/audit.log.1"; } # SIGHUP tells of those of the tests above
-    before=$(told)
+    told() { [ "$(grep -vc '"repeated"' "$I/logs/audit.log.1")" -eq "$1" ]; } # SIGHUP tells of those of the tests above
+    before=$(grep -vc '"repeated"' "$I/logs/audit.log.1") || true # of none, too
     run as reader rnx volume create one --size=1MB
-    [ "$(told)" -eq $((before + 1)) ]
+    until_true 5 told $((before + 1))
     front=$(front_pid)
     kill -HUP "$(joblet_pid)"
     until_true 20 test -e "$I/logs/audit.log"
     until_true 20 other_front "$front"
     until_true 20 rnx job list
     run as reader rnx volume create two --size=1MB
-    [ "$(told)" -eq $((before + 1)) ]
+    until_true 5 test -s "$I/logs/audit.log"
+    told $((before + 1))
     [ "$(jq -r .operation "$I/logs/audit.log")" = create_volume ]
     [ "$(stat -c %a "$I/logs/audit.log")" = 600 ]
 }

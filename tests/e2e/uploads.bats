@@ -118,6 +118,7 @@ sys.exit(os.waitstatus_to_exitcode(status))' "$@"
 }
 
 @test "what is refused leaves nothing behind" {
+    n=$(ls "$I/jobs/.staging" | wc -l) # sessions of other tests
     client "$lib"'
 for path in ("../x", "/x", "a/../x", "", "etc/passwd", "a//b", "x" * 300):
     refused(pieces(path, b"x"))
@@ -132,8 +133,7 @@ refused([])' >"$BATS_TEST_TMPDIR/out"
     [ "$(wc -l <"$BATS_TEST_TMPDIR/out")" = 14 ]
     [ "$(grep -c '^INVALID_ARGUMENT ' "$BATS_TEST_TMPDIR/out")" = 14 ]
     rnx job list --json >/dev/null
-    # one session waits: the one of the test before
-    until_true 5 sh -c "[ \$(ls '$I/jobs/.staging' | wc -l) = 1 ]"
+    until_true 5 sh -c "[ \$(ls '$I/jobs/.staging' | wc -l) -le $n ]"
 }
 
 @test "a session is its client's; a client that vanishes takes its pieces along" {

@@ -10,9 +10,11 @@ volumes_end() {
     rnx volume list --json | jq -r '.volumes[].name' | xargs -r -n 1 rnx volume remove >/dev/null
 }
 teardown_file() {
+    local bad=0
     volumes_end
-    [ -z "$(ls -A "$I/volumes")" ] || { ls -AR "$I/volumes" >&2; return 1; }
-    instance_end
+    [ -z "$(ls -A "$I/volumes")" ] || { ls -AR "$I/volumes" >&2; bad=1; }
+    instance_end || bad=1
+    return $bad
 }
 teardown() { volumes_end; }
 
