@@ -87,9 +87,11 @@ int rt_container_group(const struct rt_state *s, const char *verb, struct os_cgr
 int rt_check_terminal(const struct rt_spec *s, const char *console_socket, bool foreground,
                       struct jl_err *e);
 
-/* What is recorded of a container of this configuration before there is anything of it. 0, or
- * -ENOMEM with e filled. */
-int rt_state_fill(struct rt_state *st, const struct rt_spec *s, const char *id, struct jl_err *e);
+/* The beginning of a container of this configuration: the launch (rt_launch_done in any case), the
+ * record of it, its control group as the options before the verb say. 0, or -errno with e filled. */
+struct rt_launch;
+int rt_launch_begin(struct rt_launch *l, const struct rt_ctx *ctx, const struct rt_spec *spec,
+                    struct rt_state *st, const char *id, struct jl_err *e);
 
 /* rt_spec_check_strict, and a line for each key on standard error. */
 int rt_check_strict(const struct rt_spec *spec, struct jl_err *e);

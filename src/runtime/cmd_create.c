@@ -56,7 +56,9 @@ static int check_preserved(unsigned n, struct jl_err *e)
     return 0;
 }
 
-int rt_state_fill(struct rt_state *st, const struct rt_spec *s, const char *id, struct jl_err *e)
+/* What is recorded of it before there is anything of it. */
+static int fill_state(struct rt_state *st, const struct rt_spec *s, const char *id,
+                      struct jl_err *e)
 {
     char now[JL_RFC3339_MAX];
 
@@ -76,6 +78,26 @@ int rt_state_fill(struct rt_state *st, const struct rt_spec *s, const char *id, 
                        s->oci->annotations[i].value) < 0)
             return jl_fail(e, ENOMEM, "make the record");
     return 0;
+}
+
+int rt_launch_begin(struct rt_launch *l, const struct rt_ctx *ctx, const struct rt_spec *spec,
+                    struct rt_state *st, const char *id, struct jl_err *e)
+{
+    int r;
+
+    rt_launch_init(l);
+    l->spec = spec;
+    l->state = st;
+    l->mark_ns = ctx->started_ns;
+    r = fill_state(st, spec, id, e);
+    rt_launch_mark(l, RT_PHASE_LOAD);
+    if (r < 0)
+        return r;
+    return rt_group_choose(l, st,
+                           ctx->systemd_cgroup ? RT_GROUP_UNIT
+                           : ctx->no_cgroup    ? RT_GROUP_NONE
+                                               : RT_GROUP_FILES,
+                           e);
 }
 
 static bool may_mount(void)
@@ -172,14 +194,11 @@ static int make(const struct rt_ctx *ctx, const struct rt_spec *spec, const stru
 
     if (root_fd < 0)
         return root_fd;
-    rt_launch_init(&l);
-    l.spec = spec;
-    l.state = &st;
+    r = rt_launch_begin(&l, ctx, spec, &st, id, e);
     l.state_root_fd = root_fd;
     l.console_socket = m->console_socket;
     l.preserve_fds = m->preserve_fds;
     l.foreground = m->foreground;
-    l.mark_ns = ctx->started_ns;
     l.trace = ctx->debug;
     l.opts.wait_for_start = !m->foreground && !m->detach;
     l.opts.has_console_socket = m->console_socket != NULL;
@@ -188,14 +207,6 @@ static int make(const struct rt_ctx *ctx, const struct rt_spec *spec, const stru
     l.opts.no_pivot = m->no_pivot;
     l.opts.open_inside = !may_mount();
     l.opts.no_new_keyring = m->no_new_keyring;
-    r = rt_state_fill(&st, spec, id, e);
-    rt_launch_mark(&l, RT_PHASE_LOAD);
-    if (r == 0)
-        r = rt_group_choose(&l, &st,
-                            ctx->systemd_cgroup ? RT_GROUP_UNIT
-                            : ctx->no_cgroup    ? RT_GROUP_NONE
-                                                : RT_GROUP_FILES,
-                            e);
     if (r == 0)
         r = rt_rdt_choose(spec, &st, e);
     if (r == 0 && m->foreground)

@@ -243,19 +243,10 @@ static int make(const struct rt_ctx *ctx, struct rt_spec *spec, const struct res
 
     if (root_fd < 0)
         return root_fd;
-    rt_launch_init(&l);
-    l.spec = spec;
-    l.state = &st;
+    r = rt_launch_begin(&l, ctx, spec, &st, id, e);
     l.state_root_fd = root_fd;
-    r = rt_state_fill(&st, spec, id, e);
     if (r == 0 && re->console_socket && rt_unix_connect(re->console_socket, &l.console_fd, e) < 0)
         r = jl_wrap(e, "the console socket");
-    if (r == 0)
-        r = rt_group_choose(&l, &st,
-                            ctx->systemd_cgroup ? RT_GROUP_UNIT
-                            : ctx->no_cgroup    ? RT_GROUP_NONE
-                                                : RT_GROUP_FILES,
-                            e);
     if (r == 0)
         r = restore(&l, spec, re, e);
     if (r < 0)
