@@ -160,8 +160,8 @@ static void a_job_at_rest_is_not_read_for_a_while(void **state)
 {
     (void) state;
     begin_and_rest();
-    group("pids.current", "2\n"); /* as nobody sees it without reading it */
-    for (unsigned i = 0; i < 12; i++) {
+    group("pids.current", "2\n");       /* as nobody sees it without reading it */
+    for (unsigned i = 0; i < 59; i++) { /* a second each */
         next_sample();
         last_says("\"pidsCurrent\":1,");
     }

@@ -28,7 +28,7 @@
 #define SOON_NS (100 * JL_NS_PER_MS)     /* from a job's begin to its first sample */
 #define TOGETHER_NS (100 * JL_NS_PER_MS) /* what is due within is taken now: fewer wakeups */
 #define SLICE_MAX 16                     /* samples in one turn of the loop */
-#define REPEAT_MAX 12
+#define REPEAT_NS (60 * JL_NS_PER_S)
 #define PRESSURE_NS (2500 * JL_NS_PER_MS) /* the kernel averages it each 2 s: kernel/sched/psi.c */
 #define NETS_MAX 16
 
@@ -43,7 +43,7 @@ struct jd_jobmetrics {
     char usage[64], memory[64]; /* CPU time and memory, as the kernel writes them */
     uint64_t busy_ns;           /* when use of CPU time was seen last */
     bool at_rest;               /* `last` may be repeated if these are still the same */
-    unsigned repeats;
+    uint64_t read_ns;           /* when everything was read last */
     struct jd_metrics_file file;
 };
 
@@ -255,12 +255,11 @@ static void sample(struct jd_jobmetrics *m)
     uint64_t now = jl_now_ns();
     bool idle = is_idle(m), same = idle && has_same_memory(m);
 
-    if (same && m->at_rest && m->repeats < REPEAT_MAX) {
-        m->repeats++;
+    if (same && m->at_rest && now - m->read_ns < REPEAT_NS) {
         repeat(m, now);
         return;
     }
-    m->repeats = 0;
+    m->read_ns = now;
     if (!idle)
         m->busy_ns = now;
     if (!read_all(m, &s, now))
