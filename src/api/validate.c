@@ -134,13 +134,6 @@ int api_validate_upload_path(const char *field, const char *path, struct jl_err 
     return 0;
 }
 
-uint32_t api_upload_mode(const Joblet__FileUpload *u)
-{
-    uint32_t mode = u->mode & 0777;
-
-    return mode ? mode : u->is_directory ? 0755 : 0644;
-}
-
 int api_validate_get_job_status(const Joblet__GetJobStatusRequest *r, struct jl_err *e)
 {
     return api_validate_id("uuid", r->uuid, e);

@@ -62,6 +62,3 @@ int api_validate_id(const char *field, const char *id, struct jl_err *e);
 int api_validate_name(const char *field, const char *name, struct jl_err *e);
 int api_validate_upload_path(const char *field, const char *path, struct jl_err *e);
 int api_validate_env_name(const char *field, const char *name, struct jl_err *e);
-
-/* The permissions an upload gets: the request's mode masked with 0777; 0 is 0644 or 0755. */
-uint32_t api_upload_mode(const Joblet__FileUpload *u);

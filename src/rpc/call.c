@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "api/status.h"
-#include "base/clock.h"
 #include "rpc/server_impl.h"
 
 /* Percent-encoding makes three bytes of one, and clients take 8 KiB of trailers. */
@@ -78,16 +77,6 @@ static bool read_identity(struct rpc_call *c)
     return ok;
 }
 
-static uint64_t deadline_ns(gpr_timespec t)
-{
-    if (gpr_time_cmp(t, gpr_inf_future(t.clock_type)) == 0)
-        return UINT64_MAX;
-    t = gpr_convert_clock_type(t, GPR_CLOCK_MONOTONIC);
-    if (t.tv_sec < 0)
-        return 0;
-    return (uint64_t) t.tv_sec * JL_NS_PER_S + (uint64_t) t.tv_nsec;
-}
-
 static void start_read(struct rpc_call *c)
 {
     grpc_op op = { .op = GRPC_OP_RECV_MESSAGE };
@@ -119,7 +108,6 @@ void rpc_call_begin(struct rpc_server *s, struct rpc_slot *slot)
     c->server = s;
     c->call = slot->call;
     c->method = grpc_slice_to_c_string(slot->details.method);
-    c->deadline_ns = deadline_ns(slot->details.deadline);
     c->details = grpc_empty_slice();
     tag_init(&c->close_tag, RPC_TAG_CLOSE, c);
     tag_init(&c->read_tag, RPC_TAG_READ, c);
@@ -339,11 +327,6 @@ void rpc_call_drop_request(struct rpc_call *c)
 const struct rpc_identity *rpc_call_identity(const struct rpc_call *c)
 {
     return &c->who;
-}
-
-uint64_t rpc_call_deadline_ns(const struct rpc_call *c)
-{
-    return c->deadline_ns;
 }
 
 void rpc_call_set_user(struct rpc_call *c, void *user)

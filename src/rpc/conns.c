@@ -315,13 +315,3 @@ void rpc_conns_read(struct rpc_conns *c, const struct rpc_conn_ref *ref, uint64_
         k->read += bytes;
     pthread_mutex_unlock(&lock);
 }
-
-unsigned rpc_conns_count(struct rpc_conns *c)
-{
-    unsigned n;
-
-    pthread_mutex_lock(&lock);
-    n = c->n;
-    pthread_mutex_unlock(&lock);
-    return n;
-}

@@ -50,6 +50,3 @@ bool rpc_conns_know(struct rpc_conns *c, const char *peer, const char *serial,
 bool rpc_conns_unread(struct rpc_conns *c, const struct rpc_conn_ref *ref, int64_t *ret);
 void rpc_conns_read(struct rpc_conns *c, const struct rpc_conn_ref *ref, uint64_t bytes);
 unsigned rpc_conns_room(const struct rpc_conns *c);
-
-/* How many there are, for tests. */
-unsigned rpc_conns_count(struct rpc_conns *c);

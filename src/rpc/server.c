@@ -50,63 +50,6 @@ static void *wait_for_core(void *arg)
     }
 }
 
-/* Core asks in each handshake, from its own threads. */
-static grpc_ssl_certificate_config_reload_status
-fetch_certificates(void *user, grpc_ssl_server_certificate_config **ret)
-{
-    struct rpc_server_tls *tls = user;
-    grpc_ssl_certificate_config_reload_status status = GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
-
-    pthread_mutex_lock(&tls->lock);
-    if (tls->is_new) {
-        grpc_ssl_pem_key_cert_pair pair = { .private_key = tls->key, .cert_chain = tls->cert };
-
-        *ret = grpc_ssl_server_certificate_config_create(tls->ca, &pair, 1);
-        status =
-            *ret ? GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW : GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_FAIL;
-        tls->is_new = false;
-    }
-    pthread_mutex_unlock(&tls->lock);
-    return status;
-}
-
-static void forget(char **text)
-{
-    if (*text)
-        explicit_bzero(*text, strlen(*text));
-    free(*text);
-    *text = NULL;
-}
-
-int rpc_server_reload(struct rpc_server *s, const struct rpc_tls *tls, struct jl_err *e)
-{
-    char *cert, *key, *ca;
-    int r = rpc_tls_check(tls, "server", e);
-
-    if (r < 0)
-        return r;
-    cert = strdup(tls->cert_pem);
-    key = strdup(tls->key_pem);
-    ca = strdup(tls->ca_pem);
-    if (cert && key && ca) {
-        pthread_mutex_lock(&s->tls.lock);
-        forget(&s->tls.key);
-        free(s->tls.cert);
-        free(s->tls.ca);
-        s->tls.cert = jl_take_ptr(cert);
-        s->tls.key = jl_take_ptr(key);
-        s->tls.ca = jl_take_ptr(ca);
-        s->tls.is_new = true;
-        pthread_mutex_unlock(&s->tls.lock);
-    } else {
-        r = jl_fail(e, ENOMEM, "keep the server's certificates");
-    }
-    forget(&key);
-    free(cert);
-    free(ca);
-    return r;
-}
-
 static unsigned long or_default(unsigned value, unsigned long dflt)
 {
     return value ? value : dflt;
@@ -173,10 +116,11 @@ static int why_not_bound(const struct rpc_server_opts *o, struct jl_err *e)
 
 static int listen_on(struct rpc_server *s, const struct rpc_server_opts *o, struct jl_err *e)
 {
+    grpc_ssl_pem_key_cert_pair pair = { o->tls.key_pem, o->tls.cert_pem };
     grpc_ssl_server_credentials_options *options =
-        grpc_ssl_server_credentials_create_options_using_config_fetcher(
-            GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY, fetch_certificates,
-            &s->tls);
+        grpc_ssl_server_credentials_create_options_using_config(
+            GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY,
+            grpc_ssl_server_certificate_config_create(o->tls.ca_pem, &pair, 1));
     grpc_server_credentials *creds = grpc_ssl_server_credentials_create_with_options(options);
     char target[300];
     int port;
@@ -280,7 +224,7 @@ static int set_up(struct rpc_server *s, const struct rpc_server_opts *o, struct 
     if (r < 0)
         return r;
     s->has_core = true;
-    r = rpc_server_reload(s, &o->tls, e);
+    r = rpc_tls_check(&o->tls, "server", e);
     if (r < 0)
         return r;
     server_args(&args, o);
@@ -308,7 +252,6 @@ int rpc_server_new(const struct rpc_server_opts *opts, const struct rpc_handlers
     s->queue_end = &s->queue;
     s->down_tag = (struct rpc_tag){ .kind = RPC_TAG_DOWN, .owner = s };
     pthread_mutex_init(&s->lock, NULL);
-    pthread_mutex_init(&s->tls.lock, NULL);
     r = set_up(s, opts, e);
     if (r < 0) {
         rpc_server_free(s);
@@ -455,9 +398,6 @@ void rpc_server_free(struct rpc_server *s)
         grpc_completion_queue_destroy(s->cq);
     if (s->has_core)
         rpc_core_done();
-    forget(&s->tls.key);
-    free(s->tls.cert);
-    free(s->tls.ca);
     rpc_intake_done(s);
     rpc_outgo_done(s);
     rpc_identities_clear(&s->identities);
@@ -466,6 +406,5 @@ void rpc_server_free(struct rpc_server *s)
     jl_close(s->timer_fd);
     jl_close(s->event_fd);
     pthread_mutex_destroy(&s->lock);
-    pthread_mutex_destroy(&s->tls.lock);
     free(s);
 }

@@ -97,9 +97,6 @@ int rpc_server_fd(const struct rpc_server *s);
 /* Runs the handlers for what has happened. Never blocks. */
 void rpc_server_dispatch(struct rpc_server *s);
 
-/* New certificates for connections made from now on; 0 or -EINVAL with e filled, the old stay. */
-int rpc_server_reload(struct rpc_server *s, const struct rpc_tls *tls, struct jl_err *e);
-
 /* Stops listening at once, refuses new calls and tells clients to go; what still runs after
  * grace_ms is cancelled. Keep dispatching until rpc_server_is_down. */
 void rpc_server_shutdown(struct rpc_server *s, unsigned grace_ms);
@@ -121,10 +118,6 @@ void rpc_call_drop_request(struct rpc_call *c); /* frees it early: a stream live
 void rpc_call_read(struct rpc_call *c);
 
 const struct rpc_identity *rpc_call_identity(const struct rpc_call *c);
-
-/* When the client stops waiting, CLOCK_MONOTONIC; UINT64_MAX: never. The library cancels the call
- * then by itself. */
-uint64_t rpc_call_deadline_ns(const struct rpc_call *c);
 
 void rpc_call_set_user(struct rpc_call *c, void *user);
 void *rpc_call_user(const struct rpc_call *c);

@@ -4,7 +4,7 @@
  *
  * Threads: `thread` alone takes events from core's completion queue and does nothing but append
  * them to `queue`, under `lock`, and write to event_fd. Everything else in here belongs to the
- * owner's thread, but for `tls`, which core's threads read in each handshake, under `tls.lock`.
+ * owner's thread.
  */
 #pragma once
 
@@ -46,12 +46,6 @@ struct rpc_slot {
 
 #define RPC_SLOTS 8
 
-struct rpc_server_tls {
-    pthread_mutex_t lock;
-    char *cert, *key, *ca;
-    bool is_new; /* core has not fetched them yet */
-};
-
 struct rpc_server {
     struct rpc_handlers handlers;
     void *ctx;
@@ -66,7 +60,6 @@ struct rpc_server {
     int epoll_fd; /* both: what the owner watches */
     pthread_mutex_t lock;
     struct rpc_tag *queue, **queue_end;
-    struct rpc_server_tls tls;
     struct rpc_conns *conns; /* NULL: no ceilings */
     struct rpc_intake intake;
     struct rpc_outgo outgo;
@@ -82,7 +75,6 @@ struct rpc_call {
     struct rpc_call *prev, *next;
     grpc_call *call;
     char *method;
-    uint64_t deadline_ns;
     struct rpc_identity who;
     void *user;
     struct rpc_conn_ref conn;

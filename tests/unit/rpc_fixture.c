@@ -5,7 +5,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <openssl/ec.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
@@ -165,12 +164,6 @@ static void on_text(struct rpc_call *c, const char *m, const char *request)
         on_stream(c, request);
     } else if (strcmp(m, "/t.T/Forever") == 0) {
         assert(rpc_call_send(c, "one", 3) == 0);
-    } else if (strcmp(m, "/t.T/Deadline") == 0) {
-        uint64_t ns = rpc_call_deadline_ns(c);
-
-        snprintf(text, sizeof text, "%" PRId64,
-                 ns == UINT64_MAX ? -1 : (int64_t) ((ns - jl_now_ns()) / JL_NS_PER_MS));
-        reply(c, text);
     } else if (strcmp(m, "/t.T/Hang") != 0) {
         rpc_call_finish(c, API_UNIMPLEMENTED, "unknown method", NULL, 0);
     }

@@ -242,18 +242,6 @@ static void uploads_do_not_contradict_each_other(void **state)
     refuses(&r, "'x' is a file");
 }
 
-static void upload_modes_are_masked(void **state)
-{
-    Joblet__FileUpload u = JOBLET__FILE_UPLOAD__INIT;
-
-    (void) state;
-    assert_int_equal(api_upload_mode(&u), 0644);
-    u.is_directory = true;
-    assert_int_equal(api_upload_mode(&u), 0755);
-    u.mode = 0x80000000u | 07750; /* Go's type bits; set-user-ID and the like */
-    assert_int_equal(api_upload_mode(&u), 0750);
-}
-
 static void the_value_behind_a_wrong_name_is_not_told(void **state)
 {
     struct jl_err e = JL_ERR_INIT;
@@ -528,7 +516,6 @@ UNIT_MAIN(cmocka_unit_test(a_plain_command_is_enough),
           cmocka_unit_test(upload_paths_stay_in_the_work_directory),
           cmocka_unit_test(upload_paths_have_a_limit_together),
           cmocka_unit_test(uploads_do_not_contradict_each_other),
-          cmocka_unit_test(upload_modes_are_masked),
           cmocka_unit_test(the_value_behind_a_wrong_name_is_not_told),
           cmocka_unit_test(names_are_names), cmocka_unit_test(the_work_directory_is_absolute),
           cmocka_unit_test(variables_have_names_that_are_free),

@@ -207,11 +207,3 @@ int jd_link_init(struct jd_link *link, struct jl_loop *loop, int sock, struct jl
     }
     return 0;
 }
-
-void jd_link_done(struct jd_link *link)
-{
-    jl_loop_del(link->loop, &link->src);
-    while (link->queue)
-        drop_first(link);
-    free(jl_take_ptr(link->packet));
-}

@@ -50,7 +50,6 @@ struct jd_link {
 
 /* sock is borrowed and made non-blocking. 0 or -errno with e filled. */
 int jd_link_init(struct jd_link *link, struct jl_loop *loop, int sock, struct jl_err *e);
-void jd_link_done(struct jd_link *link);
 
 /* Sends f (type and id are set here) and remembers req until its reply; req NULL: the reply is not
  * wanted. Borrows f. 0; -EAGAIN when too much is waiting already, or another -errno: e filled, req

@@ -277,8 +277,6 @@ static int keep_dir(struct jd_stage *s, const struct jd_upload *up, struct jl_er
 /* The file that the piece belongs to is open after this. */
 static int begin_or_go_on(struct jd_stage *s, const struct jd_upload *up, struct jl_err *e)
 {
-    int r;
-
     if (s->file_fd >= 0 && strcmp(s->open_path, up->path) == 0)
         return 0;
     if (s->file_fd >= 0)
@@ -289,8 +287,7 @@ static int begin_or_go_on(struct jd_stage *s, const struct jd_upload *up, struct
     if (!s->open_path)
         return jl_fail(e, ENOMEM, "begin an upload");
     s->open_mode = up->mode;
-    r = begin(s, up, e);
-    return r;
+    return begin(s, up, e);
 }
 
 int jd_stage_chunk(struct jd_stage *s, const struct jd_chunk *c, struct jl_err *e)
