@@ -89,7 +89,7 @@ static int place_fds(struct start *st, int *exec_fd)
     return 0;
 }
 
-static void reset_signals(void)
+void jl_signals_reset(void)
 {
     struct sigaction dfl = { .sa_handler = SIG_DFL };
     sigset_t none;
@@ -124,7 +124,7 @@ __attribute__((no_sanitize("address"))) static int child(void *arg)
     const struct jl_spawn *s = st->s;
     int exec_fd = -1;
 
-    reset_signals();
+    jl_signals_reset();
     if (s->new_session && setsid() < 0)
         return fail(st, "setsid");
     if (s->cwd_fd >= 0 && fchdir(s->cwd_fd) < 0)

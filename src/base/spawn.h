@@ -46,6 +46,10 @@ struct jl_spawn {
  */
 int jl_spawn(const struct jl_spawn *s, pid_t *ret_pid, int *ret_pidfd, struct jl_err *e);
 
+/* Every signal does what it does by default, and none is blocked: for a child before it is something
+ * else. */
+void jl_signals_reset(void);
+
 /* Waits for the process and gives its exit status as a shell does: code, or 128 + signal.
  * -errno on failure. Blocks. */
 int jl_wait_status(pid_t pid);

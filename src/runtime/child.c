@@ -13,23 +13,12 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/spawn.h"
 #include "os/ns.h"
 #include "os/rlimit.h"
 #include "runtime/launch.h"
 #include "runtime/step.h"
 #include "runtime/sync.h"
-
-void rt_signals_reset(void)
-{
-    struct sigaction dfl = { .sa_handler = SIG_DFL };
-    sigset_t none;
-
-    for (int sig = 1; sig < _NSIG; sig++)
-        if (sig != SIGKILL && sig != SIGSTOP)
-            sigaction(sig, &dfl, NULL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
 
 /* In a session of its own, so that /dev/tty inside never is the caller's terminal, where a program
  * could type commands for him (TIOCSTI) or read what he types. A signal typed there reaches us, and
@@ -53,7 +42,7 @@ _Noreturn void rt_child_main(struct rt_launch *l, int sync)
     l->state_root_fd = jl_close(l->state_root_fd);
     l->pidfd = jl_close(l->pidfd);
     l->helper.sock = jl_close(l->helper.sock); /* it waits for nobody else to have it */
-    rt_signals_reset();
+    jl_signals_reset();
     if (l->spec->ns_new & os_ns_flag(OS_NS_USER)) {
         /* stays inspectable for our parent until the maps are written */
     } else {

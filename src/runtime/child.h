@@ -35,9 +35,6 @@ _Noreturn void rt_child_middle(struct rt_launch *l, uint64_t flags, int sync, in
 /* In a user namespace just joined: becomes its root. false with errno set when it may not. */
 bool rt_become_ns_root(void);
 
-/* Default dispositions and an empty mask, whatever our caller had. */
-void rt_signals_reset(void);
-
 /* What becomes of the process from `process`; for the first one and for exec alike. */
 struct rt_become {
     const struct rt_process *process;

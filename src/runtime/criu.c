@@ -247,7 +247,7 @@ static _Noreturn void become_criu(struct rt_criu *c, int sock)
     if (r == 0 && c->root)
         r = enter_mounts(c->root, &e);
     if (r == 0) {
-        rt_signals_reset();
+        jl_signals_reset();
         memcpy(keep + 1, c->fds, sizeof c->fds);
         for (size_t i = 0; i < c->n_fds + 1; i++)
             fcntl(keep[i], F_SETFD, 0);

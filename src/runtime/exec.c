@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/parse.h"
+#include "base/spawn.h"
 #include "os/pidfd.h"
 #include "os/pty.h"
 #include "os/sched.h"
@@ -129,7 +130,7 @@ static _Noreturn void child(struct rt_exec *x, int sync, uint64_t join)
 
     jl_close(x->l.sync);
     x->l.sync = sync;
-    rt_signals_reset();
+    jl_signals_reset();
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (rt_session_leave(&e) == 0 && join_namespaces(x, join, &e) == 0)
         become(x, &e);

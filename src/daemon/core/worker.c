@@ -23,6 +23,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/spawn.h"
 
 #define WORK_FD 3 /* the socket, in the worker */
 
@@ -111,10 +112,8 @@ _Noreturn static void worker_main(const struct jd_worker *w, int sock, pid_t cor
     close_range(WORK_FD + 1, ~0U, 0);
     fcntl(WORK_FD, F_SETFD, FD_CLOEXEC);
     jl_log.fd = STDERR_FILENO; /* what logging.output names is core's alone */
-    for (int sig = 1; sig < NSIG; sig++)
-        signal(sig, SIG_DFL);
+    jl_signals_reset();
     signal(SIGPIPE, SIG_IGN);
-    sigprocmask(SIG_SETMASK, &(sigset_t){ 0 }, NULL);
     snprintf(name, sizeof name, "joblet-%.8s", w->name);
     prctl(PR_SET_NAME, name, 0, 0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
