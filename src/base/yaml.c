@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/hash.h"
 #include "base/io.h"
 #include "base/parse.h"
 
@@ -35,15 +36,6 @@ struct build {
 static int refuse_mark(struct build *b, const yaml_mark_t *m, int code, const char *what)
 {
     return jl_refuse(b->e, code, "%s:%zu:%zu: %s", b->file, m->line + 1, m->column + 1, what);
-}
-
-static uint32_t hash_key(const char *s)
-{
-    uint32_t h = 2166136261u; /* FNV-1a */
-
-    for (; *s != '\0'; s++)
-        h = (h ^ (unsigned char) *s) * 16777619u;
-    return h;
 }
 
 static void free_node(struct jl_yaml *n)
@@ -90,7 +82,7 @@ static int refuse_extras(struct build *b, const yaml_event_t *ev, const yaml_cha
 
 static int take_key(struct build *b, struct jl_yaml *n)
 {
-    n->key_hash = hash_key(b->key);
+    n->key_hash = jl_hash(b->key);
     JL_YAML_EACH(c, b->open)
     {
         if (c->key_hash == n->key_hash && strcmp(c->key, b->key) == 0)

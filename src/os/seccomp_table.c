@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "os/seccomp_internal.h"
 #include "os/syscalls_data.h"
 
@@ -33,19 +34,9 @@ const struct sc_arch sc_archs[] = {
 };
 const unsigned sc_n_archs = JL_COUNT(sc_archs);
 
-/* FNV-1a, as syscalls.py has it. */
-static uint32_t hash(const char *name)
-{
-    uint32_t h = 0x811c9dc5u;
-
-    for (; *name; name++)
-        h = (h ^ (unsigned char) *name) * 0x01000193u;
-    return h;
-}
-
 int sc_find(const char *name)
 {
-    for (uint32_t slot = hash(name) % SC_SLOTS; slots[slot] != 0; slot = (slot + 1) % SC_SLOTS)
+    for (uint32_t slot = jl_hash(name) % SC_SLOTS; slots[slot] != 0; slot = (slot + 1) % SC_SLOTS)
         if (strcmp(pool + name_at[slots[slot] - 1], name) == 0)
             return slots[slot] - 1;
     return -1;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/hash.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "daemon/core/cidr.h"
@@ -65,16 +66,6 @@ static int resolve_paths(struct jd_conf *c, const char *prefix, struct jl_err *e
     return r;
 }
 
-/* FNV-1a: a short name for a prefix, stable over restarts. */
-static uint32_t hash_of(const char *s)
-{
-    uint32_t h = 2166136261u;
-
-    for (; *s != '\0'; s++)
-        h = (h ^ (unsigned char) *s) * 16777619u;
-    return h;
-}
-
 /* Two instances must not meet in one group: each sweeps away jobs it does not know. So a prefix of
  * its own gets a group of its own unless the file says otherwise. */
 static int resolve_cgroup(struct jd_conf *c, struct jl_err *e)
@@ -88,7 +79,7 @@ static int resolve_cgroup(struct jd_conf *c, struct jl_err *e)
             &c->cgroup_base,
             strcmp(c->prefix, JD_DEFAULT_PREFIX) == 0
                 ? strdup("/sys/fs/cgroup/joblet.slice/joblet.service")
-                : format("/sys/fs/cgroup/joblet.slice/joblet-%08x.service", hash_of(c->prefix)),
+                : format("/sys/fs/cgroup/joblet.slice/joblet-%08x.service", jl_hash(c->prefix)),
             e);
         if (r < 0)
             return r;

@@ -329,7 +329,7 @@ static void adopt_jobs(struct jd_core *c)
 {
     for (struct jd_job *j = c->jobs.first, *next; j; j = next) {
         next = j->next;
-        if (j->state == JD_INITIALIZING || j->state == JD_RUNNING || j->state == JD_STOPPING)
+        if (jd_state_is_active(j->state))
             jd_shim_adopt(j);
         if (j->state == JD_RUNNING || j->state == JD_STOPPING)
             jd_metrics_begin(j, false);

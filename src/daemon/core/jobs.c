@@ -84,11 +84,6 @@ void jd_job_free(struct jd_job *j)
     free(j);
 }
 
-static bool is_active(enum jd_state s)
-{
-    return s == JD_INITIALIZING || s == JD_RUNNING || s == JD_STOPPING;
-}
-
 /* The job is in its state from now on (by 1), or leaves it (by -1). */
 static void count(struct jd_job *j, int by)
 {
@@ -97,8 +92,8 @@ static void count(struct jd_job *j, int by)
     if (!jd_state_is_ended(j->state))
         all->request_bytes += (size_t) by * j->request_bytes;
     all->n_ended += (unsigned) (jd_state_is_ended(j->state) ? by : 0);
-    all->n_active += (unsigned) (is_active(j->state) ? by : 0);
-    if (is_active(j->state))
+    all->n_active += (unsigned) (jd_state_is_active(j->state) ? by : 0);
+    if (jd_state_is_active(j->state))
         jd_queue_account(j, by);
     if (by > 0)
         jd_queue_add(j);
@@ -146,7 +141,7 @@ uint32_t jd_jobs_host_ids(struct jd_core *c, struct jl_err *e)
         bool used = false;
 
         for (const struct jd_job *j = c->jobs.first; j && !used; j = j->next)
-            used = (is_active(j->state) || j->unstored) && j->rec.host_id_base == base;
+            used = (jd_state_is_active(j->state) || j->unstored) && j->rec.host_id_base == base;
         if (!used && !jd_nets_has_ids(c, base) && !jd_clean_has_ids(c, base)) {
             c->jobs.last_slot = slot;
             return base;

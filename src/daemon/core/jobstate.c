@@ -25,6 +25,11 @@ bool jd_state_is_ended(enum jd_state state)
     return state >= JD_COMPLETED;
 }
 
+bool jd_state_is_active(enum jd_state state)
+{
+    return state == JD_INITIALIZING || state == JD_RUNNING || state == JD_STOPPING;
+}
+
 const char *jd_state_name(enum jd_state state)
 {
     return state < JD_STATE_N ? state_names[state] : "UNKNOWN";

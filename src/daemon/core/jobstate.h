@@ -57,6 +57,7 @@ int jd_state_next(enum jd_state state, enum jd_event ev, enum jd_state outcome, 
                   struct jl_err *e);
 
 bool jd_state_is_ended(enum jd_state state);
+bool jd_state_is_active(enum jd_state state);   /* it has what a job needs to run */
 const char *jd_state_name(enum jd_state state); /* "RUNNING" */
 const char *jd_event_name(enum jd_event ev);
 /* 0 or -EINVAL. */

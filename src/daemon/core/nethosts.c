@@ -113,7 +113,8 @@ static int put_jobs(const struct jd_network *net, struct jl_buf *b)
     int r = list ? jl_buf_puts(b, HOSTS_HEAD) : -ENOMEM;
 
     for (struct jd_job *j = c->jobs.first; list && j && n < c->jobs.n_active; j = j->next)
-        if (jd_nets_is_active(j) && j->rec.address[0] && strcmp(j->rec.network, net->def.name) == 0)
+        if (jd_state_is_active(j->state) && j->rec.address[0] &&
+            strcmp(j->rec.network, net->def.name) == 0)
             list[n++] = j;
     if (list && n > 1)
         qsort(list, n, sizeof(struct jd_job *), by_name);

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "daemon/core/core.h"
 #include "daemon/core/worker.h"
@@ -34,15 +35,10 @@ struct jd_network *jd_nets_find(const struct jd_core *c, const char *name)
 /* "joblet-NAME", cut with a hash to what a device's name may have. */
 static void bridge_name(const char *name, char ret[JD_NETDEV_MAX])
 {
-    uint32_t h = 2166136261u;
-
-    if (strlen(name) <= 8) {
+    if (strlen(name) <= 8)
         snprintf(ret, JD_NETDEV_MAX, "joblet-%.8s", name);
-        return;
-    }
-    for (const char *s = name; *s != '\0'; s++)
-        h = (h ^ (unsigned char) *s) * 16777619u;
-    snprintf(ret, JD_NETDEV_MAX, "joblet-%.3s%05x", name, h & 0xfffffu);
+    else
+        snprintf(ret, JD_NETDEV_MAX, "joblet-%.3s%05x", name, jl_hash(name) & 0xfffffu);
 }
 
 static int check_other_networks(const struct jd_core *c, const struct jd_network *net,
@@ -112,11 +108,6 @@ void jd_nets_remove(struct jd_core *c, struct jd_network *net)
     free(net);
 }
 
-bool jd_nets_is_active(const struct jd_job *j)
-{
-    return j->state == JD_INITIALIZING || j->state == JD_RUNNING || j->state == JD_STOPPING;
-}
-
 int jd_nets_worker(struct jd_core *c, struct jl_err *e)
 {
     if (!c->nets.worker)
@@ -142,7 +133,7 @@ static int put_all_leases(const struct jd_core *c, struct jl_buf *b, bool end, u
         struct jd_net_lease l;
         uint32_t addr;
 
-        if (!net || !jd_nets_is_active(j) || jd_ip_parse(j->rec.address, &addr) < 0)
+        if (!net || !jd_state_is_active(j->state) || jd_ip_parse(j->rec.address, &addr) < 0)
             continue;
         jd_nets_lease_of(net, addr, j->rec.host_id_base, &l);
         r = put_leases(b, &l, 1, count);
@@ -366,7 +357,7 @@ static bool take_up_leases(struct jd_core *c)
         struct jd_network *net = jd_nets_find(c, j->rec.network);
         uint32_t addr;
 
-        if (!net || !jd_nets_is_active(j) || jd_ip_parse(j->rec.address, &addr) < 0)
+        if (!net || !jd_state_is_active(j->state) || jd_ip_parse(j->rec.address, &addr) < 0)
             continue;
         if (strcmp(j->rec.boot_id, c->boot_id) != 0) { /* it is about to be lost, or begun again */
             jd_record_set(&j->rec.address, "");
@@ -384,13 +375,10 @@ int jd_nets_init(struct jd_core *c, struct jl_err *e)
 {
     struct jd_net_place *p = &jd_net_place;
     struct jl_err later = JL_ERR_INIT;
-    uint32_t h = 2166136261u;
     bool needed;
     int r;
 
-    for (const char *s = c->conf.prefix; *s != '\0'; s++)
-        h = (h ^ (unsigned char) *s) * 16777619u;
-    snprintf(p->instance, sizeof p->instance, "%05x", h & 0xfffffu);
+    snprintf(p->instance, sizeof p->instance, "%05x", jl_hash(c->conf.prefix) & 0xfffffu);
     snprintf(p->ns_dir, sizeof p->ns_dir, "%s/netns", c->conf.run_dir);
     snprintf(p->alias, sizeof p->alias, "joblet:%.240s", c->conf.prefix);
     if (!c->conf.network_enabled)

@@ -141,7 +141,6 @@ int jd_nets_refuse_full(const struct jd_network *net, struct jl_err *e);
 void jd_nets_fail_waiting(struct jd_network *net, const char *why);
 void jd_nets_lease_of(const struct jd_network *net, uint32_t addr, uint32_t host_id_base,
                       struct jd_net_lease *ret);
-bool jd_nets_is_active(const struct jd_job *j);
 int jd_nets_worker(struct jd_core *c, struct jl_err *e);
 /* The names of a network's jobs have changed. */
 void jd_nets_names_changed(struct jd_network *net);

@@ -24,7 +24,7 @@ static int count_jobs(const struct jd_core *c, const char *name, bool waiting)
 
     for (const struct jd_job *j = c->jobs.first; j; j = j->next)
         n += strcmp(j->rec.network, name) == 0 &&
-             (waiting ? !jd_state_is_ended(j->state) || j->unstored : jd_nets_is_active(j));
+             (waiting ? !jd_state_is_ended(j->state) || j->unstored : jd_state_is_active(j->state));
     return n;
 }
 
