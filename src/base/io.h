@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -37,6 +38,12 @@ int jl_write_kernel_file_at(int dirfd, const char *path, const char *data);
 /* mkdir -p below dirfd for a relative or absolute path; existing directories are kept as they
  * are. 0, or -errno with e filled. Follows symlinks: for trusted paths only. */
 int jl_mkdir_p(const char *path, mode_t mode, struct jl_err *e);
+
+/* The directory `name` below dirfd, unless it is a symlink. fd, or -1 with errno, as openat. */
+int jl_open_dir_at(int dirfd, const char *name);
+/* The same to read its entries (closedir); "." reads dirfd's own and leaves its position alone. NULL
+ * with errno. */
+DIR *jl_opendir_at(int dirfd, const char *name);
 
 /*
  * Removes the tree `name` below dirfd without following symlinks or crossing onto another

@@ -16,6 +16,21 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 
+int jl_open_dir_at(int dirfd, const char *name)
+{
+    return openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+DIR *jl_opendir_at(int dirfd, const char *name)
+{
+    _close_ int fd = jl_open_dir_at(dirfd, name);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (dir)
+        jl_take_fd(&fd);
+    return dir;
+}
+
 /*
  * Removal keeps one descriptor and one stack frame a level open, so its depth is bounded; but a
  * job can build a tree far deeper. What lies too deep is moved up into the tree's top directory,
@@ -34,17 +49,11 @@ static int remove_one(struct removal *rm, int dirfd, const char *name, unsigned 
 
 static int remove_entries(struct removal *rm, int fd, unsigned depth, struct jl_err *e)
 {
-    int dup_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _closedir_ DIR *dir = NULL;
+    _closedir_ DIR *dir = jl_opendir_at(fd, ".");
     struct dirent *d;
 
-    if (dup_fd < 0)
+    if (!dir)
         return jl_fail_sys(e, "openat", ".", "remove directory");
-    dir = fdopendir(dup_fd);
-    if (!dir) {
-        jl_close(dup_fd);
-        return jl_fail(e, ENOMEM, "remove directory");
-    }
     while ((d = readdir(dir)) != NULL) {
         int r;
 

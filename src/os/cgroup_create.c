@@ -14,7 +14,6 @@
 #include "base/io.h"
 #include "os/cgroup_internal.h"
 
-#define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 #define RACES_MAX 8 /* times that another's rmdir of a parent may get between */
 
 /* One hierarchy's way from its mount down to the group. */
@@ -186,7 +185,7 @@ static int fail_make(const struct descent *d, const char *syscall, const char *p
 static int enter(struct descent *d, int fd, const char *part, struct jl_err *e)
 {
     for (int i = 0; i < RACES_MAX; i++) {
-        int next = openat(fd, part, DIR_FLAGS);
+        int next = jl_open_dir_at(fd, part);
 
         if (next >= 0)
             return next;

@@ -11,9 +11,8 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "os/cgroup_internal.h"
-
-#define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 const char *cg_mount(const struct os_cgroup_host *host, unsigned hierarchy)
 {
@@ -87,7 +86,7 @@ int cg_open_below(const char *mount, const char *path, size_t len)
 
         memcpy(part, path + at, n);
         part[n] = '\0';
-        next = openat(fd, part, DIR_FLAGS);
+        next = jl_open_dir_at(fd, part);
         if (next < 0)
             return -errno;
         jl_close(fd);
@@ -110,7 +109,7 @@ int cg_next_child(DIR *dir, char *name)
             return errno ? -errno : -ENOENT;
         if (d->d_type != DT_DIR || strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
             continue;
-        fd = openat(dirfd(dir), d->d_name, DIR_FLAGS);
+        fd = jl_open_dir_at(dirfd(dir), d->d_name);
         if (fd < 0 && (errno == ENOENT || errno == ENODEV))
             continue; /* removed since */
         if (name)
@@ -122,20 +121,15 @@ int cg_next_child(DIR *dir, char *name)
 static int each_group(int fd, int (*fn)(int fd, void *data), void *data, unsigned depth)
 {
     _closedir_ DIR *dir = NULL;
-    int r = fn(fd, data), list;
+    int r = fn(fd, data);
 
     if (r != 0)
         return r == -ENODEV || r == -ENOENT ? 0 : r;
     if (depth >= CG_DEPTH_MAX)
         return -ELOOP;
-    list = openat(fd, ".", DIR_FLAGS);
-    if (list < 0)
+    dir = jl_opendir_at(fd, ".");
+    if (!dir)
         return errno == ENOENT || errno == ENODEV ? 0 : -errno;
-    dir = fdopendir(list);
-    if (!dir) {
-        jl_close(list);
-        return -ENOMEM;
-    }
     for (;;) {
         _close_ int child = cg_next_child(dir, NULL);
 
@@ -162,14 +156,11 @@ static bool has_child(int fd)
 
 int cg_remove_children(int fd, int *ret_busy)
 {
-    int list = openat(fd, ".", DIR_FLAGS);
-    _closedir_ DIR *dir = list < 0 ? NULL : fdopendir(list);
+    _closedir_ DIR *dir = jl_opendir_at(fd, ".");
     char name[256];
 
-    if (!dir) {
-        jl_close(list);
+    if (!dir)
         return errno == ENOENT || errno == ENODEV ? 0 : -errno;
-    }
     for (;;) {
         _close_ int child = cg_next_child(dir, name);
 

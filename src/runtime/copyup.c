@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/io.h"
 
 #define DEPTH_MAX 64
 
@@ -102,15 +103,11 @@ static int copy_entry(int from_dir, int to_dir, const char *name, int depth, str
 
 static int copy_tree(int from_fd, int to_fd, int depth, struct jl_err *e)
 {
-    int fd = openat(from_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    _closedir_ DIR *dir = jl_opendir_at(from_fd, ".");
     struct dirent *d;
 
-    if (!dir) {
-        jl_fail_sys(e, "openat", NULL, "read a directory");
-        jl_close(fd);
-        return -e->code;
-    }
+    if (!dir)
+        return jl_fail_sys(e, "openat", NULL, "read a directory");
     if (depth > DEPTH_MAX)
         return jl_refuse(e, ELOOP, "the tree is deeper than %d directories", DEPTH_MAX);
     while ((d = readdir(dir)) != NULL) {

@@ -323,16 +323,12 @@ static int by_name(const void *a, const void *b)
 
 int rt_state_list(int root_fd, struct jl_strv *ret_ids, struct jl_err *e)
 {
-    int fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    _closedir_ DIR *dir = jl_opendir_at(root_fd, ".");
     struct jl_err ignored = JL_ERR_INIT;
     struct dirent *d;
 
-    if (!dir) {
-        jl_fail_sys(e, "open", NULL, "list the state root");
-        jl_close(fd);
-        return -e->code;
-    }
+    if (!dir)
+        return jl_fail_sys(e, "open", NULL, "list the state root");
     for (errno = 0; (d = readdir(dir)) != NULL; errno = 0)
         if (rt_id_check(d->d_name, &ignored) == 0 &&
             (d->d_type == DT_DIR || d->d_type == DT_UNKNOWN) && jl_strv_add(ret_ids, d->d_name) < 0)

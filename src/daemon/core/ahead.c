@@ -112,8 +112,7 @@ bool jd_ahead_log(struct jd_core *c, const char *id)
 
 static void empty(const struct jd_ahead_pool *p)
 {
-    int copy = openat(p->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _closedir_ DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+    _closedir_ DIR *dir = jl_opendir_at(p->dirfd, ".");
     struct jl_err e = JL_ERR_INIT;
     struct dirent *d;
 

@@ -25,7 +25,6 @@
 #include "daemon/core/shimlink.h"
 #include "daemon/core/sweep.h"
 
-#define RUNTIME_FD 8
 #define CGROUP_WAIT_MS 5000 /* for those who were killed to be gone */
 
 /* A process that clears away on its way: `RUNTIME delete --force ID`, or a cgroup's end. */
@@ -246,8 +245,7 @@ void jd_shim_clean(struct jd_job *j)
 static void each_id(int dirfd, const char *prefix, struct jd_core *c,
                     void (*fn)(struct jd_core *c, const char *id))
 {
-    int copy = dirfd < 0 ? -1 : openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _closedir_ DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+    _closedir_ DIR *dir = dirfd < 0 ? NULL : jl_opendir_at(dirfd, ".");
     size_t skip = strlen(prefix);
     struct dirent *d;
 

@@ -67,8 +67,7 @@ static int watch_dir(const struct jd_core *c, int dirfd)
 /* Of the segments that have an index: the lowest from `from` on, or the highest of all. -1: none. */
 static int64_t find_segment(int dirfd, unsigned from, bool highest)
 {
-    int copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _closedir_ DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+    _closedir_ DIR *dir = jl_opendir_at(dirfd, ".");
     int64_t found = -1;
     struct dirent *d;
     unsigned n;

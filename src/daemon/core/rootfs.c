@@ -262,8 +262,7 @@ int jd_rootfs_use(struct jd_core *c, struct jd_bundle_in *in, struct jl_err *e)
 /* Those of earlier cores. The highest number is not given out again as long as its tree is there. */
 static void remove_old(struct jd_core *c)
 {
-    int copy = openat(c->rootfs.dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _closedir_ DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+    _closedir_ DIR *dir = jl_opendir_at(c->rootfs.dirfd, ".");
     struct jl_err e = JL_ERR_INIT;
     struct dirent *d;
 

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "daemon/core/bundle.h"
 #include "daemon/core/image.h"
 #include "os/mountfd.h"
@@ -26,11 +27,6 @@
 #define SLACK (16 * BLOCK)         /* for directories and extents of the job's own files */
 #define SPARE (UINT64_C(64) << 20) /* for what the file system needs itself; the reserve takes it */
 #define DEPTH_MAX 256              /* uploads have JD_STAGE_DEPTH_MAX */
-
-static int open_dir(int dirfd, const char *name)
-{
-    return openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-}
 
 bool jd_space_mounted(int job_dirfd)
 {
@@ -85,15 +81,15 @@ static int count_entry(int dirfd, const char *name, unsigned depth, struct tally
         return t->fill && bytes > stored ? fill(dirfd, name, st.st_size) : 0;
     }
     t->bytes += BLOCK;
-    below = open_dir(dirfd, name);
+    below = jl_open_dir_at(dirfd, name);
     return below < 0 ? -errno : count_tree(below, depth + 1, t);
 }
 
 static int count_tree(int dirfd, unsigned depth, struct tally *t)
 {
-    int copy = depth < DEPTH_MAX ? open_dir(dirfd, ".") : -1, r = 0;
-    _closedir_ DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+    _closedir_ DIR *dir = depth < DEPTH_MAX ? jl_opendir_at(dirfd, ".") : NULL;
     struct dirent *d;
+    int r = 0;
 
     if (!dir)
         return depth < DEPTH_MAX ? -errno : -ELOOP;
@@ -112,7 +108,7 @@ static int gather(int job, bool has_uploads, struct jl_err *e)
 
     if (mkdirat(job, JD_SPACE_UPLOADS, 0700) < 0 && errno != EEXIST)
         return jl_fail_sys(e, "mkdir", JD_SPACE_UPLOADS, "make the workspace");
-    up = open_dir(job, JD_SPACE_UPLOADS);
+    up = jl_open_dir_at(job, JD_SPACE_UPLOADS);
     if (up < 0)
         return jl_fail_sys(e, "open", JD_SPACE_UPLOADS, "make the workspace");
     if (renameat(job, "work", up, DATA) == 0)
@@ -154,7 +150,7 @@ static int mount_it(int job, int image, const char *id, struct jl_err *e)
 
     if (mkdirat(job, PLACE, 0700) < 0 && errno != EEXIST)
         return jl_fail_sys(e, "mkdir", PLACE, "make the workspace");
-    place = open_dir(job, PLACE);
+    place = jl_open_dir_at(job, PLACE);
     if (place < 0)
         return jl_fail_sys(e, "open", PLACE, "make the workspace");
     snprintf(label, sizeof label, "joblet-work/%.40s", id);
@@ -168,13 +164,13 @@ static int mount_it(int job, int image, const char *id, struct jl_err *e)
 /* Leaves `may` bytes free. */
 static int reserve(int job, uint64_t may, struct jl_err *e)
 {
-    _close_ int top = open_dir(job, PLACE), data = -1, fd = -1;
+    _close_ int top = jl_open_dir_at(job, PLACE), data = -1, fd = -1;
     struct tally t = { .fill = true };
     struct statfs fs;
     uint64_t avail;
     int r;
 
-    data = top < 0 ? -1 : open_dir(top, DATA);
+    data = top < 0 ? -1 : jl_open_dir_at(top, DATA);
     if (data < 0)
         return jl_fail_sys(e, "open", DATA, "make the workspace");
     r = count_tree(data, 0, &t);

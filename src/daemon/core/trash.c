@@ -18,6 +18,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "daemon/core/core.h"
 #include "daemon/core/worker.h"
@@ -48,7 +49,7 @@ static int remove_entry(struct pass *p, int dirfd, const char *name, unsigned de
         return -errno;
     if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0) /* most are empty */
         return 0;
-    fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    fd = jl_open_dir_at(dirfd, name);
     if (fd < 0)
         return -errno;
     if (fstat(fd, &st) < 0)
@@ -70,15 +71,12 @@ static int remove_entry(struct pass *p, int dirfd, const char *name, unsigned de
 
 static int remove_below(struct pass *p, int dirfd, unsigned depth)
 {
-    int copy = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r, first = 0;
-    _closedir_ DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+    _closedir_ DIR *dir = jl_opendir_at(dirfd, ".");
     struct dirent *d;
+    int r, first = 0;
 
-    if (!dir) {
-        r = -errno;
-        jl_close(copy);
-        return r;
-    }
+    if (!dir)
+        return -errno;
     while ((d = readdir(dir))) {
         if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
             continue;

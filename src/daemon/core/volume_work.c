@@ -23,14 +23,9 @@
 #define DATA "data"
 #define ATTRS (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
 
-static int open_dir(int dirfd, const char *name)
-{
-    return openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-}
-
 bool jd_volume_is_mounted(int base_fd, const char *name)
 {
-    _close_ int dir = open_dir(base_fd, name);
+    _close_ int dir = jl_open_dir_at(base_fd, name);
     struct stat above, st;
 
     return dir >= 0 && fstat(dir, &above) == 0 &&
@@ -40,7 +35,7 @@ bool jd_volume_is_mounted(int base_fd, const char *name)
 uint64_t jd_volume_allocated(int base_fd, const char *name)
 {
     static const char *const images[] = { IMAGE, IMAGE_NEW };
-    _close_ int dir = open_dir(base_fd, name);
+    _close_ int dir = jl_open_dir_at(base_fd, name);
     struct stat st;
 
     for (size_t i = 0; dir >= 0 && i < JL_COUNT(images); i++)
@@ -106,14 +101,14 @@ static int check_idmap(int dir, struct jl_err *e)
 
 static int do_mount(int base, const struct jd_volume_job *v, struct jl_err *e)
 {
-    _close_ int dir = open_dir(base, v->name), data = -1, fd = -1;
+    _close_ int dir = jl_open_dir_at(base, v->name), data = -1, fd = -1;
     int r;
 
     if (dir < 0)
         return jl_fail_sys(e, "open", v->name, "mount volume %s", v->name);
     if (jd_volume_is_mounted(base, v->name))
         return 0;
-    data = open_dir(dir, DATA);
+    data = jl_open_dir_at(dir, DATA);
     if (data < 0)
         return jl_fail_sys(e, "open", DATA, "mount volume %s", v->name);
     fd = v->memory ? mount_memory(v, e) : mount_image(dir, v, e);
@@ -128,8 +123,8 @@ static int do_mount(int base, const struct jd_volume_job *v, struct jl_err *e)
 /* mkfs left it 0755 and the job user's; lost+found is fsck's, which makes it when it needs it. */
 static int tidy(int base, const struct jd_volume_job *v, struct jl_err *e)
 {
-    _close_ int dir = open_dir(base, v->name);
-    _close_ int data = dir < 0 ? -1 : open_dir(dir, DATA);
+    _close_ int dir = jl_open_dir_at(base, v->name);
+    _close_ int data = dir < 0 ? -1 : jl_open_dir_at(dir, DATA);
 
     if (data < 0)
         return jl_fail_sys(e, "open", DATA, "make volume %s", v->name);
@@ -141,7 +136,7 @@ static int tidy(int base, const struct jd_volume_job *v, struct jl_err *e)
 
 static int unmake(int base, const struct jd_volume_job *v, struct jl_err *e)
 {
-    _close_ int dir = open_dir(base, v->name);
+    _close_ int dir = jl_open_dir_at(base, v->name);
     char path[48];
 
     if (dir < 0)
@@ -160,7 +155,7 @@ static int make(int base, const struct jd_volume_job *v, struct jl_err *e)
 
     if (mkdirat(base, v->name, 0700) < 0)
         return jl_fail_sys(e, "mkdir", v->name, "make volume %s", v->name);
-    dir = open_dir(base, v->name);
+    dir = jl_open_dir_at(base, v->name);
     if (dir < 0 || mkdirat(dir, DATA, 0700) < 0)
         return jl_fail_sys(e, "mkdir", DATA, "make volume %s", v->name);
     r = v->memory ? 0 : make_image(dir, v, e);
