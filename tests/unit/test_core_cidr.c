@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/buf.h"
+#include "base/cleanup.h"
 #include "base/err.h"
 #include "daemon/core/netfirewall.h"
 #include "daemon/core/netrules.h"
@@ -179,6 +180,92 @@ static void rules_name_jobs_and_go_again(void **state)
     assert_non_null(strstr(b.data, "delete element bridge joblet_1a2b3 ports"));
 }
 
+static void clients_get_private_addresses(void **state)
+{
+    static const char *const good[] = { "10.0.0.0/8", "172.31.0.0/16", "192.168.0.0/16",
+                                        "100.64.0.0/24", "198.19.255.0/24" };
+    static const char *const bad[] = { "8.8.8.0/24",   "172.32.0.0/16",  "192.169.0.0/16",
+                                       "172.0.0.0/8",  "100.128.0.0/16", "203.0.113.0/24",
+                                       "198.20.0.0/16" };
+    struct jl_err e = JL_ERR_INIT;
+    struct jd_cidr c;
+
+    (void) state;
+    for (size_t i = 0; i < JL_COUNT(good); i++) {
+        c = cidr(good[i]);
+        assert_int_equal(jd_cidr_check_private("cidr", &c, &e), 0);
+    }
+    for (size_t i = 0; i < JL_COUNT(bad); i++) {
+        c = cidr(bad[i]);
+        assert_int_equal(jd_cidr_check_private("cidr", &c, &e), -EINVAL);
+        assert_non_null(strstr(e.text, "within 10.0.0.0/8"));
+    }
+}
+
+static void all_rules(struct jl_buf *b, bool refused, size_t n_leases)
+{
+    const struct jd_net_def nets[] = {
+        { .name = "bridge",
+          .bridge = "joblet0",
+          .cidr = cidr("172.20.0.0/16"),
+          .refused = refused },
+        { .name = "isolated", .cidr = cidr("10.255.0.0/16"), .refused = refused },
+    };
+    const struct jd_net_lease leases[] = { { .addr = 0xac140002, .bridge = "joblet0" },
+                                           { .addr = 0x0aff0002, .isolated = true } };
+    const uint32_t dns[] = { 0x08080808, 0x0affff35 };
+    const struct jd_net_all all = { .instance = "1a2b3",
+                                    .nets = nets,
+                                    .n_nets = 2,
+                                    .leases = leases,
+                                    .n_leases = n_leases,
+                                    .dns = dns,
+                                    .n_dns = 1,
+                                    .n_host_dns = 1,
+                                    .first_port = 20000 };
+
+    jl_buf_clear(b);
+    assert_int_equal(jd_net_rules(b, &all), 0);
+    assert_int_equal(jl_buf_putc(b, '\0'), 0);
+}
+
+static void a_refused_network_has_no_more_addresses_than_its_jobs(void **state)
+{
+    _buf_ struct jl_buf b = JL_BUF_INIT(65536);
+
+    (void) state;
+    all_rules(&b, false, 0);
+    assert_non_null(strstr(b.data, "iifname != { \"joblet0\", \"ji1a2b3*\" } ip saddr "
+                                   "{ 172.20.0.0/16, 10.255.0.0/16 } drop"));
+    assert_non_null(strstr(b.data, "ip saddr { 172.20.0.0/16 } oifname != \"joblet0\" meta l4proto "
+                                   "{ tcp, udp, sctp } masquerade to :20000-29999\n"));
+    assert_non_null(
+        strstr(b.data, "ip saddr { 10.255.0.0/16 } oifname != \"ji1a2b3*\" masquerade\n"));
+    /* a name server that has an address of the pool is heard */
+    assert_non_null(strstr(b.data, "ip saddr 10.255.255.53 accept\n"));
+    all_rules(&b, true, 0);
+    assert_null(strstr(b.data, "172.20."));
+    assert_null(strstr(b.data, "10.255.0."));
+    assert_null(strstr(b.data, "masquerade"));
+    assert_non_null(strstr(b.data, "iifname { \"joblet0\", \"ji1a2b3*\" } jump to_host"));
+    all_rules(&b, true, 2);
+    assert_null(strstr(b.data, "172.20.0.0/16"));
+    assert_null(strstr(b.data, "10.255.0.0/16"));
+    assert_non_null(strstr(b.data, "ip saddr { 172.20.0.2, 10.255.0.2 } drop"));
+    assert_non_null(strstr(b.data, "ip saddr { 172.20.0.2 } oifname != \"joblet0\" masquerade"));
+}
+
+static void ports_of_jobs_are_none_of_the_hosts(void **state)
+{
+    (void) state;
+    assert_int_equal(jd_net_first_port(32768, 60999), 20000);
+    assert_int_equal(jd_net_first_port(30000, 65535), 20000);
+    assert_int_equal(jd_net_first_port(29999, 65535), 10000);
+    assert_int_equal(jd_net_first_port(15000, 25000), 30000);
+    assert_int_equal(jd_net_first_port(1024, 49999), 50000);
+    assert_int_equal(jd_net_first_port(1024, 65535), 20000);
+}
+
 static void names_of_networks(void **state)
 {
     static const char *const bad[] = { "", "-a", "a-", "a_b", "a.b", "none", "host", "a b" };
@@ -238,6 +325,9 @@ int main(void)
         cmocka_unit_test(blocks_of_four_are_for_isolated_jobs),
         cmocka_unit_test(devices_name_their_address),
         cmocka_unit_test(rules_name_jobs_and_go_again),
+        cmocka_unit_test(clients_get_private_addresses),
+        cmocka_unit_test(a_refused_network_has_no_more_addresses_than_its_jobs),
+        cmocka_unit_test(ports_of_jobs_are_none_of_the_hosts),
         cmocka_unit_test(names_of_networks),
         cmocka_unit_test(firewalls_that_drop_by_default_are_found),
     };

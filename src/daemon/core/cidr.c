@@ -109,6 +109,23 @@ static int check_block(const char *what, const char *text, const struct jd_cidr 
     return 0;
 }
 
+int jd_cidr_check_private(const char *what, const struct jd_cidr *c, struct jl_err *e)
+{
+    static const struct jd_cidr blocks[] = {
+        { 0x0a000000, 8 },  { 0xac100000, 12 }, { 0xc0a80000, 16 },
+        { 0x64400000, 10 }, { 0xc6120000, 15 },
+    };
+    char text[JD_CIDR_TEXT];
+
+    for (size_t i = 0; i < JL_COUNT(blocks); i++)
+        if (c->prefix >= blocks[i].prefix && jd_cidr_has(&blocks[i], c->base))
+            return 0;
+    return jl_refuse(e, EINVAL,
+                     "%s '%s' has addresses that are others'; a network's are within 10.0.0.0/8, "
+                     "172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10 or 198.18.0.0/15",
+                     what, jd_cidr_text(c, text));
+}
+
 int jd_cidr_parse(const char *what, const char *text, uint8_t longest, struct jd_cidr *ret,
                   struct jl_err *e)
 {

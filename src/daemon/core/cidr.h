@@ -22,6 +22,8 @@ struct jd_cidr {
  * link-local, multicast or reserved block. what is named in the refusal. 0, or -EINVAL with e. */
 int jd_cidr_parse(const char *what, const char *text, uint8_t longest, struct jd_cidr *ret,
                   struct jl_err *e);
+/* Whether nobody on the Internet has these addresses: what a client may ask for. 0, or -EINVAL with e. */
+int jd_cidr_check_private(const char *what, const struct jd_cidr *c, struct jl_err *e);
 /* What a custom network may be called: 1 to 63 of letters, digits and -, which is neither first nor
  * last; not none, isolated, bridge or host. 0, or -EINVAL with e filled. */
 int jd_net_check_name(const char *name, struct jl_err *e);

@@ -25,15 +25,15 @@
 
 /* ---- name servers */
 
-static void add_server(struct jd_nets *n, const char *text)
+static void add_server(uint32_t list[JD_NET_DNS_MAX], size_t *n, const char *text)
 {
     uint32_t addr;
 
-    if (n->n_dns < JD_NET_DNS_MAX && jd_ip_parse(text, &addr) == 0 && addr >> 24 != 127)
-        n->dns[n->n_dns++] = addr;
+    if (*n < JD_NET_DNS_MAX && jd_ip_parse(text, &addr) == 0 && addr >> 24 != 127)
+        list[(*n)++] = addr;
 }
 
-static void add_servers_of(struct jd_nets *n, const char *path)
+static void add_servers_of(uint32_t list[JD_NET_DNS_MAX], size_t *n, const char *path)
 {
     _buf_ struct jl_buf text = JL_BUF_INIT(65536);
     struct jl_err ignored = JL_ERR_INIT;
@@ -45,7 +45,7 @@ static void add_servers_of(struct jd_nets *n, const char *path)
         char server[64];
 
         if (sscanf(line, " nameserver %63s", server) == 1)
-            add_server(n, server);
+            add_server(list, n, server);
     }
 }
 
@@ -55,16 +55,19 @@ void jd_nets_read_dns(struct jd_core *c)
 {
     struct jd_nets *n = &c->nets;
 
-    n->n_dns = 0;
+    n->n_dns = n->n_host_dns = 0;
+    add_servers_of(n->host_dns, &n->n_host_dns, "/etc/resolv.conf");
+    if (n->n_host_dns == 0)
+        add_servers_of(n->host_dns, &n->n_host_dns, "/run/systemd/resolve/resolv.conf");
     for (size_t i = 0; i < c->conf.network_dns.len; i++)
-        add_server(n, c->conf.network_dns.items[i]);
-    if (n->n_dns == 0)
-        add_servers_of(n, "/etc/resolv.conf");
-    if (n->n_dns == 0)
-        add_servers_of(n, "/run/systemd/resolve/resolv.conf");
+        add_server(n->dns, &n->n_dns, c->conf.network_dns.items[i]);
     if (n->n_dns == 0) {
-        add_server(n, "8.8.8.8");
-        add_server(n, "8.8.4.4");
+        memcpy(n->dns, n->host_dns, sizeof n->dns);
+        n->n_dns = n->n_host_dns;
+    }
+    if (n->n_dns == 0) {
+        add_server(n->dns, &n->n_dns, "8.8.8.8");
+        add_server(n->dns, &n->n_dns, "8.8.4.4");
     }
 }
 

@@ -29,9 +29,12 @@ static int try_rules(struct jl_err *e)
     const struct jd_net_def nets[] = {
         { .name = "bridge", .bridge = "joblet0", .cidr = { .base = 0xac140000, .prefix = 16 } }
     };
+    const struct jd_net_all all = {
+        .instance = "00000", .nets = nets, .n_nets = 1, .first_port = 20000
+    };
     _buf_ struct jl_buf b = JL_BUF_INIT(65536);
 
-    if (jd_net_rules(&b, "00000", nets, 1, NULL, 0, NULL, 0) < 0 || jl_buf_putc(&b, '\0') < 0)
+    if (jd_net_rules(&b, &all) < 0 || jl_buf_putc(&b, '\0') < 0)
         return jl_fail(e, ENOMEM, "write the network's rules");
     return os_nft_run(b.data, e);
 }

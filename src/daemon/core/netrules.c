@@ -92,9 +92,9 @@ static int set_of(struct jl_buf *out, const char *head, const char *instance, bo
 }
 
 /* The frames of a job's port: with its own hardware and network address or not at all. */
-static int bridge_table(struct jl_buf *out, const char *instance, const struct jd_net_lease *leases,
-                        size_t n)
+static int bridge_table(struct jl_buf *out, const struct jd_net_all *a)
 {
+    const char *instance = a->instance;
     int r = jl_buf_printf(out,
                           "table bridge joblet_%s {}\ndelete table bridge joblet_%s\n"
                           "table bridge joblet_%s {\n",
@@ -102,7 +102,7 @@ static int bridge_table(struct jl_buf *out, const char *instance, const struct j
 
     if (r == 0)
         r = set_of(out, "set ports { type ifname . ether_addr . ipv4_addr;", instance, false,
-                   leases, n);
+                   a->leases, a->n_leases);
     return r < 0 ? r
                  : jl_buf_printf(out,
                                  "chain prerouting { type filter hook prerouting priority -300; "
@@ -115,49 +115,67 @@ static int bridge_table(struct jl_buf *out, const char *instance, const struct j
                                  instance);
 }
 
-static int dns_rules(struct jl_buf *out, const uint32_t *dns, size_t n)
+static int dns_rules(struct jl_buf *out, const struct jd_net_all *a)
 {
     int r = 0;
 
-    for (size_t i = 0; r == 0 && i < n; i++) {
+    for (size_t i = 0; r == 0 && i < a->n_dns; i++) {
         char ip[JD_IP_TEXT];
 
         r = jl_buf_printf(out, "ip daddr %s meta l4proto { tcp, udp } th dport 53 accept\n",
-                          jd_ip_text(dns[i], ip));
+                          jd_ip_text(a->dns[i], ip));
     }
     return r;
 }
 
-static int list_bridges(struct jl_buf *out, const char *instance, const struct jd_net_def *nets,
-                        size_t n)
+static int list_bridges(struct jl_buf *out, const struct jd_net_all *a)
 {
     bool first = true;
     int r = jl_buf_puts(out, "{ ");
 
-    for (size_t i = 0; r == 0 && i < n; i++)
-        if (nets[i].bridge[0])
-            r = element(out, &first, "\"%s\"", nets[i].bridge);
+    for (size_t i = 0; r == 0 && i < a->n_nets; i++)
+        if (a->nets[i].bridge[0])
+            r = element(out, &first, "\"%s\"", a->nets[i].bridge);
     if (r == 0)
-        r = element(out, &first, "\"ji%s*\"", instance);
+        r = element(out, &first, "\"ji%s*\"", a->instance);
     return r < 0 ? r : jl_buf_puts(out, " }");
 }
 
-static int list_cidrs(struct jl_buf *out, const struct jd_net_def *nets, size_t n)
+/* What is a network's: all its addresses, of a refused one those that leases still have. */
+static int put_addresses(struct jl_buf *out, bool *first, const struct jd_net_all *a,
+                         const struct jd_net_def *net)
+{
+    char text[JD_CIDR_TEXT];
+    int r = 0;
+
+    if (!net->refused)
+        return element(out, first, "%s", jd_cidr_text(&net->cidr, text));
+    for (size_t i = 0; r == 0 && i < a->n_leases; i++)
+        if (jd_cidr_has(&net->cidr, a->leases[i].addr))
+            r = element(out, first, "%s", jd_ip_text(a->leases[i].addr, text));
+    return r;
+}
+
+/* Of one network, or of all (NULL). Left empty when there are none. */
+static int list_addresses(struct jl_buf *out, const struct jd_net_all *a,
+                          const struct jd_net_def *net)
 {
     bool first = true;
     int r = jl_buf_puts(out, "{ ");
 
-    for (size_t i = 0; r == 0 && i < n; i++) {
-        char text[JD_CIDR_TEXT];
-
-        r = element(out, &first, "%s", jd_cidr_text(&nets[i].cidr, text));
-    }
-    return r < 0 ? r : jl_buf_puts(out, " }");
+    for (size_t i = 0; r == 0 && i < a->n_nets; i++)
+        if (!net || net == &a->nets[i])
+            r = put_addresses(out, &first, a, &a->nets[i]);
+    if (r == 0 && first)
+        jl_buf_clear(out);
+    else if (r == 0)
+        r = jl_buf_puts(out, " }");
+    return r < 0 ? r : jl_buf_putc(out, '\0');
 }
 
 /* Where jobs may send, and who may send to them. */
-static int forward_rules(struct jl_buf *out, const struct jd_net_def *nets, size_t n_nets,
-                         const char *jobs, const char *cidrs, const uint32_t *dns, size_t n_dns)
+static int forward_rules(struct jl_buf *out, const struct jd_net_all *a, const char *jobs,
+                         const char *addresses)
 {
     int r = jl_buf_printf(out, "chain to_job {\n"
                                "ct state established,related accept\ndrop\n}\n"
@@ -165,31 +183,36 @@ static int forward_rules(struct jl_buf *out, const struct jd_net_def *nets, size
                                "meta nfproto != ipv4 drop\n");
 
     /* where bridged frames pass here too (br_netfilter) they are none of ours to judge */
-    for (size_t i = 0; r == 0 && i < n_nets; i++)
-        if (nets[i].bridge[0])
-            r = jl_buf_printf(out, "iifname \"%s\" oifname \"%s\" accept\n", nets[i].bridge,
-                              nets[i].bridge);
+    for (size_t i = 0; r == 0 && i < a->n_nets; i++)
+        if (a->nets[i].bridge[0])
+            r = jl_buf_printf(out, "iifname \"%s\" oifname \"%s\" accept\n", a->nets[i].bridge,
+                              a->nets[i].bridge);
     if (r == 0)
-        r = jl_buf_printf(out, "oifname %s drop\n", jobs);
+        r = jl_buf_printf(out,
+                          "oifname %s drop\n"
+                          "ct state new add @counted { ip saddr ct count over %d } drop\n",
+                          jobs, JD_NET_CONNECTIONS);
     if (r == 0)
-        r = dns_rules(out, dns, n_dns);
+        r = dns_rules(out, a);
+    if (r == 0)
+        r = jl_buf_puts(out, "ip daddr " METADATA " drop\n");
+    if (r == 0 && addresses[0])
+        r = jl_buf_printf(out, "ip daddr %s drop\n", addresses);
     return r < 0 ? r
                  : jl_buf_printf(out,
-                                 "ip daddr " METADATA " drop\n"
-                                 "ip daddr %s drop\naccept\n}\n"
+                                 "accept\n}\n"
                                  "chain forward { type filter hook forward priority 0; policy "
                                  "accept;\n"
                                  "iifname %s jump from_job\noifname %s jump to_job\n}\n",
-                                 cidrs, jobs, jobs);
+                                 jobs, jobs);
 }
 
-static int host_rules(struct jl_buf *out, const char *instance, const char *jobs,
-                      const uint32_t *dns, size_t n_dns)
+static int host_rules(struct jl_buf *out, const struct jd_net_all *a, const char *jobs)
 {
     int r = jl_buf_puts(out, "chain to_host {\nct state established,related accept\n");
 
     if (r == 0)
-        r = dns_rules(out, dns, n_dns);
+        r = dns_rules(out, a);
     return r < 0 ? r
                  : jl_buf_printf(out,
                                  "drop\n}\n"
@@ -198,80 +221,111 @@ static int host_rules(struct jl_buf *out, const char *instance, const char *jobs
                                  "chain output { type filter hook output priority 0; policy "
                                  "accept;\n"
                                  "oifname \"ji%s*\" ct state new drop\n}\n",
-                                 jobs, instance);
+                                 jobs, a->instance);
 }
 
-static int nat_rules(struct jl_buf *out, const char *instance, const struct jd_net_def *nets,
-                     size_t n)
+/* Ports of their own: with the host's, a job could take them all, or get what is meant for a service
+ * of the host (CVE-2021-3773). */
+static int nat_rules(struct jl_buf *out, const struct jd_net_all *a)
 {
     int r = jl_buf_puts(out, "chain postrouting { type nat hook postrouting priority 100; policy "
                              "accept;\n");
 
-    for (size_t i = 0; r == 0 && i < n; i++) {
-        char text[JD_CIDR_TEXT];
+    for (size_t i = 0; r == 0 && i < a->n_nets; i++) {
+        _buf_ struct jl_buf from = JL_BUF_INIT(1u << 20);
+        char device[JD_NETDEV_MAX + 4];
 
-        jd_cidr_text(&nets[i].cidr, text);
-        r = nets[i].bridge[0] ? jl_buf_printf(out, "ip saddr %s oifname != \"%s\" masquerade\n",
-                                              text, nets[i].bridge)
-                              : jl_buf_printf(out, "ip saddr %s oifname != \"ji%s*\" masquerade\n",
-                                              text, instance);
+        snprintf(device, sizeof device, a->nets[i].bridge[0] ? "%s" : "ji%s*",
+                 a->nets[i].bridge[0] ? a->nets[i].bridge : a->instance);
+        r = list_addresses(&from, a, &a->nets[i]);
+        for (int ports = 1; r == 0 && from.data[0] && ports >= 0; ports--) {
+            r = jl_buf_printf(out, "ip saddr %s oifname != \"%s\" ", from.data, device);
+            if (r == 0 && ports)
+                r = jl_buf_printf(out, "meta l4proto { tcp, udp, sctp } masquerade to :%u-%u\n",
+                                  a->first_port, a->first_port + JD_NET_PORTS - 1);
+            else if (r == 0)
+                r = jl_buf_puts(out, "masquerade\n");
+        }
     }
     return r < 0 ? r : jl_buf_puts(out, "}\n");
 }
 
-/* An isolated job sends with its own address; nobody else comes with one of ours. */
-static int source_rules(struct jl_buf *out, const char *instance, const char *jobs,
-                        const char *cidrs)
+/* Name servers that have one of these addresses: they had it first. */
+static int server_rules(struct jl_buf *out, const struct jd_net_all *a)
 {
-    return jl_buf_printf(out,
-                         "chain prerouting { type filter hook prerouting priority -300; policy "
-                         "accept;\n"
-                         "iifname \"ji%s*\" meta nfproto != ipv4 drop\n"
-                         "iifname \"ji%s*\" iifname . ip saddr != @isolated drop\n"
-                         "iifname \"lo\" accept\n"
-                         "iifname != %s ip saddr %s drop\n}\n",
-                         instance, instance, jobs, cidrs);
+    char text[JD_IP_TEXT];
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < a->n_dns + a->n_host_dns; i++)
+        for (size_t k = 0; r == 0 && k < a->n_nets; k++)
+            if (!a->nets[k].bridge[0] && jd_cidr_has(&a->nets[k].cidr, a->dns[i]))
+                r = jl_buf_printf(out, "ip saddr %s accept\n", jd_ip_text(a->dns[i], text));
+    return r;
 }
 
-static int inet_table(struct jl_buf *out, const char *instance, const struct jd_net_def *nets,
-                      size_t n_nets, const struct jd_net_lease *leases, size_t n_leases,
-                      const uint32_t *dns, size_t n_dns)
+/* An isolated job sends with its own address; nobody else comes with one of ours. */
+static int source_rules(struct jl_buf *out, const struct jd_net_all *a, const char *jobs,
+                        const char *addresses)
 {
-    _buf_ struct jl_buf jobs = JL_BUF_INIT(1u << 20), cidrs = JL_BUF_INIT(1u << 20);
-    int r = list_bridges(&jobs, instance, nets, n_nets);
+    int r = jl_buf_printf(out,
+                          "chain prerouting { type filter hook prerouting priority -300; policy "
+                          "accept;\n"
+                          "iifname \"ji%s*\" meta nfproto != ipv4 drop\n"
+                          "iifname \"ji%s*\" iifname . ip saddr != @isolated drop\n"
+                          "iifname \"lo\" accept\n",
+                          a->instance, a->instance);
 
     if (r == 0)
-        r = list_cidrs(&cidrs, nets, n_nets);
-    if (r == 0)
-        r = jl_buf_putc(&jobs, '\0');
-    if (r == 0)
-        r = jl_buf_putc(&cidrs, '\0');
-    if (r == 0)
-        r = jl_buf_printf(out,
-                          "table inet joblet_%s {}\ndelete table inet joblet_%s\n"
-                          "table inet joblet_%s {\n",
-                          instance, instance, instance);
-    if (r == 0)
-        r = set_of(out, "set isolated { type ifname . ipv4_addr;", instance, true, leases,
-                   n_leases);
-    if (r == 0)
-        r = source_rules(out, instance, jobs.data, cidrs.data);
-    if (r == 0)
-        r = forward_rules(out, nets, n_nets, jobs.data, cidrs.data, dns, n_dns);
-    if (r == 0)
-        r = host_rules(out, instance, jobs.data, dns, n_dns);
-    if (r == 0)
-        r = nat_rules(out, instance, nets, n_nets);
+        r = server_rules(out, a);
+    if (r == 0 && addresses[0])
+        r = jl_buf_printf(out, "iifname != %s ip saddr %s drop\n", jobs, addresses);
     return r < 0 ? r : jl_buf_puts(out, "}\n");
 }
 
-int jd_net_rules(struct jl_buf *out, const char *instance, const struct jd_net_def *nets,
-                 size_t n_nets, const struct jd_net_lease *leases, size_t n_leases,
-                 const uint32_t *dns, size_t n_dns)
+static int inet_table(struct jl_buf *out, const struct jd_net_all *a)
 {
-    int r = bridge_table(out, instance, leases, n_leases);
+    _buf_ struct jl_buf jobs = JL_BUF_INIT(1u << 20), addresses = JL_BUF_INIT(16u << 20);
+    int r = list_bridges(&jobs, a);
 
-    return r < 0 ? r : inet_table(out, instance, nets, n_nets, leases, n_leases, dns, n_dns);
+    if (r == 0)
+        r = jl_buf_putc(&jobs, '\0');
+    if (r == 0)
+        r = list_addresses(&addresses, a, NULL);
+    if (r == 0)
+        r = jl_buf_printf(out,
+                          "table inet joblet_%s {}\ndelete table inet joblet_%s\n"
+                          "table inet joblet_%s {\n"
+                          "set counted { type ipv4_addr; size 65535; flags dynamic; }\n",
+                          a->instance, a->instance, a->instance);
+    if (r == 0)
+        r = set_of(out, "set isolated { type ifname . ipv4_addr;", a->instance, true, a->leases,
+                   a->n_leases);
+    if (r == 0)
+        r = source_rules(out, a, jobs.data, addresses.data);
+    if (r == 0)
+        r = forward_rules(out, a, jobs.data, addresses.data);
+    if (r == 0)
+        r = host_rules(out, a, jobs.data);
+    if (r == 0)
+        r = nat_rules(out, a);
+    return r < 0 ? r : jl_buf_puts(out, "}\n");
+}
+
+int jd_net_rules(struct jl_buf *out, const struct jd_net_all *a)
+{
+    int r = bridge_table(out, a);
+
+    return r < 0 ? r : inet_table(out, a);
+}
+
+unsigned jd_net_first_port(unsigned low, unsigned high)
+{
+    static const unsigned first[] = { 20000, 10000, 30000, 40000, 50000 };
+
+    for (size_t i = 0; i < JL_COUNT(first); i++)
+        if (first[i] > high || first[i] + JD_NET_PORTS <= low)
+            return first[i];
+    return first[0];
 }
 
 int jd_net_rules_jobs(struct jl_buf *out, const char *instance, bool add,

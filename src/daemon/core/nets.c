@@ -148,7 +148,9 @@ static int put_all_leases(const struct jd_core *c, struct jl_buf *b, bool end, u
 
 static int build_setup(struct jd_core *c, struct jl_buf *b, bool end)
 {
-    struct jd_net_setup head = { .n_dns = (uint32_t) c->nets.n_dns, .end = end };
+    struct jd_net_setup head = { .n_dns = (uint32_t) c->nets.n_dns,
+                                 .n_host_dns = (uint32_t) c->nets.n_host_dns,
+                                 .end = end };
     int r = jl_buf_add(b, &head, sizeof head);
 
     for (struct jd_network *n = c->nets.first; r == 0 && n; n = n->next) {
@@ -160,6 +162,8 @@ static int build_setup(struct jd_core *c, struct jl_buf *b, bool end)
         r = put_all_leases(c, b, end, &head.n_leases);
     if (r == 0)
         r = jl_buf_add(b, c->nets.dns, c->nets.n_dns * sizeof *c->nets.dns);
+    if (r == 0)
+        r = jl_buf_add(b, c->nets.host_dns, c->nets.n_host_dns * sizeof *c->nets.host_dns);
     if (r == 0)
         memcpy(b->data, &head, sizeof head);
     return r;
@@ -339,6 +343,17 @@ static int add_configured(struct jd_core *c, struct jl_err *e)
     return 0;
 }
 
+/* What a name server has is no job's. */
+static void reserve_servers(struct jd_core *c, struct jd_network *isolated)
+{
+    const struct jd_nets *n = &c->nets;
+
+    for (size_t i = 0; i < n->n_dns; i++)
+        jd_places_take_this(&isolated->places, (n->dns[i] & ~3u) + 2);
+    for (size_t i = 0; i < n->n_host_dns; i++)
+        jd_places_take_this(&isolated->places, (n->host_dns[i] & ~3u) + 2);
+}
+
 static int add_stored(void *arg, const char *name, const char *cidr, const char *bridge)
 {
     struct jl_err e = JL_ERR_INIT;
@@ -374,6 +389,7 @@ static bool take_up_leases(struct jd_core *c)
 int jd_nets_init(struct jd_core *c, struct jl_err *e)
 {
     struct jd_net_place *p = &jd_net_place;
+    struct jd_network *isolated;
     struct jl_err later = JL_ERR_INIT;
     bool needed;
     int r;
@@ -385,10 +401,11 @@ int jd_nets_init(struct jd_core *c, struct jl_err *e)
         return 0;
     jd_nets_read_dns(c);
     r = add_configured(c, e);
-    if (r == 0 && !jd_nets_add(c, "isolated", c->conf.network_pool, NULL, true, e))
-        r = -e->code;
-    if (r == 0)
-        r = jd_store_each_network(c->store, add_stored, c, e);
+    isolated = r == 0 ? jd_nets_add(c, "isolated", c->conf.network_pool, NULL, true, e) : NULL;
+    if (!isolated)
+        return -e->code;
+    reserve_servers(c, isolated);
+    r = jd_store_each_network(c->store, add_stored, c, e);
     if (r < 0)
         return r;
     needed = take_up_leases(c);

@@ -57,8 +57,9 @@ struct jd_nets {
     enum jd_nets_state state;
     bool again;               /* the list changed while a setup was under way */
     struct jd_worker *worker; /* NULL: not made yet */
-    uint32_t dns[JD_NET_DNS_MAX];
-    size_t n_dns;
+    uint32_t dns[JD_NET_DNS_MAX],
+        host_dns[JD_NET_DNS_MAX]; /* whom jobs ask, and whom the host does */
+    size_t n_dns, n_host_dns;
     struct jd_net_lease *going; /* to be released by the next request; own */
     size_t n_going, room_going;
     uint32_t begun[64]; /* addresses whose jobs run: names not needed any more */
@@ -128,7 +129,8 @@ void jd_nets_kick(struct jd_network *net);
  * at once when there are many jobs. */
 void jd_nets_fill_later(const struct jd_network *net);
 #define JD_NETS_TIDY_NS (20 * JL_NS_PER_MS)
-#define JD_NETS_START_NS (15 * JL_NS_PER_MS) /* a job that took a lease has begun by then, most often */
+#define JD_NETS_START_NS                                                                           \
+    (15 * JL_NS_PER_MS) /* a job that took a lease has begun by then, most often */
 void jd_nets_tidy_later(struct jd_core *c, uint64_t in_ns);
 /* A lease goes back. */
 void jd_nets_go(struct jd_core *c, struct jd_network *net, uint32_t addr, uint32_t ids);

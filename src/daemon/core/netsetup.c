@@ -20,13 +20,14 @@
 #include "os/rtnl.h"
 
 #define FORWARD "/proc/sys/net/ipv4/ip_forward"
+#define PORTS "/proc/sys/net/ipv4/ip_local_port_range"
 #define LINKS_MAX 4096 /* of ours that are looked at; more are the next setup's */
 
 struct setup {
     const struct jd_net_setup *head;
     const struct jd_net_def *nets;
     const struct jd_net_lease *leases;
-    const uint32_t *dns;
+    const uint32_t *dns;        /* those of jobs, then those of the host */
     struct jd_net_told *told;   /* one a net */
     int host;                   /* netlink socket */
     struct os_rtnl_link *links; /* our bridges and veths */
@@ -41,7 +42,7 @@ static int read_request(struct setup *s, const void *in, size_t len, struct jl_e
     s->head = in;
     if (len >= need)
         need += s->head->n_nets * sizeof *s->nets + s->head->n_leases * sizeof *s->leases +
-                s->head->n_dns * sizeof *s->dns;
+                (s->head->n_dns + s->head->n_host_dns) * sizeof *s->dns;
     if (len != need)
         return jl_refuse(e, EINVAL, "a request of %zu bytes, not %zu", len, need);
     s->nets = (const struct jd_net_def *) (p + sizeof *s->head);
@@ -156,16 +157,74 @@ static void check_route(const struct os_rtnl_route *r, void *arg)
                      jd_cidr_text(&theirs, text), setting_of(&s->nets[i]));
 }
 
+/* The route to a bridge would be the host's route to a name server. The gateway is the host itself. */
+static void check_servers(struct setup *s)
+{
+    for (size_t i = 0; i < s->head->n_nets; i++) {
+        const struct jd_net_def *net = &s->nets[i];
+        char server[JD_IP_TEXT], text[JD_CIDR_TEXT];
+
+        for (size_t k = 0; k < s->head->n_dns + s->head->n_host_dns; k++)
+            if (net->bridge[0] && jd_cidr_has(&net->cidr, s->dns[k]) &&
+                s->dns[k] != net->cidr.base + 1)
+                snprintf(s->told[i].why, JD_NET_WHY,
+                         "%s of network '%s' holds the name server %s; %s",
+                         jd_cidr_text(&net->cidr, text), net->name, jd_ip_text(s->dns[k], server),
+                         setting_of(net));
+    }
+}
+
+/* The ports that the host's own connections leave from. */
+static unsigned first_port(void)
+{
+    _buf_ struct jl_buf text = JL_BUF_INIT(64);
+    struct jl_err ignored = JL_ERR_INIT;
+    unsigned low = 32768, high = 60999;
+
+    if (jl_read_file_at(AT_FDCWD, PORTS, &text, &ignored) == 0 && jl_buf_putc(&text, '\0') == 0 &&
+        sscanf(text.data, "%u %u", &low, &high) != 2)
+        low = 32768, high = 60999;
+    return jd_net_first_port(low, high);
+}
+
+/* Without the networks that are refused, but for those whose bridge jobs may still be on. */
+static size_t nets_with_rules(const struct setup *s, struct jd_net_def *ret)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->head->n_nets; i++) {
+        bool refused = s->told[i].why[0] != '\0', ours = !s->nets[i].bridge[0];
+
+        for (size_t k = 0; k < s->n_links; k++)
+            ours = ours || strcmp(s->links[k].name, s->nets[i].bridge) == 0;
+        if (refused && !ours)
+            continue;
+        ret[n] = s->nets[i];
+        ret[n++].refused = refused;
+    }
+    return n;
+}
+
 static int write_rules(const struct setup *s, struct jl_err *e)
 {
     _buf_ struct jl_buf rules = JL_BUF_INIT(256u << 20);
-    int r;
+    _free_ struct jd_net_def *nets = calloc(s->head->n_nets + 1, sizeof *nets);
+    struct jd_net_all all = { .instance = jd_net_place.instance,
+                              .nets = nets,
+                              .leases = s->leases,
+                              .n_leases = s->head->n_leases,
+                              .dns = s->dns,
+                              .n_dns = s->head->n_dns,
+                              .n_host_dns = s->head->n_host_dns,
+                              .first_port = first_port() };
+    int r = nets ? 0 : -ENOMEM;
 
-    if (s->head->end && s->head->n_leases == 0)
+    if (r == 0 && s->head->end && s->head->n_leases == 0) {
         r = jd_net_rules_none(&rules, jd_net_place.instance);
-    else
-        r = jd_net_rules(&rules, jd_net_place.instance, s->nets, s->head->n_nets, s->leases,
-                         s->head->n_leases, s->dns, s->head->n_dns);
+    } else if (r == 0) {
+        all.n_nets = nets_with_rules(s, nets);
+        r = jd_net_rules(&rules, &all);
+    }
     if (r == 0)
         r = jl_buf_putc(&rules, '\0');
     return r < 0 ? jl_fail(e, -r, "write the network's rules") : os_nft_run(rules.data, e);
@@ -197,15 +256,20 @@ static int make_bridge(struct setup *s, const struct jd_net_def *net, struct jl_
     return r < 0 ? r : os_rtnl_set_up(s->host, link.index, e);
 }
 
-static void make_bridges(struct setup *s)
+/* Whether one more is refused. */
+static bool make_bridges(struct setup *s)
 {
+    bool refused = false;
+
     for (size_t i = 0; i < s->head->n_nets; i++) {
         struct jl_err e = JL_ERR_INIT;
 
         if (s->told[i].why[0] || !s->nets[i].bridge[0] || make_bridge(s, &s->nets[i], &e) == 0)
             continue;
         snprintf(s->told[i].why, JD_NET_WHY, "%.*s", JD_NET_WHY - 1, e.text);
+        refused = true;
     }
+    return refused;
 }
 
 static int look_at_firewalls(struct setup *s, struct jl_err *e)
@@ -236,6 +300,7 @@ static int all_of_it(struct setup *s, struct jl_err *e)
         r = os_rtnl_routes(s->host, check_route, s, e);
     if (r < 0)
         return r;
+    check_servers(s);
     if (last)
         remove_strangers(s);
     r = write_rules(s, e);
@@ -249,7 +314,11 @@ static int all_of_it(struct setup *s, struct jl_err *e)
     remove_strangers(s);
     if (s->head->end)
         return 0;
-    make_bridges(s);
+    if (make_bridges(s)) {
+        r = write_rules(s, e);
+        if (r < 0)
+            return r;
+    }
     if (look_at_firewalls(s, e) < 0)
         jl_log_fail(e, "network.firewall", "whether others let jobs' packets pass is not known");
     return 0;

@@ -24,7 +24,7 @@ struct jd_net_place {
 extern struct jd_net_place jd_net_place;
 
 enum {
-    JD_NET_WORK_SETUP,   /* jd_net_setup, nets[], leases[], dns[] -> a jd_net_told a net */
+    JD_NET_WORK_SETUP, /* jd_net_setup, nets[], leases[], dns[], host_dns[] -> a jd_net_told a net */
     JD_NET_WORK_PREPARE, /* leases[]: all or none */
     JD_NET_WORK_RELEASE, /* leases[] */
     JD_NET_WORK_STARTED, /* addresses[]: their jobs hold their namespaces themselves now */
@@ -36,7 +36,7 @@ extern const jd_work_fn jd_net_work[JD_NET_WORK_N];
 
 /* Everything as these say: bridges, rules; what else bears our names is removed. */
 struct jd_net_setup {
-    uint32_t n_nets, n_leases, n_dns;
+    uint32_t n_nets, n_leases, n_dns, n_host_dns;
     bool end; /* the daemon ends: with no leases nothing is to be left */
 };
 

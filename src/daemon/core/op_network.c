@@ -137,6 +137,8 @@ static void on_created(void *arg, int r, const struct jl_err *why)
 static int check_create(const struct jd_core *c, const Joblet__CreateNetworkRequest *q,
                         struct jl_err *e)
 {
+    struct jd_cidr cidr;
+
     if (!c->conf.network_enabled)
         return jl_refuse(e, EBUSY, "networks are off on this server (network.enabled)");
     if (!c->conf.network_custom)
@@ -146,7 +148,10 @@ static int check_create(const struct jd_core *c, const Joblet__CreateNetworkRequ
     if (c->conf.network_max_custom > 0 && (int64_t) c->nets.n_custom >= c->conf.network_max_custom)
         return jl_refuse(e, ENOSPC, "there are %u networks already (network.max_custom_networks)",
                          c->nets.n_custom);
-    return jd_net_check_name(q->name, e);
+    if (jd_net_check_name(q->name, e) < 0 || jd_cidr_parse("cidr", q->cidr, 30, &cidr, e) < 0)
+        return -e->code;
+    /* any others a client would take from the host: a bridge's route is nearer than the default one */
+    return jd_cidr_check_private("cidr", &cidr, e);
 }
 
 void jd_op_create_network(struct jd_call *call, const struct ipc_frame *f)
