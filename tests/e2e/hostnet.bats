@@ -88,3 +88,11 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("203.0.113.1", 518
     wait $service
     rnx job stop "$id"
 }
+
+@test "ports that the host publishes by DNAT are its own: no job reaches them" {
+    in_host nft 'table ip theirs { chain pre { type nat hook prerouting priority dstnat; fib daddr type local tcp dport 5432 dnat to 198.51.100.7:80; }; }'
+    [ "$(says lab 203.0.113.2 5432)" = nothing ]
+    [ "$(says isolated 203.0.113.2 5432)" = nothing ]
+    [ "$(says isolated 198.51.100.7 80)" = "INTERNET 203.0.113.2" ]
+    in_host nft delete table ip theirs
+}

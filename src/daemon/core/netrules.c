@@ -207,6 +207,22 @@ static int forward_rules(struct jl_buf *out, const struct jd_net_all *a, const c
                                  jobs, jobs);
 }
 
+/* Before the host's DNAT makes an address of the host another's: what it publishes so is its own. */
+static int published_rules(struct jl_buf *out, const struct jd_net_all *a, const char *jobs)
+{
+    int r = jl_buf_puts(out, "chain published {\nct state established,related accept\n");
+
+    if (r == 0)
+        r = dns_rules(out, a);
+    return r < 0 ? r
+                 : jl_buf_printf(out,
+                                 "fib daddr type local drop\n}\n"
+                                 "chain before_dnat { type filter hook prerouting priority -150; "
+                                 "policy accept;\n"
+                                 "iifname %s jump published\n}\n",
+                                 jobs);
+}
+
 static int host_rules(struct jl_buf *out, const struct jd_net_all *a, const char *jobs)
 {
     int r = jl_buf_puts(out, "chain to_host {\nct state established,related accept\n");
@@ -302,6 +318,8 @@ static int inet_table(struct jl_buf *out, const struct jd_net_all *a)
                    a->n_leases);
     if (r == 0)
         r = source_rules(out, a, jobs.data, addresses.data);
+    if (r == 0)
+        r = published_rules(out, a, jobs.data);
     if (r == 0)
         r = forward_rules(out, a, jobs.data, addresses.data);
     if (r == 0)
