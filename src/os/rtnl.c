@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/veth.h>
 #include <net/if.h>
@@ -142,10 +143,18 @@ static size_t begin_kind(struct os_nl_request *q, const char *kind)
 int os_rtnl_add_bridge(int sock, const char *name, const uint8_t mac[6], struct jl_err *e)
 {
     struct os_nl_request q = os_nl_new(RTM_NEWLINK, sizeof q.u.link, NLM_F_CREATE | NLM_F_EXCL);
+    const struct br_boolopt_multi no_learn = { .optval = 1u << BR_BOOLOPT_NO_LL_LEARN,
+                                               .optmask = 1u << BR_BOOLOPT_NO_LL_LEARN };
+    size_t info, data;
 
     os_nl_put(&q, IFLA_IFNAME, name, strlen(name) + 1);
     os_nl_put(&q, IFLA_ADDRESS, mac, 6);
-    os_nl_end(&q, begin_kind(&q, "bridge"));
+    info = begin_kind(&q, "bridge");
+    data = os_nl_nest(&q, IFLA_INFO_DATA);
+    os_nl_put(&q, IFLA_BR_MULTI_BOOLOPT, &no_learn,
+              sizeof no_learn); /* Linux < 5.0 passes it over */
+    os_nl_end(&q, data);
+    os_nl_end(&q, info);
     return os_nl_talk(sock, &q, NULL, NULL, e) < 0 ? jl_wrap(e, "make the bridge '%s'", name) : 0;
 }
 

@@ -38,6 +38,7 @@ int os_rtnl_links(int sock, void (*fn)(const struct os_rtnl_link *l, void *arg),
 int os_rtnl_routes(int sock, void (*fn)(const struct os_rtnl_route *r, void *arg), void *arg,
                    struct jl_err *e);
 
+/* A bridge that learns nothing from link-local frames (01:80:c2:00:00:0X), which no filter sees. */
 int os_rtnl_add_bridge(int sock, const char *name, const uint8_t mac[6], struct jl_err *e);
 
 /* A pair: `name` here, below the bridge `master` (0: none), `peer` with `mac` in the namespace

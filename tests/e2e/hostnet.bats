@@ -96,3 +96,32 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("203.0.113.1", 518
     [ "$(says isolated 198.51.100.7 80)" = "INTERNET 203.0.113.2" ]
     in_host nft delete table ip theirs
 }
+
+# What only root of the job's network namespace could send, and no job is: a second lock.
+@test "link-local frames teach the bridge nothing and do not reach the host" {
+    v=$(start_running --network=lab sleep 600)
+    a=$(start_running --network=lab sleep 600)
+    in_host $py -c '
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("0.0.0.0", 8081)); s.settimeout(60)
+print("ready", flush=True); print("got", s.recv(100).decode())' >"$I/service" 3>&- 4>&- & local service=$!
+    until_true 10 grep -q ready "$I/service"
+    nsenter -t "$(job_pid "$a" sleep)" -n $py -c '
+import socket, struct, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(("eth0", 0)); mac = s.getsockname()[4]
+victim = mac[:2] + socket.inet_aton(sys.argv[1])
+def sum16(b): t = sum(struct.unpack("!10H", b)); t = (t >> 16) + (t & 0xffff); return ~(t + (t >> 16)) & 0xffff
+u = struct.pack("!HHHH", 5353, 8081, 17, 0) + b"linklocal"
+h = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(u), 1, 0, 64, 17, 0, socket.inet_aton("203.0.113.77"), socket.inet_aton("10.100.0.1"))
+h = h[:10] + struct.pack("!H", sum16(h)) + h[12:]
+for last in (0, 2, 3, 0xe):
+    to = bytes.fromhex("0180c20000") + bytes([last])
+    s.send(to + mac + b"\x08\x00" + (h + u).ljust(46, b"\0"))
+    s.send(to + victim + b"\x88\xcc" + bytes(46))' "$(field "$v" address)"
+    hex=$(printf %02x $(field "$v" address | tr . ' '))
+    [ -z "$(in_host bridge fdb show br joblet-lab | grep "^02:4a:0a:64:00:${hex:6} " | grep -v "dev jv.....$hex ")" ]
+    in_host $py -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"end", ("127.0.0.1", 8081))'
+    wait $service
+    [ "$(tail -n 1 "$I/service")" = "got end" ]
+    rnx job stop "$v"; rnx job stop "$a"
+}

@@ -279,17 +279,20 @@ static int server_rules(struct jl_buf *out, const struct jd_net_all *a)
     return r;
 }
 
-/* An isolated job sends with its own address; nobody else comes with one of ours. */
+/* An isolated job sends with its own address; nobody else comes with one of ours. From the port of a
+ * bridge itself comes only what is for the host's end of the cable (01:80:c2:00:00:0e), which the
+ * table above does not see. */
 static int source_rules(struct jl_buf *out, const struct jd_net_all *a, const char *jobs,
                         const char *addresses)
 {
     int r = jl_buf_printf(out,
                           "chain prerouting { type filter hook prerouting priority -300; policy "
                           "accept;\n"
+                          "iifname \"jv%s*\" drop\n"
                           "iifname \"ji%s*\" meta nfproto != ipv4 drop\n"
                           "iifname \"ji%s*\" iifname . ip saddr != @isolated drop\n"
                           "iifname \"lo\" accept\n",
-                          a->instance, a->instance);
+                          a->instance, a->instance, a->instance);
 
     if (r == 0)
         r = server_rules(out, a);
