@@ -1,10 +1,12 @@
 /*
- * netlink_internal.h - requests to the kernel's rtnetlink: built, sent, answered. Shared by the files
- * that speak it (netlink.c, rtnl.c). Sources: netlink(7), rtnetlink(7).
+ * netlink_internal.h - requests to the kernel by netlink: built, sent, answered. Shared by the files
+ * that speak it (netlink.c, rtnl.c, conntrack.c). Sources: netlink(7), rtnetlink(7).
  */
 #pragma once
 
 #include <linux/if_addr.h>
+#include <linux/neighbour.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
@@ -18,7 +20,9 @@ struct os_nl_request {
         struct ifinfomsg link;
         struct ifaddrmsg addr;
         struct rtmsg route;
+        struct ndmsg neigh;
         struct tcmsg tc;
+        struct nfgenmsg nf;
     } u;
     char attrs[512];
 };

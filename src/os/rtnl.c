@@ -233,6 +233,21 @@ int os_rtnl_add_default_route(int sock, uint32_t gateway, struct jl_err *e)
     return os_nl_talk(sock, &q, NULL, NULL, e) < 0 ? jl_wrap(e, "set the default route") : 0;
 }
 
+int os_rtnl_del_neighbour(int sock, int index, uint32_t addr, struct jl_err *e)
+{
+    struct os_nl_request q = os_nl_new(RTM_DELNEIGH, sizeof q.u.neigh, 0);
+    uint32_t who = htonl(addr);
+    int r;
+
+    q.u.neigh.ndm_family = AF_INET;
+    q.u.neigh.ndm_ifindex = index;
+    os_nl_put(&q, NDA_DST, &who, sizeof who);
+    r = os_nl_talk(sock, &q, NULL, NULL, e);
+    if (r == -ENOENT)
+        jl_err_clear(e);
+    return r == -ENOENT || r == 0 ? 0 : jl_wrap(e, "forget a neighbour");
+}
+
 int os_rtnl_del_link(int sock, int index, struct jl_err *e)
 {
     struct os_nl_request q = os_nl_new(RTM_DELLINK, sizeof q.u.link, 0);

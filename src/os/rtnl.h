@@ -50,6 +50,8 @@ int os_rtnl_set_alias(int sock, int index, const char *alias, struct jl_err *e);
 int os_rtnl_set_up(int sock, int index, struct jl_err *e);
 int os_rtnl_add_address(int sock, int index, uint32_t addr, uint8_t prefix, struct jl_err *e);
 int os_rtnl_add_default_route(int sock, uint32_t gateway, struct jl_err *e);
+/* What the host remembers of this neighbour, with the packets that wait for its answer. None is fine. */
+int os_rtnl_del_neighbour(int sock, int index, uint32_t addr, struct jl_err *e);
 int os_rtnl_del_link(int sock, int index, struct jl_err *e);
 
 /* What leaves through the interface is held to `rate` bytes a second (tbf), in place of what was

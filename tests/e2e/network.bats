@@ -254,6 +254,51 @@ print(int(1000 * (time.monotonic() - began)))'
     until_true 10 run_job --network=tiny true
 }
 
+# A datagram to 198.51.100.7 opens the way back for those from there, and nobody else's.
+speaks='import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("0.0.0.0", 7000))
+s.sendto(b"open", ("198.51.100.7", 7000)); print(s.recv(100).decode(), flush=True); time.sleep(float(sys.argv[1]))'
+hears_all='import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("0.0.0.0", 7000)); print("ready", flush=True)
+while True: print("heard", s.recv(100).decode(), flush=True)'
+log_has() { rnx job log --no-follow "$1" | grep -q "$2"; }
+
+@test "what the outside answers to a job does not reach the next one with its address" {
+    nsenter --net="/run/netns/$WORLDNS" $py -c 'import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("198.51.100.7", 7000)); who = s.recvfrom(100)[1]
+s.settimeout(0.1)
+while True:
+    s.sendto(b"late", who)
+    try: who = s.recvfrom(100)[1]
+    except OSError: pass' >/dev/null 2>&1 </dev/null 3>&- 4>&- &
+    SERVERS="$SERVERS $!"
+    rnx network create tiny --cidr=10.104.0.0/30
+    first=$(job --network=tiny $py -c "$speaks" 0)
+    [ "$(ended "$first")" = "COMPLETED 0" ]
+    log_has "$first" late
+    second=$(start_running --network=tiny $py -c "$hears_all")
+    [ "$(job_address "$second")" = 10.104.0.2 ]
+    until_true 10 log_has "$second" ready
+    sleep 0.5
+    run log_has "$second" heard
+    [ "$status" -ne 0 ]
+    rnx job stop "$second"
+    # nor when it ended while the daemon was away
+    first=$(start_running --network=tiny $py -c "$speaks" 600)
+    until_true 10 log_has "$first" late
+    pid=$(sed -n "s/.*job.running job=$first pid=//p" "$I/logs/joblet.log")
+    keeper_stop
+    kill -KILL "$pid"
+    until_true 5 is_gone "$pid"
+    instance_start # what came meanwhile waits on the bridge for a station with the address
+    second=$(start_running --network=tiny $py -c "$hears_all")
+    until_true 10 log_has "$second" ready
+    sleep 0.5
+    run log_has "$second" heard
+    [ "$status" -ne 0 ]
+    rnx job stop "$second"
+}
+
 @test "a network made where one was removed shares no address with it" {
     rnx network create lab --cidr=10.77.0.0/26
     py="nsenter --net=/run/netns/$HOSTNS $py" client '

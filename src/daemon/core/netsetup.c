@@ -15,6 +15,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "daemon/core/network.h"
+#include "os/conntrack.h"
 #include "os/netlink.h"
 #include "os/nft.h"
 #include "os/rtnl.h"
@@ -123,6 +124,19 @@ static void remove_names(const struct setup *s)
             !is_leased(s, addr))
             jd_net_drop_names(addr);
     }
+}
+
+/* Connections that no job of now has begun or answers: of one that ended while nobody looked. */
+static bool is_nobodys(uint32_t from, uint32_t to, void *arg)
+{
+    const struct setup *s = arg;
+
+    if (is_leased(s, from) || is_leased(s, to))
+        return false;
+    for (size_t i = 0; i < s->head->n_nets; i++)
+        if (jd_cidr_has(&s->nets[i].cidr, from) || jd_cidr_has(&s->nets[i].cidr, to))
+            return true;
+    return false;
 }
 
 static bool is_ours(const struct setup *s, int index)
@@ -314,6 +328,10 @@ static int all_of_it(struct setup *s, struct jl_err *e)
     remove_strangers(s);
     if (s->head->end)
         return 0;
+    if (os_conntrack_forget(is_nobodys, s, e) == 0)
+        jd_net_left_known();
+    else
+        jl_log_fail(e, "network.connections", "they are looked for before each job");
     if (make_bridges(s)) {
         r = write_rules(s, e);
         if (r < 0)

@@ -16,5 +16,7 @@ int jd_net_setup_work(const void *in, size_t len, const int *fds, size_t n_fds, 
 
 /* net.ipv4.ip_forward=1, if somebody has set it to another value. 0, or -errno with e filled. */
 int jd_net_allow_forwarding(struct jl_err *e);
+/* The connections that the kernel knows are of jobs that run, but for those that end from now on. */
+void jd_net_left_known(void);
 void jd_net_drop_names(uint32_t addr);
 void jd_net_no_ipv6(const char *device);

@@ -18,6 +18,7 @@
 #include "base/io.h"
 #include "daemon/core/bundle.h"
 #include "daemon/core/netsetup.h"
+#include "os/conntrack.h"
 #include "os/netlink.h"
 #include "os/nft.h"
 #include "os/ns.h"
@@ -221,11 +222,83 @@ static int make_pair(int host, const struct jd_net_lease *l, struct jl_err *e)
         return inside;
     if (!l->isolated)
         r = os_rtnl_find(host, l->bridge, &bridge, e);
+    if (r == 0 &&
+        !l->isolated) /* packets for the job before may wait there for this one's answer */
+        r = os_rtnl_del_neighbour(host, bridge.index, l->addr, e);
     if (r == 0)
         r = os_rtnl_add_veth(host, device, bridge.index, INSIDE, mac, ns, e);
     if (r == 0)
         r = set_up_inside(inside, l, e);
     return r < 0 ? r : set_up_outside(host, l, device, e);
+}
+
+/* ---- connections of jobs that have ended */
+
+/* Addresses without a job, whose connections the kernel still knows: what comes for them must not
+ * reach the next job there. To forget some takes as long as to forget all (the kernel has no index by
+ * address), so it is done for many, or when one is needed again. Lives as long as the worker. */
+static struct {
+    uint32_t addrs[256];
+    size_t n;
+    bool known; /* there are no others: a setup has looked, in this worker's life */
+} left;
+
+void jd_net_left_known(void)
+{
+    left.known = true;
+}
+
+static bool is_left(uint32_t addr)
+{
+    for (size_t i = 0; i < left.n; i++)
+        if (left.addrs[i] == addr)
+            return true;
+    return false;
+}
+
+struct leases {
+    const struct jd_net_lease *first;
+    size_t n;
+};
+
+static bool ends_left(uint32_t from, uint32_t to, void *arg)
+{
+    const struct leases *l = arg;
+
+    for (size_t i = 0; i < l->n; i++)
+        if (l->first[i].addr == from || l->first[i].addr == to)
+            return true;
+    return is_left(from) || is_left(to);
+}
+
+static int forget(struct leases l, struct jl_err *e)
+{
+    int r = os_conntrack_forget(ends_left, &l, e);
+
+    if (r == 0)
+        left.n = 0;
+    return r;
+}
+
+/* They get jobs now. */
+static int forget_before(const struct jd_net_lease *leases, size_t n, struct jl_err *e)
+{
+    bool need = !left.known;
+
+    for (size_t i = 0; i < n && !need; i++)
+        need = is_left(leases[i].addr);
+    return need ? forget((struct leases){ leases, n }, e) : 0;
+}
+
+static int leave(uint32_t addr, struct jl_err *e)
+{
+    int r = left.n < JL_COUNT(left.addrs) ? 0 : forget((struct leases){ NULL, 0 }, e);
+
+    if (left.n < JL_COUNT(left.addrs))
+        left.addrs[left.n++] = addr;
+    else
+        left.known = false; /* so each is looked for before it is used */
+    return r;
 }
 
 /* ---- the requests */
@@ -252,12 +325,16 @@ static int release(const void *in, size_t len, const int *fds, size_t n_fds, str
                    int *ret_fd, struct jl_err *e)
 {
     size_t n;
+    int r;
     const struct jd_net_lease *leases = leases_of(in, len, &n);
 
     (void) fds, (void) n_fds, (void) out, (void) ret_fd;
     for (size_t i = 0; i < n; i++)
         jd_net_drop_names(leases[i].addr);
-    return n > 0 ? run_rules(false, leases, n, e) : 0;
+    r = n > 0 ? run_rules(false, leases, n, e) : 0;
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = leave(leases[i].addr, e);
+    return r;
 }
 
 static int prepare(const void *in, size_t len, const int *fds, size_t n_fds, struct jl_buf *out,
@@ -269,6 +346,8 @@ static int prepare(const void *in, size_t len, const int *fds, size_t n_fds, str
     struct jl_err ignored = JL_ERR_INIT;
     int r = host < 0 ? host : jd_net_allow_forwarding(e);
 
+    if (r == 0)
+        r = forget_before(leases, n, e);
     if (r == 0)
         r = run_rules(true, leases, n, e);
     for (size_t i = 0; r == 0 && i < n; i++) {
