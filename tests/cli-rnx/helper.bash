@@ -9,6 +9,7 @@ load_common() {
     cd "$BATS_TEST_TMPDIR" || return 1
     # shellcheck source=../lib/certs.bash
     source "$top/tests/lib/certs.bash"
+    source "$top/tests/lib/until.bash"
 }
 
 # One instance's certificates for a whole file, in $inst; conf is the admin's file. The port is one
@@ -40,14 +41,4 @@ expect() {
     shift
     [ "$status" -eq "$want" ] || { printf 'status %s, not %s:\n%s\n' "$status" "$want" "$output" >&2; return 1; }
     for text in "$@"; do has "$text" || return 1; done
-}
-
-# until_true SECONDS COMMAND...: polls; fails when the time is over.
-until_true() {
-    local end=$(($(date +%s) + $1))
-    shift
-    until "$@"; do
-        [ "$(date +%s)" -le $end ] || return 1
-        sleep 0.05
-    done
 }

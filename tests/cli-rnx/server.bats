@@ -35,13 +35,9 @@ start() {
         --proto "$BATS_FILE_TMPDIR/pb" --port "$port" --record "$PWD/record.json" "$@" >server.out 2>server.err 3>&- &
     server_pids+=($!)
     disown "$!"
-    for _ in $(seq 2000); do
-        grep -q '^port' server.out && return 0
-        sleep 0.05
-    done
-    cat server.err >&2
-    return 1
+    until_true grep -q '^port' server.out || { cat server.err >&2; return 1; }
 }
+has_ended() { ! kill -0 "$1"; }
 
 # the log that the server has, N lines
 the_log() {
@@ -259,8 +255,7 @@ sys.stdout.buffer.write(b"".join(b"line %d\n" % i if i % 100 else b"bin \xff %d\
     "$rnx" log 1111 >got 2>err &
     log_pid=$!
     for _ in 1 2 3; do
-        for _ in $(seq 2000); do kill -0 "${server_pids[-1]}" 2>/dev/null || break; sleep 0.05; done
-        run ! kill -0 "${server_pids[-1]}"
+        until_true has_ended "${server_pids[-1]}"
         start --lines 1000 --die-after 300
     done
     wait "$log_pid"

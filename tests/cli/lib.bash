@@ -14,6 +14,7 @@ for candidate in "${JOBLET_BUILD:-/nowhere}" "$top"/build/{gcc,test/gcc,dev} "$t
 done
 [[ $runtime == /* ]] || runtime=$(command -v "${runtime:-joblet-run}")
 py=/usr/bin/python3
+. "$top/tests/lib/until.bash"
 
 file_setup() {
     [ "$(id -u)" = 0 ] || skip "needs root"
@@ -162,17 +163,6 @@ said() { grep -qF -- "$1" "$BATS_TEST_TMPDIR/out"; }
 container_state() { rt state "$id" | jq -r ".$1"; }
 container_pid() { container_state pid; }
 is_status() { [ "$(container_state status 2>/dev/null)" = "$1" ]; }
-
-until_true() { # until_true COMMAND...: polls up to a hundred seconds, so that a slow machine fails no test
-    local i tries=${JOBLET_TEST_PATIENCE:-5000} end
-    end=$((SECONDS + 1 + tries / 50)) # a try can take long itself
-    for ((i = 0; i < tries && SECONDS < end; i++)); do
-        "$@" && return 0
-        sleep 0.02
-    done
-    echo "did not come true: $*" >&2
-    return 1
-}
 
 # contains TEXT PART: with a message that shows both.
 contains() {

@@ -3,7 +3,6 @@
 # runs all with /bin/true in its place, and a refusal counts only of a runtime that runs a plain
 # bundle.
 #   JOBLET_RUN     the runtime: joblet-run, runc, crun
-#   JOBLET_TEST_PATIENCE  how often a condition is polled (5000, at 20 ms)
 
 any_runtime=yes
 # shellcheck source=tests/cli/lib.bash

@@ -10,18 +10,8 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
 build=${JOBLET_BUILD:-$top/build/test/gcc}
 py=/usr/bin/python3
+. "$top/tests/lib/until.bash"
 export GRPC_ENABLE_FORK_SUPPORT=0 # python's gRPC 1.51 deadlocks in a fork beside a call that ends
-
-# until_true SECONDS COMMAND...: polls; fails when the time is over. SECONDS are those of an idle
-# machine; a busy one is given six times as long.
-until_true() {
-    local end=$(($(date +%s%N) + $1 * 6000000000))
-    shift
-    until "$@"; do
-        [ "$(date +%s%N)" -lt $end ] || return 1
-        sleep 0.05
-    done
-}
 
 free_port() {
     $py -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'

@@ -16,6 +16,7 @@ teardown_file() {
 
 setup() {
     . "$dir/env"
+    . "$BATS_TEST_DIRNAME/../lib/until.bash"
 }
 
 @test "it shows a report on this machine's packages and a job stopped by its memory limit" {
@@ -53,10 +54,7 @@ setup() {
     id=$(rnx job run --json sh -c 'sleep 3; exit 9' | jq -r .id)
     pid=$(pgrep -o -f "^$dir/bin/joblet --config") # the oldest: its workers came later
     kill -9 "$pid"
-    for _ in $(seq 1000); do
-        rnx job list >/dev/null 2>&1 && break
-        sleep 0.1
-    done
+    until_true rnx job list
     run timeout 100 rnx job log "$id"
     [ "$(rnx job status --json "$id" | jq -r '"\(.status) \(.exit_code)"')" = "FAILED 9" ]
 }

@@ -7,6 +7,7 @@
 [ -z "${BATS_VERSION-}" ] || bats_require_minimum_version 1.5.0
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
+. "$top/tests/lib/until.bash"
 runtime=${ENGINE_RUNTIME-${JOBLET_RUN-}}
 for candidate in "${JOBLET_BUILD:-/nowhere}" "$top"/build/{gcc,test/gcc,dev} "$top"; do
     [ -n "$runtime" ] || [ ! -x "$candidate/joblet-run" ] || runtime=$candidate/joblet-run
@@ -146,15 +147,6 @@ make_bundle() {
         linux: {namespaces: [{type: "pid"}, {type: "ipc"}, {type: "uts"}, {type: "mount"}]}} | '"$2" >"$1/config.json"
 }
 
-until_true() { # until_true COMMAND...: polls up to a hundred seconds
-    local i
-    for ((i = 0; i < 2000; i++)); do
-        "$@" && return 0
-        sleep 0.05
-    done
-    echo "did not come true: $*" >&2
-    return 1
-}
 contains() {
     [[ $1 == *"$2"* ]] || { printf 'expected: %s\nin: %s\n' "$2" "$1" >&2; return 1; }
 }

@@ -6,6 +6,7 @@
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
+. "$top/tests/lib/until.bash"
 build=${JOBLET_BUILD:-${builddir:-$top}}
 shim=${JOBLET_SHIM:-$build/joblet-shim}
 init=${JOBLET_INIT:-$build/joblet-init}
@@ -63,14 +64,11 @@ start() {
 
 # Waits for the shim; its exit code in $shim_status.
 ended() {
-    local i
-    for ((i = 0; i < 10000; i++)); do
-        kill -0 "$shim_pid" 2>/dev/null || break
-        sleep 0.01 # a poll with a deadline
-    done
-    kill -0 "$shim_pid" 2>/dev/null && { echo "the shim does not end" >&2; return 1; }
+    until_true has_ended "$shim_pid" || return 1
     wait "$shim_pid" && shim_status=0 || shim_status=$?
 }
+
+has_ended() { ! kill -0 "$1"; }
 
 # The whole life of a job.
 run_job() {
@@ -96,16 +94,6 @@ nothing_left() {
     [ -z "$(ls -A "$dir/root" 2>/dev/null)" ] || { ls -A "$dir/root"; return 1; }
     [ ! -e "$dir/state/control" ]
     ! grep -q "$dir" /proc/self/mountinfo
-}
-
-until_true() { # until_true COMMAND...: polls up to a hundred seconds, so that a slow machine fails no test
-    local i
-    for ((i = 0; i < 5000; i++)); do
-        "$@" && return 0
-        sleep 0.02
-    done
-    echo "did not come true: $*" >&2
-    return 1
 }
 
 job_teardown() {
