@@ -34,6 +34,7 @@ static void a_job_goes_from_pending_to_its_end(void **state)
     moves(JD_RUNNING, JD_EV_DONE, JD_COMPLETED, JD_ACT_FINISH);
     moves(JD_INITIALIZING, JD_EV_DONE, JD_COMPLETED, JD_ACT_FINISH);
     moves(JD_INITIALIZING, JD_EV_START_FAILED, JD_FAILED, JD_ACT_FINISH);
+    moves(JD_INITIALIZING, JD_EV_PUT_OFF, JD_PENDING, JD_ACT_NONE);
     moves(JD_RUNNING, JD_EV_LOST, JD_FAILED, JD_ACT_FINISH);
     moves(JD_RUNNING, JD_EV_UP, JD_RUNNING, JD_ACT_NONE);
 }
@@ -82,8 +83,8 @@ static void no_other_moves_than_the_documented_ones(void **state)
     static const unsigned allowed[JD_STATE_N] = {
         [JD_PENDING] = 1u << JD_INITIALIZING | 1u << JD_SCHEDULED | 1u << JD_CANCELED,
         [JD_SCHEDULED] = 1u << JD_INITIALIZING | 1u << JD_PENDING | 1u << JD_CANCELED,
-        /* an end that was seen before RUNNING was */
-        [JD_INITIALIZING] = 1u << JD_RUNNING | 1u << JD_FAILED | 1u << JD_STOPPING |
+        /* put off; or an end that was seen before RUNNING was */
+        [JD_INITIALIZING] = 1u << JD_PENDING | 1u << JD_RUNNING | 1u << JD_FAILED | 1u << JD_STOPPING |
                             1u << JD_COMPLETED | 1u << JD_TIMEOUT | 1u << JD_STOPPED,
         [JD_RUNNING] = 1u << JD_RUNNING | 1u << JD_COMPLETED | 1u << JD_FAILED | 1u << JD_STOPPING |
                        1u << JD_TIMEOUT | 1u << JD_STOPPED,

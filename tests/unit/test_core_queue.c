@@ -155,6 +155,38 @@ static void slots_are_counted(void **state)
     assert_true(jd_queue_is_free_for(&core, 0, 0));
 }
 
+static void a_pause_doubles_until_a_job_has_begun(void **state)
+{
+    static const uint64_t seconds[] = { 1, 2, 4, 8, 16, 30, 30 };
+    char why[128];
+
+    (void) state;
+    jd_queue_add(&jobs[0]);
+    jd_queue_add(&jobs[1]);
+    for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++) {
+        jd_queue_pause(&core, "no disk");
+        jd_queue_pause(&core, "no disk for the next one either"); /* of the same pause */
+        assert_string_equal(jd_queue_why(&jobs[0], why, sizeof why), "waits: no disk");
+        assert_string_equal(jd_queue_why(&jobs[1], why, sizeof why),
+                            "waits behind jobs that come first");
+        jd_queue_kick(&core);
+        assert_true(core.jobs.queue.kick.armed);
+        assert_true(core.jobs.queue.kick.due_ns == fake_now_ns + seconds[i] * JL_NS_PER_S);
+        jd_queue_run(&core); /* starts nothing */
+        assert_int_equal(core.jobs.queue.ready.n, 2);
+        fake_now_ns += seconds[i] * JL_NS_PER_S;
+        assert_string_equal(jd_queue_why(&jobs[0], why, sizeof why), "");
+    }
+    jd_queue_works(&core);
+    jd_queue_remove(&jobs[0]);
+    jd_queue_remove(&jobs[1]);
+    assert_true(jd_queue_is_free_for(&core, 0, 0));
+    jd_queue_pause(&core, "no disk");
+    assert_false(jd_queue_is_free_for(&core, 0, 0));
+    fake_now_ns += JL_NS_PER_S;
+    assert_true(jd_queue_is_free_for(&core, 0, 0));
+}
+
 /* As RunJob makes one: in so many minutes, by the seconds or by the wall clock. */
 static void add_scheduled(struct jd_job *j, uint64_t minutes, const char *boot_id)
 {
@@ -281,6 +313,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(room_is_what_active_jobs_leave, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_job_larger_than_the_host_runs_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(slots_are_counted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_pause_doubles_until_a_job_has_begun, set_up, tear_down),
         cmocka_unit_test_setup_teardown(relative_times_stay_when_the_clock_is_set_forward,
                                         set_up_stored, tear_down_stored),
         cmocka_unit_test_setup_teardown(relative_times_stay_when_the_clock_is_set_back,

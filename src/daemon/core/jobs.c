@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/id.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "daemon/core/bundle.h"
 #include "daemon/core/core.h"
@@ -222,17 +223,16 @@ static bool is_found_anew(const struct jd_job *j)
 }
 
 /* A change that cannot be stored stays in memory, and its traces on disk, until it can. */
-static bool store(struct jd_job *j)
+static bool store(struct jd_job *j, struct jl_err *e)
 {
-    struct jl_err e = JL_ERR_INIT;
-    int r = is_found_anew(j) ? jd_store_note(j->core->store, &j->rec, &e)
-                             : jd_store_update(j->core->store, &j->rec, &e);
+    int r = is_found_anew(j) ? jd_store_note(j->core->store, &j->rec, e)
+                             : jd_store_update(j->core->store, &j->rec, e);
 
     if (r == 0) {
         j->unstored = false;
         return true;
     }
-    jl_log_fail(&e, "job.store", "job=%s status=%s", j->rec.id, j->rec.status);
+    jl_log_fail(e, "job.store", "job=%s status=%s", j->rec.id, j->rec.status);
     j->unstored = true;
     jl_loop_arm(j->core->loop, &j->core->jobs.again, jl_now_ns() + STORE_AGAIN_NS, on_again);
     return false;
@@ -241,10 +241,11 @@ static bool store(struct jd_job *j)
 static int on_again(struct jl_timer *t)
 {
     struct jd_core *c = JL_CONTAINER(t, struct jd_core, jobs.again);
+    struct jl_err e = JL_ERR_INIT;
 
     for (struct jd_job *j = c->jobs.first, *next; j; j = next) {
         next = j->next;
-        if (j->unstored && store(j) && jd_state_is_ended(j->state))
+        if (j->unstored && store(j, &e) && jd_state_is_ended(j->state))
             finish(j);
     }
     jd_queue_run(c);
@@ -276,6 +277,44 @@ static int start(struct jd_job *j, struct jl_err *e)
     return r > 0 ? jd_shim_start(j, e) : r;
 }
 
+bool jd_is_passing(int code)
+{
+    return code == ENOSPC || code == EDQUOT || code == EMFILE || code == ENFILE ||
+           code == ENOMEM || code == EAGAIN;
+}
+
+/* Back into the queue, with nothing but its record, uploads and an image that was made of them. What
+ * can't be removed now is in nobody's way: each start makes these directories anew. */
+static void put_off(struct jd_job *j, const struct jl_err *why)
+{
+    struct jd_core *c = j->core;
+    struct jl_err ignored = JL_ERR_INIT;
+
+    jd_shim_release(j);
+    jd_nets_ended(j);
+    j->rate_set = j->lease_unstored = false;
+    j->rec.host_id_base = 0;
+    j->rec.address[0] = j->rec.boot_id[0] = '\0';
+    jl_remove_tree_at(c->state_dirfd, j->rec.id, &ignored);
+    jl_remove_tree_at(c->logs_dirfd, j->rec.id, &ignored);
+    jd_queue_pause(c, why->text);
+    jd_job_event(j, JD_EV_PUT_OFF, JD_PENDING, NULL, &ignored);
+}
+
+void jd_job_start_failed(struct jd_job *j, const struct jl_err *why)
+{
+    struct jl_err ignored = JL_ERR_INIT;
+
+    jl_log_fail(why, "job.start", "job=%s", j->rec.id);
+    if (j->state == JD_INITIALIZING && jd_is_passing(why->code)) {
+        put_off(j, why);
+        return;
+    }
+    j->rec.exit_code = -1;
+    jd_record_tell(&j->rec.result.start_error, why->text);
+    jd_job_event(j, JD_EV_START_FAILED, JD_FAILED, why->text, &ignored);
+}
+
 static void act(struct jd_job *j, enum jd_action action)
 {
     struct jl_err e = JL_ERR_INIT, ignored = JL_ERR_INIT;
@@ -284,12 +323,8 @@ static void act(struct jd_job *j, enum jd_action action)
     case JD_ACT_NONE:
         break;
     case JD_ACT_START:
-        if (start(j, &e) == 0)
-            break;
-        jl_log_fail(&e, "job.start", "job=%s", j->rec.id);
-        j->rec.exit_code = -1;
-        jd_record_tell(&j->rec.result.start_error, e.text);
-        jd_job_event(j, JD_EV_START_FAILED, JD_FAILED, e.text, &ignored);
+        if (start(j, &e) < 0)
+            jd_job_start_failed(j, &e);
         break;
     case JD_ACT_STOP:
         if (j->net_waits || j->rate_waits) { /* nothing has begun that could be stopped */
@@ -307,6 +342,7 @@ static void act(struct jd_job *j, enum jd_action action)
 int jd_job_event(struct jd_job *j, enum jd_event ev, enum jd_state outcome, const char *reason,
                  struct jl_err *e)
 {
+    struct jl_err why = JL_ERR_INIT;
     struct jd_move move;
     bool stored = true;
     int r = jd_state_next(j->state, ev, outcome, &move, e);
@@ -316,13 +352,19 @@ int jd_job_event(struct jd_job *j, enum jd_event ev, enum jd_state outcome, cons
     if (move.to != j->state) {
         set_state(j, move.to, jd_state_is_ended(move.to) ? reason : NULL);
         if (ev != JD_EV_DUE) /* a restart finds out for itself that the time has come */
-            stored = store(j);
+            stored = store(j, &why);
         if (!jd_state_is_ended(move.to))
             jd_front_event(j->core, j->rec.id);
     }
+    if (ev == JD_EV_UP || ev == JD_EV_DONE)
+        jd_queue_works(j->core);
     if (ev == JD_EV_UP && j->state == JD_RUNNING) {
         jd_metrics_begin(j, true);
         jd_space_begun(j);
+    }
+    if (move.action == JD_ACT_START && !stored) { /* after a crash it would be started again */
+        put_off(j, &why);
+        return 0;
     }
     if (move.action != JD_ACT_FINISH) {
         act(j, move.action);

@@ -104,8 +104,18 @@ int jd_job_event(struct jd_job *j, enum jd_event ev, enum jd_state outcome, cons
 /* Started before the machine was: whatever it had but files is gone. */
 bool jd_job_is_of_earlier_boot(const struct jd_job *j);
 
-/* Starts a job that is INITIALIZING already; a failure becomes its end. */
+/* Starts a job that is INITIALIZING already; a failure is told as below. */
 void jd_job_start(struct jd_job *j);
+
+/*
+ * The job could not be brought as far as a shim: it ends. But for want of what comes again, as
+ * jd_is_passing has it, it waits: what was begun is undone, it is PENDING, and the queue rests for
+ * some seconds before it tries again.
+ */
+void jd_job_start_failed(struct jd_job *j, const struct jl_err *why);
+
+/* Whether what failed with this errno may be tried again: disk, quota, descriptors, memory. */
+bool jd_is_passing(int code);
 
 /* A first host id that no job has that lives or is being cleaned away; 0 with e filled when all are
  * taken. */

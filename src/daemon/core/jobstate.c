@@ -17,7 +17,7 @@ static const char *const state_names[JD_STATE_N] = {
 static const char *const event_names[JD_EV_N] = {
     [JD_EV_DUE] = "due",   [JD_EV_SLOT] = "slot", [JD_EV_UP] = "up",
     [JD_EV_STOP] = "stop", [JD_EV_DONE] = "done", [JD_EV_START_FAILED] = "start-failed",
-    [JD_EV_LOST] = "lost",
+    [JD_EV_LOST] = "lost", [JD_EV_PUT_OFF] = "put-off",
 };
 
 bool jd_state_is_ended(enum jd_state state)
@@ -76,6 +76,7 @@ static int on_waiting(enum jd_state state, enum jd_event ev, struct jd_move *ret
     case JD_EV_UP:
     case JD_EV_DONE:
     case JD_EV_START_FAILED:
+    case JD_EV_PUT_OFF:
     case JD_EV_LOST:
     case JD_EV_N:
         break;
@@ -93,6 +94,8 @@ static int on_initializing(enum jd_event ev, enum jd_state outcome, struct jd_mo
         return go(ret, JD_STOPPING, JD_ACT_STOP);
     case JD_EV_DONE: /* over before we were told that it ran */
         return go(ret, outcome, JD_ACT_FINISH);
+    case JD_EV_PUT_OFF:
+        return go(ret, JD_PENDING, JD_ACT_NONE);
     case JD_EV_START_FAILED:
     case JD_EV_LOST:
         return go(ret, JD_FAILED, JD_ACT_FINISH);
@@ -117,6 +120,7 @@ static int on_running(enum jd_event ev, enum jd_state outcome, struct jd_move *r
     case JD_EV_LOST:
         return go(ret, JD_FAILED, JD_ACT_FINISH);
     case JD_EV_START_FAILED:
+    case JD_EV_PUT_OFF:
     case JD_EV_DUE:
     case JD_EV_SLOT:
     case JD_EV_N:
@@ -136,6 +140,7 @@ static int on_stopping(enum jd_event ev, struct jd_move *ret, struct jl_err *e)
     case JD_EV_START_FAILED:
     case JD_EV_LOST:
         return go(ret, JD_STOPPED, JD_ACT_FINISH);
+    case JD_EV_PUT_OFF:
     case JD_EV_DUE:
     case JD_EV_SLOT:
     case JD_EV_N:

@@ -32,6 +32,7 @@ enum jd_event {
     JD_EV_DONE,         /* the exit record was read; `outcome` says what it means */
     JD_EV_START_FAILED, /* core could not bring the job as far as a shim */
     JD_EV_LOST,         /* the shim is gone and left no record */
+    JD_EV_PUT_OFF,      /* as START_FAILED, for want of what comes again: disk, descriptors */
     JD_EV_N,
 };
 

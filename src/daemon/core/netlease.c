@@ -97,15 +97,6 @@ static int finish_lease(struct jd_job *j, const struct jd_net_lease *l)
     return jd_record_set(&j->rec.address, jd_ip_text(l->addr, ip));
 }
 
-static void start_failed(struct jd_job *j, const char *why)
-{
-    struct jl_err ignored = JL_ERR_INIT;
-
-    j->rec.exit_code = -1;
-    jd_record_tell(&j->rec.result.start_error, why);
-    jd_job_event(j, JD_EV_START_FAILED, JD_FAILED, why, &ignored);
-}
-
 /* The oldest that waits for this network. */
 static struct jd_job *next_waiting(const struct jd_network *net)
 {
@@ -116,29 +107,32 @@ static struct jd_job *next_waiting(const struct jd_network *net)
     return j;
 }
 
-void jd_nets_fail_waiting(struct jd_network *net, const char *why)
+void jd_nets_fail_waiting(struct jd_network *net, const struct jl_err *why)
 {
     struct jd_job *j;
 
     while ((j = next_waiting(net))) {
         j->net_waits = false;
         net->n_waiting--;
-        start_failed(j, why);
+        jd_job_start_failed(j, why);
     }
 }
 
 static void serve_one(struct jd_network *net)
 {
     struct jd_job *j = net->n_ready > 0 ? next_waiting(net) : NULL;
+    struct jl_err e = JL_ERR_INIT;
 
     if (!j)
         return;
     j->net_waits = false;
     net->n_waiting--;
-    if (finish_lease(j, &net->ready[--net->n_ready]) < 0)
-        start_failed(j, "out of memory");
-    else
+    if (finish_lease(j, &net->ready[--net->n_ready]) < 0) {
+        jl_fail(&e, ENOMEM, "take an address");
+        jd_job_start_failed(j, &e);
+    } else {
         jd_job_start(j);
+    }
     jd_nets_kick(net);
 }
 
@@ -223,7 +217,7 @@ static void on_limited(void *user, int r, const void *out, size_t len, int fd,
 {
     _free_ struct limiting *l = user;
     struct jd_job *j = l->core->jobs.first;
-    char why[JL_ERR_TEXT_MAX];
+    struct jl_err why = JL_ERR_INIT;
 
     (void) out, (void) len;
     jl_close(fd);
@@ -237,8 +231,8 @@ static void on_limited(void *user, int r, const void *out, size_t len, int fd,
         jd_job_start(j);
         return;
     }
-    snprintf(why, sizeof why, "%.300s%s%.150s", e->text, e->hint[0] ? "; fix: " : "", e->hint);
-    start_failed(j, why);
+    jl_refuse(&why, e->code, "%.300s%s%.150s", e->text, e->hint[0] ? "; fix: " : "", e->hint);
+    jd_job_start_failed(j, &why);
 }
 
 int jd_nets_limit(struct jd_job *j, struct jl_err *e)

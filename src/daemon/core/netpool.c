@@ -40,7 +40,7 @@ static void on_prepared(void *user, int r, const void *out, size_t len, int fd,
         jl_log_fail(e, "network.prepare", "network '%s'", net->def.name);
         for (size_t i = 0; i < b->n; i++)
             jd_places_give(&net->places, b->leases[i].addr);
-        jd_nets_fail_waiting(net, e->text);
+        jd_nets_fail_waiting(net, e);
         return;
     }
     memcpy(net->ready + net->n_ready, b->leases, b->n * sizeof *b->leases);
@@ -119,8 +119,10 @@ void jd_nets_kick(struct jd_network *net)
     while (r == 0 && net->n_coming < n)
         r = add_coming(net, &e);
     if (net->n_coming == 0) {
-        if (net->n_going == 0 && net->n_ready == 0) /* else one comes free in a moment */
-            jd_nets_fail_waiting(net, e.text);
+        if (net->n_going > 0 || net->n_ready > 0)
+            return; /* one comes free in a moment */
+        e.code = EADDRNOTAVAIL; /* the network is too small for its jobs: that does not pass */
+        jd_nets_fail_waiting(net, &e);
         return;
     }
     jl_err_clear(&e);
@@ -130,7 +132,7 @@ void jd_nets_kick(struct jd_network *net)
         jd_places_give(&net->places, net->coming[i].addr);
     net->n_coming = 0;
     jl_log_fail(&e, "network.prepare", "network '%s'", net->def.name);
-    jd_nets_fail_waiting(net, e.text);
+    jd_nets_fail_waiting(net, &e);
 }
 
 /* ---- what goes back, and the pool's filling, when there is time */

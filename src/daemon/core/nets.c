@@ -276,10 +276,14 @@ static void on_setup(void *user, int r, const void *out, size_t len, int fd, con
         return;
     }
     for (struct jd_network *n = c->nets.first; n; n = n->next) {
-        if (n->told.why[0])
-            jd_nets_fail_waiting(n, n->told.why);
-        else
+        struct jl_err why = JL_ERR_INIT;
+
+        if (n->told.why[0]) {
+            jl_refuse(&why, r < 0 ? e->code : EBUSY, "%s", n->told.why);
+            jd_nets_fail_waiting(n, &why);
+        } else {
             jd_nets_kick(n);
+        }
     }
 }
 

@@ -140,7 +140,7 @@ void jd_nets_forget_leases(struct jd_network *net);
 /* Starts jobs that wait with what is ready. */
 void jd_nets_serve(struct jd_core *c);
 int jd_nets_refuse_full(const struct jd_network *net, struct jl_err *e);
-void jd_nets_fail_waiting(struct jd_network *net, const char *why);
+void jd_nets_fail_waiting(struct jd_network *net, const struct jl_err *why);
 void jd_nets_lease_of(const struct jd_network *net, uint32_t addr, uint32_t host_id_base,
                       struct jd_net_lease *ret);
 int jd_nets_worker(struct jd_core *c, struct jl_err *e);

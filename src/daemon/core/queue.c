@@ -13,9 +13,12 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "daemon/core/core.h"
 
 #define STARTS_MAX 2                 /* in one turn of the loop: others want answers */
+#define PAUSE_MIN_NS JL_NS_PER_S
+#define PAUSE_MAX_NS (30 * JL_NS_PER_S)
 #define MOVED_NS (50 * JL_NS_PER_MS) /* less is how two clocks are read, one after the other */
 
 /* ---- heaps: items[0] is the first; job->heap_at is its place + 1, 0 in none */
@@ -115,11 +118,16 @@ static bool has_memory(const struct jd_queue *q, int32_t max_memory)
     return q->memory_used + at_most(max_memory, q->memory_capacity) <= q->memory_capacity;
 }
 
+static bool is_paused(const struct jd_queue *q)
+{
+    return jl_now_ns() < q->resume_ns;
+}
+
 bool jd_queue_is_free_for(const struct jd_core *c, int32_t max_cpu, int32_t max_memory)
 {
     const struct jd_queue *q = &c->jobs.queue;
 
-    return q->ready.n == 0 && has_slot(c) && has_cpu(q, max_cpu) && has_memory(q, max_memory);
+    return q->ready.n == 0 && !is_paused(q) && has_slot(c) && has_cpu(q, max_cpu) && has_memory(q, max_memory);
 }
 
 void jd_queue_account(struct jd_job *j, int by)
@@ -298,7 +306,29 @@ static int on_kick(struct jl_timer *t)
 
 void jd_queue_kick(struct jd_core *c)
 {
-    jl_loop_arm(c->loop, &c->jobs.queue.kick, jl_now_ns(), on_kick);
+    uint64_t now = jl_now_ns(), resume = c->jobs.queue.resume_ns;
+
+    jl_loop_arm(c->loop, &c->jobs.queue.kick, now < resume ? resume : now, on_kick);
+}
+
+void jd_queue_pause(struct jd_core *c, const char *why)
+{
+    struct jd_queue *q = &c->jobs.queue;
+
+    if (is_paused(q)) /* jobs that were on their way fail with the first */
+        return;
+    q->pause_ns = q->pause_ns == 0 ? PAUSE_MIN_NS : q->pause_ns * 2;
+    if (q->pause_ns > PAUSE_MAX_NS)
+        q->pause_ns = PAUSE_MAX_NS;
+    q->resume_ns = jl_now_ns() + q->pause_ns;
+    snprintf(q->why, sizeof q->why, "%s", why);
+    jl_utf8_tame(q->why, strlen(q->why));
+    jd_queue_kick(c);
+}
+
+void jd_queue_works(struct jd_core *c)
+{
+    c->jobs.queue.pause_ns = 0;
 }
 
 void jd_queue_run(struct jd_core *c)
@@ -306,7 +336,8 @@ void jd_queue_run(struct jd_core *c)
     struct jd_queue *q = &c->jobs.queue;
     struct jl_err e = JL_ERR_INIT;
 
-    for (unsigned started = 0; !c->ending && q->ready.n > 0 && has_slot(c); started++) {
+    for (unsigned started = 0; !c->ending && q->ready.n > 0 && !is_paused(q) && has_slot(c);
+         started++) {
         struct jd_job *j = q->ready.items[0];
 
         if (!has_cpu(q, j->req->max_cpu) || !has_memory(q, j->req->max_memory))
@@ -341,6 +372,8 @@ char *jd_queue_why(const struct jd_job *j, char *buf, size_t size)
                  (long long) c->conf.max_jobs);
     else if (q->ready.n > 0 && q->ready.items[0] != j)
         snprintf(buf, size, "waits behind jobs that come first");
+    else if (is_paused(q))
+        snprintf(buf, size, "waits: %s", q->why);
     else if (!has_cpu(q, j->req->max_cpu))
         snprintf(buf, size, "waits for CPU: %" PRIu64 "%% of %" PRIu64 "%% are taken, it asks %d%%",
                  q->cpu_used, q->cpu_capacity, j->req->max_cpu);

@@ -38,6 +38,9 @@ struct jd_queue {
     struct jl_timer kick;                   /* jd_queue_run from the loop */
     uint64_t cpu_capacity, memory_capacity; /* percent of one core; MiB */
     uint64_t cpu_used, memory_used;         /* by active jobs */
+    uint64_t resume_ns; /* nothing is started before; 0 or gone by: there is no pause */
+    uint64_t pause_ns;  /* how long the last one was; 0 since a job has begun */
+    char why[112];      /* ... and for what */
 };
 
 /* 0, or -errno with e filled. */
@@ -64,6 +67,12 @@ bool jd_queue_is_free_for(const struct jd_core *c, int32_t max_cpu, int32_t max_
  * jd_queue_kick there. */
 void jd_queue_run(struct jd_core *c);
 void jd_queue_kick(struct jd_core *c);
+
+/* Nothing is started for a while: what the next job would want is not to be had either, a disk or
+ * descriptors. One second, and twice as long each time up to 30 s, until a job has begun. */
+void jd_queue_pause(struct jd_core *c, const char *why);
+/* A job has begun. */
+void jd_queue_works(struct jd_core *c);
 
 /* Why a job waits, for people; "" when it does not. Returns buf. */
 char *jd_queue_why(const struct jd_job *j, char *buf, size_t size);

@@ -168,6 +168,20 @@ static int write_bundle(struct jd_job *j, struct jl_err *e)
     return r;
 }
 
+static int store_start(struct jd_job *j, struct jl_err *e)
+{
+    struct jd_core *c = j->core;
+
+    if (jd_record_set(&j->rec.boot_id, c->boot_id) < 0)
+        return jl_fail(e, ENOMEM, "start the shim");
+    if (jd_store_update(c->store, &j->rec, e) < 0) {
+        e->code = EAGAIN; /* whatever it is: the job waits until it has passed */
+        return -EAGAIN;
+    }
+    j->lease_unstored = j->unstored = false;
+    return 0;
+}
+
 int jd_shim_start(struct jd_job *j, struct jl_err *e)
 {
     struct jd_core *c = j->core;
@@ -187,13 +201,9 @@ int jd_shim_start(struct jd_job *j, struct jl_err *e)
     if (r == 0 && !jd_ahead_log(c, j->rec.id))
         r = fresh_dir(c->logs_dirfd, j->rec.id, e);
     /* Stored before the state directory is there: with one a restart takes the job for started. */
-    if (r == 0 && (j->lease_unstored || strcmp(j->rec.boot_id, c->boot_id) != 0)) {
-        if (jd_record_set(&j->rec.boot_id, c->boot_id) < 0)
-            r = jl_fail(e, ENOMEM, "start the shim");
-        else
-            r = jd_store_update(c->store, &j->rec, e);
-        j->lease_unstored = r < 0;
-    }
+    if (r == 0 &&
+        (j->lease_unstored || j->unstored || strcmp(j->rec.boot_id, c->boot_id) != 0))
+        r = store_start(j, e);
     if (r == 0)
         r = fresh_dir(c->state_dirfd, j->rec.id, e);
     if (r < 0)
@@ -216,11 +226,12 @@ int jd_shim_start(struct jd_job *j, struct jl_err *e)
         if (r < 0) { /* nobody would hear of it; its job's control group is cleared with the job */
             kill(s->pid, SIGKILL);
             waitpid(s->pid, NULL, 0);
+            e->code = EIO; /* it may have begun: never once more */
         }
     }
     if (r < 0) {
         jd_shim_release(j);
-        return r;
+        return -e->code;
     }
     jd_shim_limit(s);
     jd_space_free(j);

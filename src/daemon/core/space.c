@@ -118,13 +118,12 @@ static void end_making(struct jd_space *s)
     }
     j->space = NULL;
     space_free(s);
-    j->rec.exit_code = -1;
     if (j->state != JD_STOPPING) {
-        jl_log_fail(&e, "job.start", "job=%s", j->rec.id);
-        jd_record_tell(&j->rec.result.start_error, e.text);
+        jd_job_start_failed(j, &e);
+        return;
     }
-    jd_job_event(j, JD_EV_START_FAILED, JD_FAILED,
-                 j->state == JD_STOPPING ? "stopped before it began" : e.text, &ignored);
+    j->rec.exit_code = -1;
+    jd_job_event(j, JD_EV_START_FAILED, JD_FAILED, "stopped before it began", &ignored);
 }
 
 int jd_space_make(struct jd_job *j, struct jl_err *e)

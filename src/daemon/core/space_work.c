@@ -183,7 +183,7 @@ static int reserve(int job, uint64_t may, struct jl_err *e)
     avail = (uint64_t) fs.f_bavail * (uint64_t) fs.f_bsize;
     may += SLACK;
     if (avail < may)
-        return jl_refuse(e, ENOSPC, "make the workspace: its file system has %llu bytes too few",
+        return jl_refuse(e, EFBIG, "make the workspace: its file system has %llu bytes too few",
                          (unsigned long long) (may - avail));
     if (avail > may && fallocate(fd, 0, 0, (off_t) (avail - may)) < 0)
         return jl_fail_sys(e, "fallocate", RESERVE, "make the workspace");

@@ -1,0 +1,103 @@
+#!/usr/bin/env bats
+# Disks without space or inodes, descriptors that have run out, a database that somebody locks: jobs
+# wait and say for what, none is lost, and none runs twice. Each test has an instance of its own, on
+# file systems that it makes.
+
+load lib.bash
+
+setup() { I= MNT=; }
+teardown() {
+    rm -f "$I"/*/filler*
+    answers || { keeper_stop && instance_start; } || true
+    instance_stop_jobs
+    keeper_stop
+    for m in $MNT; do umount -l "$m"; done
+    rm -f "$I.img"
+    instance_end
+}
+
+instance_stop_jobs() {
+    rnx job list --json | jq -r '.[] | select(.status | IN("PENDING", "RUNNING", "STOPPING")) | .id' |
+        xargs -r -n 1 timeout 20 rnx job stop >/dev/null 2>&1 || true
+    until_true 10 no_shims
+    rnx volume list --json | jq -r '.volumes[].name' | xargs -r -n 1 rnx volume remove >/dev/null
+}
+
+# on_tmpfs SIZE DIRECTORY: of the instance.
+on_tmpfs() {
+    mkdir -p "$I/$2"
+    mount -t tmpfs -o "size=$1,mode=0755" none "$I/$2"
+    MNT="$MNT $I/$2"
+}
+
+# To the last block.
+fill() {
+    dd if=/dev/zero of="$1/filler" bs=4k 2>/dev/null || true
+    dd if=/dev/zero of="$1/filler2" bs=1 count=4096 2>/dev/null || true
+}
+
+waits_for() { field "$1" reason | grep -q "^waits: .*$2"; }
+is_zombie_or_gone() { [ ! -e "/proc/$1" ] || grep -q '^State:.[ZX]' "/proc/$1/status"; }
+logged() { rnx job log --no-follow "$1" 2>/dev/null | grep -q "$2"; }
+
+# kill -9 of joblet; COMMAND before it is started again.
+crash() {
+    local pid
+    pid=$(joblet_pid)
+    kill -STOP "$(cat "$I/run/keeper")"
+    kill -KILL "$pid"
+    until_true 10 is_zombie_or_gone "$pid"
+    "$@"
+    kill -CONT "$(cat "$I/run/keeper")"
+    until_true 20 answers
+}
+
+@test "a job that could not be stored as started has not started: it runs once" {
+    instance_new --set joblet.maxConcurrentJobs=1
+    on_tmpfs 2m state
+    instance_start
+    rnx volume create v --size=8MB
+    first=$(job sleep 1000)
+    job=$(job --volume=v sh -c 'echo run >>/volumes/v/runs; exit 7')
+    fill "$I/state"
+    rnx job stop "$first" >/dev/null 2>&1 3>&- &
+    until_true 20 waits_for "$job" "state database"
+    has_status "$job" PENDING
+    crash rm -f "$I/state/filler" "$I/state/filler2"
+    [ "$(ended "$job")" = "FAILED 7" ]
+    [ "$(cat "$I/volumes/v/data/runs")" = run ]
+}
+
+@test "... and without a crash it runs when there is room again" {
+    instance_new --set joblet.maxConcurrentJobs=1
+    on_tmpfs 2m state
+    instance_start
+    first=$(job sleep 1000)
+    job=$(job sh -c 'exit 7')
+    fill "$I/state"
+    rnx job stop "$first" >/dev/null 2>&1 3>&- &
+    until_true 20 waits_for "$job" "state database"
+    rm -f "$I"/state/filler*
+    [ "$(ended "$job")" = "FAILED 7" ]
+    [ "$(ended "$first" | cut -d' ' -f1)" = STOPPED ]
+}
+
+@test "a full disk for jobs makes the queue wait: nothing fails, all runs when there is room" {
+    instance_new
+    on_tmpfs 4m jobs
+    instance_start
+    fill "$I/jobs"
+    for n in 1 2 3 4; do jobs[n]=$(job echo hello); done
+    until_true 10 waits_for "${jobs[1]}" "No space left on device"
+    rnx job cancel "${jobs[2]}"
+    rnx job stop "${jobs[3]}"
+    has_status "${jobs[2]}" CANCELED
+    has_status "${jobs[3]}" CANCELED
+    has_status "${jobs[1]}" PENDING
+    has_status "${jobs[4]}" PENDING
+    [ "$(grep -c 'job.start job=' "$I/logs/joblet.log")" -lt 10 ] # it does not try without a pause
+    rm -f "$I"/jobs/filler*
+    [ "$(ended "${jobs[1]}")" = "COMPLETED 0" ]
+    [ "$(ended "${jobs[4]}")" = "COMPLETED 0" ]
+    [ "$(rnx job log "${jobs[4]}")" = hello ]
+}
