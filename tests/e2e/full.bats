@@ -101,3 +101,35 @@ crash() {
     [ "$(ended "${jobs[4]}")" = "COMPLETED 0" ]
     [ "$(rnx job log "${jobs[4]}")" = hello ]
 }
+
+@test "another program that holds the database's write lock delays nobody" {
+    instance_new --set joblet.maxConcurrentJobs=2
+    instance_start
+    for n in 1 2 3 4; do job sleep 1 >/dev/null; done
+    mkfifo "$I/locked" "$I/go"
+    $py -c '
+import sqlite3, sys
+d = sqlite3.connect(sys.argv[1] + "/state/joblet.db", isolation_level=None)
+d.execute("BEGIN IMMEDIATE")
+open(sys.argv[1] + "/locked", "w").close()
+open(sys.argv[1] + "/go").close()
+d.execute("ROLLBACK")' "$I" 3>&- &
+    cat "$I/locked"
+    run -1 rnx job run true
+    [[ $output == *"can't store jobs at the moment"* ]]
+    run -1 rnx volume create v --size=8MB
+    [[ $output == *"locked"* && $output != *"internal error"* ]]
+    slowest=0
+    for n in $(seq 20); do # ends and starts of jobs fall into this time
+        from=$(date +%s%N)
+        rnx job list >/dev/null
+        took=$((($(date +%s%N) - from) / 1000000))
+        [ $took -le $slowest ] || slowest=$took
+        sleep 0.1
+    done
+    echo >"$I/go"
+    [ $slowest -lt 900 ]
+    until_true 30 all_completed 4
+}
+
+all_completed() { [ "$(rnx job list --json | jq '[.[] | select(.status == "COMPLETED")] | length')" -eq "$1" ]; }

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "daemon/core/store.h"
 
@@ -198,11 +199,47 @@ static void forgotten_secrets_are_in_no_file(void **state)
     assert_non_null(file_with("hush"));
     assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM jobs", NULL, NULL, NULL),
                      SQLITE_OK);
-    assert_int_equal(jd_store_settle(s, &e), -EBUSY);
+    assert_int_equal(jd_store_settle(s, &e), -EAGAIN);
     assert_int_equal(sqlite3_exec(reader, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(jd_store_settle(s, &e), 0);
     assert_null(file_with("hush"));
     assert_int_equal(sqlite3_close(reader), SQLITE_OK);
+    jd_store_close(s);
+}
+
+static void who_locks_the_database_is_not_waited_for(void **state)
+{
+    struct jd_store *s = open_store();
+    struct jd_volume_row row = { .name = "v" };
+    struct jl_err e = JL_ERR_INIT;
+    sqlite3 *writer = NULL;
+    const char *ids[] = { "a" };
+    struct jd_record rec;
+    char path[64];
+    uint64_t before;
+
+    (void) state;
+    add(s, "a");
+    fill(&rec, "b");
+    snprintf(path, sizeof path, "%s/joblet.db", dir);
+    assert_int_equal(sqlite3_open(path, &writer), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(writer, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    before = jl_now_ns();
+    assert_int_equal(jd_store_add(s, (struct jd_record *[]){ &rec }, 1, &e), -EAGAIN);
+    assert_int_equal(jd_store_update(s, &rec, &e), -EAGAIN);
+    assert_int_equal(jd_store_note(s, &rec, &e), -EAGAIN);
+    assert_int_equal(jd_store_drop_secrets(s, "a", &e), -EAGAIN);
+    assert_int_equal(jd_store_delete(s, ids, 1, &e), -EAGAIN);
+    assert_int_equal(jd_store_move_due(s, "boot", 1, &e), -EAGAIN);
+    assert_int_equal(jd_store_add_network(s, "n", "10.0.0.0/24", "br", &e), -EAGAIN);
+    assert_int_equal(jd_store_delete_network(s, "n", &e), -EAGAIN);
+    assert_int_equal(jd_store_volume_add(s, &row, &e), -EAGAIN);
+    assert_int_equal(jd_store_volume_state(s, "v", "ready", &e), -EAGAIN);
+    assert_int_equal(jd_store_volume_delete(s, "v", &e), -EAGAIN);
+    assert_true(jl_now_ns() - before < JL_NS_PER_S); /* one alone took that long */
+    assert_int_equal(sqlite3_close(writer), SQLITE_OK);
+    assert_int_equal(jd_store_add(s, (struct jd_record *[]){ &rec }, 1, &e), 0);
+    jd_record_done(&rec);
     jd_store_close(s);
 }
 
@@ -422,6 +459,7 @@ UNIT_MAIN(
     cmocka_unit_test_setup_teardown(a_record_comes_back_as_it_was, set_up, tear_down),
     cmocka_unit_test_setup_teardown(updates_and_results_stay_and_secrets_go, set_up, tear_down),
     cmocka_unit_test_setup_teardown(forgotten_secrets_are_in_no_file, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(who_locks_the_database_is_not_waited_for, set_up, tear_down),
     cmocka_unit_test_setup_teardown(records_come_in_order_and_are_deleted, set_up, tear_down),
     cmocka_unit_test_setup_teardown(a_file_that_is_not_ours_is_refused_with_what_to_do, set_up,
                                     tear_down),

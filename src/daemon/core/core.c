@@ -309,8 +309,6 @@ static int load_job(void *arg, struct jd_record *own_r)
     if (j->rec.host_id_base >= JD_ID_FIRST) /* the next one gets others */
         c->jobs.last_slot = (j->rec.host_id_base - JD_ID_FIRST) / JD_ID_RANGE;
     jd_job_stored(j);
-    if (jd_state_is_ended(j->state) && j->has_secrets)
-        jd_store_drop_secrets(c->store, j->rec.id, &e);
     return 0;
 }
 
@@ -448,7 +446,7 @@ int jd_core_start(struct jd_core *c, struct jd_conf *own_conf, struct jl_err *e)
                 c->userns ? "on" : "off", c->runtime_path ? c->runtime_path : "joblet-run",
                 c->jobs.n);
     adopt_jobs(c);
-    jd_jobs_settle(c); /* the one before us may have been killed in the two seconds before it */
+    jd_jobs_settle(c); /* the one before us may have been killed before it, or between end and secrets */
     on_sweep(&c->sweep);
     jd_queue_run(c);
     jd_monitor_start(c);

@@ -152,13 +152,28 @@ uint32_t jd_jobs_host_ids(struct jd_core *c, struct jl_err *e)
     return 0;
 }
 
+/* What could not be forgotten when the job ended, or when it was loaded. 0, or -errno with e filled. */
+static int forget_rest(struct jd_core *c, struct jl_err *e)
+{
+    for (struct jd_job *j = c->jobs.first; j; j = j->next) {
+        if (!j->has_secrets || !jd_state_is_ended(j->state) || j->unstored)
+            continue;
+        if (jd_store_drop_secrets(c->store, j->rec.id, e) < 0)
+            return -e->code;
+        j->has_secrets = false;
+    }
+    return 0;
+}
+
 static int on_settle(struct jl_timer *t)
 {
     struct jd_core *c = JL_CONTAINER(t, struct jd_core, jobs.settle);
     struct jl_err e = JL_ERR_INIT;
-    int r = jd_store_settle(c->store, &e);
+    int r = forget_rest(c, &e);
 
-    if (r < 0 && r != -EBUSY)
+    if (r == 0)
+        r = jd_store_settle(c->store, &e);
+    if (r < 0 && r != -EAGAIN)
         jl_log_fail(&e, "job.secrets", "forgotten ones stay on disk; tried again");
     if (r < 0)
         jd_jobs_settle(c);
@@ -176,9 +191,10 @@ static void forget_secrets(struct jd_job *j)
     struct jl_err e = JL_ERR_INIT;
 
     jd_request_mask(j->req);
-    if (jd_store_drop_secrets(j->core->store, j->rec.id, &e) < 0)
-        jl_log_fail(&e, "job.secrets", "job=%s", j->rec.id);
-    j->has_secrets = false;
+    if (jd_store_drop_secrets(j->core->store, j->rec.id, &e) == 0)
+        j->has_secrets = false;
+    else
+        jl_log_fail(&e, "job.secrets", "job=%s: tried again", j->rec.id);
     jd_jobs_settle(j->core);
 }
 

@@ -17,6 +17,7 @@
 #include "daemon/core/core.h"
 
 #define STARTS_MAX 2                 /* in one turn of the loop: others want answers */
+#define STORE_AGAIN_NS (5 * JL_NS_PER_S)
 #define PAUSE_MIN_NS JL_NS_PER_S
 #define PAUSE_MAX_NS (30 * JL_NS_PER_S)
 #define MOVED_NS (50 * JL_NS_PER_MS) /* less is how two clocks are read, one after the other */
@@ -174,11 +175,22 @@ static bool follow_clock(struct jd_job *j, uint64_t ahead_ns)
     return true;
 }
 
+static int store_due(struct jl_timer *t)
+{
+    struct jd_core *c = JL_CONTAINER(t, struct jd_core, jobs.queue.due_again);
+    struct jl_err e = JL_ERR_INIT;
+
+    if (jd_store_move_due(c->store, c->boot_id, jl_wall_ns() - jl_boot_ns(), &e) == 0)
+        return 0;
+    jl_log_fail(&e, "queue.clock", "tried again");
+    jl_loop_arm(c->loop, t, jl_now_ns() + STORE_AGAIN_NS, store_due);
+    return 0;
+}
+
 void jd_queue_follow_clock(struct jd_core *c)
 {
     struct jd_queue *q = &c->jobs.queue;
     uint64_t ahead = jl_wall_ns() - jl_boot_ns();
-    struct jl_err e = JL_ERR_INIT;
     size_t moved = 0;
 
     for (size_t i = 0; i < q->due.n; i++)
@@ -189,8 +201,7 @@ void jd_queue_follow_clock(struct jd_core *c)
         sift_down(&q->due, i);
     jl_log_info("queue.clock", "the clock was set: %zu jobs with a relative time keep theirs",
                 moved);
-    if (jd_store_move_due(c->store, c->boot_id, ahead, &e) < 0)
-        jl_log_fail(&e, "queue.clock", "after a reboot they are taken for where they were");
+    store_due(&q->due_again);
     arm(c);
 }
 
@@ -248,6 +259,7 @@ void jd_queue_done(struct jd_core *c)
     struct jd_queue *q = &c->jobs.queue;
 
     jl_loop_disarm(c->loop, &q->kick);
+    jl_loop_disarm(c->loop, &q->due_again);
     jl_loop_del(c->loop, &q->src);
     q->timer_fd = jl_close(q->timer_fd);
     free(q->due.items);

@@ -41,6 +41,7 @@ struct jd_queue {
     uint64_t resume_ns; /* nothing is started before; 0 or gone by: there is no pause */
     uint64_t pause_ns;  /* how long the last one was; 0 since a job has begun */
     char why[112];      /* ... and for what */
+    struct jl_timer due_again; /* relative times as the clock has them now, to be stored */
 };
 
 /* 0, or -errno with e filled. */

@@ -91,7 +91,7 @@ int jd_store_fail(const struct jd_store *s, struct jl_err *e, const char *what)
     else if (rc == SQLITE_NOMEM)
         code = ENOMEM;
     else if (rc == SQLITE_BUSY || rc == SQLITE_LOCKED)
-        code = EBUSY;
+        code = EAGAIN;
     jl_refuse(e, code, "state database '%s': %s: %s", s->path, what, sqlite3_errmsg(s->db));
     if (rc == SQLITE_CORRUPT || rc == SQLITE_NOTADB)
         jl_hint(e, "the file is damaged: restore a backup, or move it away to start with no jobs");
@@ -243,6 +243,7 @@ int jd_store_open(const char *state_dir, struct jd_store **ret, struct jl_err *e
         jd_store_close(s);
         return r;
     }
+    sqlite3_busy_timeout(s->db, 0); /* the loop waits for nobody: what can't be had is tried again */
     *ret = s;
     return 0;
 }
@@ -424,11 +425,8 @@ int jd_store_drop_secrets(struct jd_store *s, const char *id, struct jl_err *e)
 
 int jd_store_settle(struct jd_store *s, struct jl_err *e)
 {
-    int rc;
+    int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 
-    sqlite3_busy_timeout(s->db, 0);
-    rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-    sqlite3_busy_timeout(s->db, BUSY_MS);
     return rc == SQLITE_OK ? 0 : jd_store_fail(s, e, "empty the log");
 }
 

@@ -5,7 +5,8 @@
  * The store knows rows, not jobs: state names are text, the request is a blob (joblet.RunJobRequest
  * without upload contents and secret values).
  *
- * Blocks for the disk. One user at a time; other programs may read the file meanwhile.
+ * Blocks for the disk. One user at a time; other programs may read the file meanwhile. One that
+ * writes is waited for when the file is opened, and never after: -EAGAIN at once.
  */
 #pragma once
 
@@ -91,7 +92,7 @@ int jd_store_request(struct jd_store *s, const char *id, struct jd_blob *ret_req
 /* Forgets the secret values of an ended job; jd_store_settle takes them from the disk. */
 int jd_store_drop_secrets(struct jd_store *s, const char *id, struct jl_err *e);
 /* Brings what was changed into the file and empties the log beside it, which holds what was there
- * before. 0, -EBUSY at once when somebody reads, or another -errno; e filled. */
+ * before. 0, -EAGAIN when somebody reads, or another -errno; e filled. */
 int jd_store_settle(struct jd_store *s, struct jl_err *e);
 /* Forgets these jobs, all or none. */
 int jd_store_delete(struct jd_store *s, const char *const *ids, size_t n, struct jl_err *e);
