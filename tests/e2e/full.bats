@@ -7,7 +7,8 @@ load lib.bash
 
 setup() { I= MNT=; }
 teardown() {
-    rm -f "$I"/*/filler*
+    cp "$I/logs/joblet.log" /tmp/start-last.log
+    rm -rf "$I"/filler* "$I"/*/filler*
     answers || { keeper_stop && instance_start; } || true
     instance_stop_jobs
     keeper_stop
@@ -133,3 +134,56 @@ d.execute("ROLLBACK")' "$I" 3>&- &
 }
 
 all_completed() { [ "$(rnx job list --json | jq '[.[] | select(.status == "COMPLETED")] | length')" -eq "$1" ]; }
+
+# The instance moves to a small ext4 of its own: on_ext4 [mkfs option...].
+on_ext4() {
+    truncate -s 40M "$I.img"
+    mkfs.ext4 -q -F -m 0 "$@" "$I.img"
+    mkdir "$I.m"
+    mount -o loop "$I.img" "$I.m"
+    cp -a "$I/." "$I.m/"
+    mount --move "$I.m" "$I"
+    rmdir "$I.m"
+    MNT=$I
+}
+
+fill_inodes() {
+    local i=0
+    mkdir "$I/filler.d"
+    while : >"$I/filler.d/$i"; do i=$((i + 1)); done 2>/dev/null || true
+}
+
+# With a full disk: a crash, and everything but new jobs goes on.
+crash_when_full() {
+    crash true
+    has_status "$job" RUNNING
+    run rnx job run --json true
+    if [ $status -eq 0 ]; then
+        waits_for "$(jq -r .id <<<"$output")" "No space left on device"
+    else
+        [[ $output == *"can't store jobs at the moment"* ]]
+    fi
+    rnx job stop "$job"
+    has_status "$job" STOPPED
+    logged "$job" up
+}
+
+@test "after a crash on a disk without space joblet starts, and its jobs are there" {
+    instance_new
+    on_ext4
+    instance_start
+    job=$(job sh -c 'echo up; sleep 1000')
+    until_true 10 logged "$job" up
+    fill "$I"
+    crash_when_full
+}
+
+@test "... on a disk without inodes" {
+    instance_new
+    on_ext4 -N 600
+    instance_start
+    job=$(job sh -c 'echo up; sleep 1000')
+    until_true 10 logged "$job" up
+    fill_inodes
+    crash_when_full
+}

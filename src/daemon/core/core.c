@@ -132,8 +132,8 @@ static int lock(struct jd_core *c, struct jl_err *e)
     }
     c->after_crash = pread(c->lock_fd, text, sizeof text, 0) > 0;
     n = snprintf(text, sizeof text, "%d\n", (int) getpid());
-    if (ftruncate(c->lock_fd, 0) < 0 || pwrite(c->lock_fd, text, (size_t) n, 0) != n)
-        return jl_fail_sys(e, "write", path, "pid file");
+    if (pwrite(c->lock_fd, text, (size_t) n, 0) != n || ftruncate(c->lock_fd, n) < 0)
+        jl_log_warn("joblet.start", "write '%s': %s", path, strerror(errno)); /* a full disk */
     return 0;
 }
 

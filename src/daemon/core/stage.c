@@ -70,20 +70,30 @@ static int on_expiry(struct jl_timer *t)
     return 0;
 }
 
+/* What an earlier core has left. The directory itself stays: on a full disk there may be no new one. */
+static void empty(struct jd_core *c)
+{
+    _closedir_ DIR *dir = jl_opendir_at(c->stages.dirfd, ".");
+    struct jl_err e = JL_ERR_INIT;
+    struct dirent *d;
+
+    while (dir && (d = readdir(dir)))
+        if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0 &&
+            jd_trash_put(c, c->stages.dirfd, d->d_name, &e) < 0)
+            jl_log_fail(&e, "stage.remove", "the next start tries again");
+}
+
 int jd_stages_init(struct jd_core *c, struct jl_err *e)
 {
     struct jd_stages *st = &c->stages;
-    int r;
 
     *st = (struct jd_stages){ .core = c, .dirfd = -1 };
-    r = jd_trash_put(c, c->jobs_dirfd, ".staging", e);
-    if (r < 0)
-        return r;
-    if (mkdirat(c->jobs_dirfd, ".staging", 0711) < 0)
+    if (mkdirat(c->jobs_dirfd, ".staging", 0711) < 0 && errno != EEXIST)
         return jl_fail_sys(e, "mkdir", ".staging", "directory for uploads");
     st->dirfd = openat(c->jobs_dirfd, ".staging", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (st->dirfd < 0)
         return jl_fail_sys(e, "open", ".staging", "directory for uploads");
+    empty(c);
     st->sync = jd_worker_new(c->loop, "uploads", jd_sync_work, JD_SYNC_N);
     return st->sync ? 0 : jl_fail(e, ENOMEM, "make the uploads worker");
 }
