@@ -187,3 +187,36 @@ crash_when_full() {
     fill_inodes
     crash_when_full
 }
+
+soft_limit() { prlimit --pid "$(joblet_pid)" --nofile="$1:"; }
+
+@test "without a descriptor to read an exit record a job is not lost: it is read later" {
+    instance_new
+    instance_start
+    limit=$(prlimit --pid "$(joblet_pid)" --nofile --raw --noheadings --output SOFT)
+    job=$(job sleep 1000)
+    until_true 10 has_status "$job" RUNNING
+    soft_limit 3
+    kill -TERM "$(job_pid "$job" sleep)"
+    until_true 10 no_shims
+    until_true 10 grep -q "job.record.*read later.*Too many open files" "$I/logs/joblet.log"
+    has_status "$job" RUNNING
+    soft_limit "$limit"
+    [ "$(ended "$job")" = "FAILED 143" ]
+    [ "$(grep -c 'job.record' "$I/logs/joblet.log")" -eq 1 ]
+}
+
+@test "a damaged exit record is not believed, its copy beside the log is" {
+    instance_new
+    instance_start
+    job=$(job sleep 1000)
+    until_true 10 has_status "$job" RUNNING
+    damage() {
+        kill -TERM "$(job_pid "$job" sleep)"
+        until_true 10 no_shims
+        cp "$I/run/jobs/$job/exit" "$I/logs/$job/exit"
+        echo nonsense >"$I/run/jobs/$job/exit"
+    }
+    crash damage
+    [ "$(ended "$job")" = "FAILED 143" ]
+}

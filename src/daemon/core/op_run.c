@@ -301,6 +301,8 @@ static int store_all(struct jd_core *c, struct jd_submit *first, size_t n, struc
     if (r == 0 || e->code == ENOMEM)
         return r;
     jl_log_fail(e, "job.store", "%zu jobs", n);
+    if (r == -ENOSPC)
+        return jl_refuse(e, ENOSPC, "the server can't store jobs at the moment: its disk is full");
     return jl_refuse(e, EAGAIN, "the server can't store jobs at the moment");
 }
 

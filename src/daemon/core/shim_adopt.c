@@ -37,8 +37,8 @@
 
 #define ADOPT_LIMIT_NS JD_SHIM_START_NS /* a busy machine may be slow to bring a shim up */
 #define ADOPT_AGAIN_NS (50 * JL_NS_PER_MS)
+#define ADOPT_LATER_NS JL_NS_PER_S /* when there was no descriptor or memory to look with */
 #define LOST_REBOOT "lost: host restarted"
-#define LOST_SHIM "lost: supervisor died"
 
 int jd_shim_lock(const struct jd_core *c, const char *id)
 {
@@ -83,31 +83,6 @@ static int peer_pidfd(int sock)
     return fd < 0 ? -errno : fd;
 }
 
-/* False when there is no record. */
-static bool told_by_record(struct jd_job *j, struct jl_err *e)
-{
-    int r = jd_shim_read_record(j, false, e);
-
-    if (r < 0) {
-        jl_log_fail(e, "job.record", "job=%s", j->rec.id);
-        jd_shim_lost(j, "lost: its exit record can't be read");
-    }
-    return r != 0;
-}
-
-/* The same for a job that has a shim, which is released if there is one. */
-static bool read_record_again(struct jd_shim *s, struct jl_err *e)
-{
-    struct jd_job *j = s->job;
-
-    if (!is_there(j, IPC_EXITREC_NAME))
-        return false;
-    jd_shim_release(j);
-    if (!told_by_record(j, e)) /* it was there a moment ago */
-        jd_shim_lost(j, "lost: its exit record can't be read");
-    return true;
-}
-
 /* Nobody supervises the job, and it has no exit record. */
 static void without_shim(struct jd_job *j)
 {
@@ -119,7 +94,7 @@ static void without_shim(struct jd_job *j)
     } else if (j->state == JD_STOPPING && !begun) {
         jd_shim_lost(j, "stopped before it had started");
     } else {
-        jd_shim_lost(j, LOST_SHIM);
+        jd_shim_lost(j, JD_LOST_SHIM);
     }
 }
 
@@ -131,25 +106,42 @@ static int on_adopt_again(struct jl_timer *t)
     return 0;
 }
 
+/* Connects to the shim and has it watched. 0, or -errno: see jd_shim_connect_control. */
+static int take_up(struct jd_shim *s)
+{
+    struct jl_err e = JL_ERR_INIT;
+    int r = jd_shim_connect_control(s);
+
+    if (r < 0)
+        return r;
+    s->pidfd = peer_pidfd(s->control);
+    r = s->pidfd < 0 ? s->pidfd : jd_shim_watch(s, &e);
+    if (r == 0)
+        return 0;
+    jd_shim_close_control(s); /* it ended while we looked */
+    s->pidfd = jl_close(s->pidfd);
+    return r;
+}
+
 /* One try to find the shim of a job of an earlier run, or what it left. */
 static int settle(struct jd_shim *s)
 {
     struct jd_job *j = s->job;
-    struct jl_err e = JL_ERR_INIT;
-    bool lives = shim_lives(j);
+    bool lives = shim_lives(j), later;
+    int r = take_up(s);
 
-    if (jd_shim_connect_control(s) == 0) {
-        s->pidfd = peer_pidfd(s->control);
-        if (s->pidfd >= 0 && jd_shim_watch(s, &e) == 0) {
-            jl_log_info("job.adopt", "job=%s status=%s", j->rec.id, j->rec.status);
-            return 0;
-        }
-        jd_shim_close_control(s); /* it ended while we looked */
-    }
-    if (read_record_again(s, &e))
+    if (r == 0) {
+        jl_log_info("job.adopt", "job=%s status=%s", j->rec.id, j->rec.status);
         return 0;
-    if (lives && jl_now_ns() < s->adopt_until_ns) { /* it has just been started, or just ends */
-        jl_loop_arm(j->core->loop, &s->limit, jl_now_ns() + ADOPT_AGAIN_NS, on_adopt_again);
+    }
+    if (is_there(j, IPC_EXITREC_NAME)) {
+        jd_shim_conclude(s, "lost: its exit record can't be read"); /* it was there a moment ago */
+        return 0;
+    }
+    later = jd_is_passing(-r);
+    if (lives && (later || jl_now_ns() < s->adopt_until_ns)) { /* just started, or just ends */
+        jl_loop_arm(j->core->loop, &s->limit,
+                    jl_now_ns() + (later ? ADOPT_LATER_NS : ADOPT_AGAIN_NS), on_adopt_again);
         return 0;
     }
     jd_shim_release(j);
@@ -167,11 +159,8 @@ void jd_shim_adopt(struct jd_job *j)
     struct stat st;
     struct jd_shim *s;
 
-    if (fstatat(j->core->state_dirfd, j->rec.id, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-        if (same_boot)
-            without_shim(j);
-        else if (!told_by_record(j, &e))
-            jd_shim_lost(j, LOST_REBOOT);
+    if (same_boot && fstatat(j->core->state_dirfd, j->rec.id, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+        without_shim(j);
         return;
     }
     s = jd_shim_new(j, &e);
@@ -180,12 +169,8 @@ void jd_shim_adopt(struct jd_job *j)
         return;
     }
     s->adopt_until_ns = jl_now_ns() + ADOPT_LIMIT_NS;
-    if (same_boot) {
+    if (same_boot)
         settle(s);
-        return;
-    }
-    if (!read_record_again(s, &e)) { /* the machine stopped; the shim with it */
-        jd_shim_release(j);
-        jd_shim_lost(j, LOST_REBOOT);
-    }
+    else
+        jd_shim_conclude(s, LOST_REBOOT); /* the machine stopped; the shim with it */
 }

@@ -13,6 +13,7 @@
 #include "daemon/core/core.h"
 #include "daemon/core/shimlink.h"
 
+#define JD_LOST_SHIM "lost: supervisor died"
 #define JD_SHIM_START_NS (10 * JL_NS_PER_S) /* until a job has begun */
 
 struct jd_shim {
@@ -27,6 +28,7 @@ struct jd_shim {
     struct jl_source pid_src, sync_src, control_src;
     struct jl_timer limit;
     struct jl_timer stuck; /* the job was to end by then */
+    const char *without;   /* why it is lost if there is no record, while that can't be read */
 };
 
 static inline struct jd_core *jd_shim_core(const struct jd_shim *s)
@@ -55,8 +57,12 @@ void jd_shim_expect_end(struct jd_shim *s);
 int jd_shim_connect_control(struct jd_shim *s);
 void jd_shim_close_control(struct jd_shim *s);
 
-/* Tells the job's end from its exit record. 1 done, 0 there is none, -errno with e filled. */
-int jd_shim_read_record(struct jd_job *j, bool start_late, struct jl_err *e);
+/*
+ * The shim is gone: tells the job's end from its exit record, or from the copy beside its log. Lost
+ * for the reason `without` when there is none; that is borrowed. What can't be read now, for want of
+ * a descriptor or memory, is read later, and the job stays as it is. Releases the shim.
+ */
+void jd_shim_conclude(struct jd_shim *s, const char *without);
 
 /* The job has ended and nobody knows how. */
 void jd_shim_lost(struct jd_job *j, const char *reason);

@@ -23,6 +23,8 @@
 #include "ipc/exitrec.h"
 #include "ipc/shimctl.h"
 
+#define READ_AGAIN_NS JL_NS_PER_S
+
 void jd_shim_release(struct jd_job *j)
 {
     struct jd_shim *s = j->shim;
@@ -226,26 +228,41 @@ static void take_result(struct jd_job *j, const struct ipc_exitrec *r)
     j->rec.ended_wall_ns = r->ended_wall_ns;
 }
 
-int jd_shim_read_record(struct jd_job *j, bool start_late, struct jl_err *e)
+/* 1 it is there, 0 there is none, -EPROTO it is damaged, or another -errno; e filled. */
+static int read_record_in(int dirfd, const char *id, struct ipc_exitrec *ret, struct jl_err *e)
 {
     _buf_ struct jl_buf text = JL_BUF_INIT(IPC_EXITREC_MAX);
-    struct ipc_exitrec rec;
-    struct jd_verdict v;
     char path[128];
     int r;
 
-    snprintf(path, sizeof path, "%s/%s", j->rec.id, IPC_EXITREC_NAME);
-    r = jl_read_file_at(j->core->state_dirfd, path, &text, e);
-    if (r == -ENOENT) /* the copy that outlives /run */
-        r = jl_read_file_at(j->core->logs_dirfd, path, &text, e);
-    if (r == -ENOENT)
-        return 0;
+    snprintf(path, sizeof path, "%s/%s", id, IPC_EXITREC_NAME);
+    r = jl_read_file_at(dirfd, path, &text, e);
     if (r == 0)
-        r = ipc_exitrec_parse(text.data ? text.data : "", text.len, &rec, e);
-    if (r < 0)
+        r = ipc_exitrec_parse(text.data ? text.data : "", text.len, ret, e);
+    if (r == -EMSGSIZE || r == -ELOOP) /* none of ours is so large, or a link */
+        return -EPROTO;
+    return r == 0 ? 1 : r == -ENOENT ? 0 : r;
+}
+
+static int read_record(const struct jd_job *j, struct ipc_exitrec *ret, struct jl_err *e)
+{
+    struct jl_err of_copy = JL_ERR_INIT;
+    int r = read_record_in(j->core->state_dirfd, j->rec.id, ret, e), copy;
+
+    if (r != 0 && r != -EPROTO)
         return r;
-    take_result(j, &rec);
-    jd_verdict_of(&rec, (uint64_t) j->req->timeout_seconds, &v);
+    copy = read_record_in(j->core->logs_dirfd, j->rec.id, ret, &of_copy); /* outlives /run */
+    if (copy < 0)
+        *e = of_copy;
+    return copy != 0 ? copy : r;
+}
+
+static void told_by(struct jd_job *j, const struct ipc_exitrec *rec, bool start_late)
+{
+    struct jd_verdict v;
+
+    take_result(j, rec);
+    jd_verdict_of(rec, (uint64_t) j->req->timeout_seconds, &v);
     if (start_late && v.outcome == JD_STOPPED && j->state != JD_STOPPING) {
         v.outcome = JD_FAILED;
         snprintf(v.reason, sizeof v.reason, "the job did not start within %d s",
@@ -253,7 +270,6 @@ int jd_shim_read_record(struct jd_job *j, bool start_late, struct jl_err *e)
     }
     j->rec.exit_code = v.exit_code;
     event(j, JD_EV_DONE, v.outcome, v.reason);
-    return 1;
 }
 
 void jd_shim_lost(struct jd_job *j, const char *reason)
@@ -262,23 +278,45 @@ void jd_shim_lost(struct jd_job *j, const char *reason)
     event(j, JD_EV_LOST, JD_FAILED, reason);
 }
 
+static int on_read_again(struct jl_timer *t)
+{
+    struct jd_shim *s = JL_CONTAINER(t, struct jd_shim, limit);
+
+    jd_shim_conclude(s, s->without);
+    return 0;
+}
+
+void jd_shim_conclude(struct jd_shim *s, const char *without)
+{
+    struct jd_job *j = s->job;
+    struct jl_err e = JL_ERR_INIT;
+    struct ipc_exitrec rec;
+    bool late = s->start_late;
+    int r = read_record(j, &rec, &e);
+
+    if (r < 0 && (r == -EPROTO || !s->without))
+        jl_log_fail(&e, "job.record", "job=%s%s", j->rec.id, r == -EPROTO ? "" : ": read later");
+    if (r < 0 && r != -EPROTO) {
+        s->without = without;
+        jl_loop_del(j->core->loop, &s->pid_src); /* it would tell all the time */
+        jl_loop_arm(j->core->loop, &s->limit, jl_now_ns() + READ_AGAIN_NS, on_read_again);
+        return;
+    }
+    jd_shim_release(j);
+    if (r > 0)
+        told_by(j, &rec, late);
+    else
+        jd_shim_lost(j, r < 0 ? "lost: its exit record can't be read" : without);
+}
+
 static int on_end(struct jl_source *src, uint32_t ready)
 {
     struct jd_shim *s = JL_CONTAINER(src, struct jd_shim, pid_src);
-    struct jd_job *j = s->job;
-    struct jl_err e = JL_ERR_INIT;
-    bool late = s->start_late;
-    int r;
 
     (void) ready;
     if (s->pid > 0)
         waitpid(s->pid, NULL, WNOHANG);
-    jd_shim_release(j);
-    r = jd_shim_read_record(j, late, &e);
-    if (r < 0)
-        jl_log_fail(&e, "job.record", "job=%s", j->rec.id);
-    if (r <= 0)
-        jd_shim_lost(j, "lost: supervisor died");
+    jd_shim_conclude(s, JD_LOST_SHIM);
     return 0;
 }
 
