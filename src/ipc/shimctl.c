@@ -24,10 +24,9 @@ int ipc_shim_msg_write(const struct ipc_shim_msg *m, void *buf, size_t size)
     memset(p, 0, PACKET_BYTES);
     ipc_put32(p, MAGIC);
     ipc_put32(p + 4, (uint32_t) m->type);
-    if (m->type != IPC_SHIM_STATE) {
-        ipc_put64(p + 8, m->type == IPC_SHIM_GET_STATE ? 0 : m->arg);
+    ipc_put64(p + 8, m->type == IPC_SHIM_GET_STATE ? 0 : m->arg);
+    if (m->type != IPC_SHIM_STATE)
         return PACKET_BYTES;
-    }
     ipc_put32(p + 16, (uint32_t) m->phase);
     ipc_put32(p + 20, (uint32_t) m->pid);
     ipc_put64(p + 24, m->started_wall_ns);
@@ -50,7 +49,7 @@ static int check(const struct ipc_shim_msg *m, uint32_t type, uint32_t phase, st
                              (unsigned long long) m->arg, SIGNAL_MAX);
         break;
     case IPC_SHIM_STATE:
-        if (m->arg != 0 || m->pid < 0 || phase > IPC_SHIM_FAILED)
+        if (m->pid < 0 || phase > IPC_SHIM_FAILED)
             return jl_refuse(e, EPROTO, "shim message: impossible state");
         return 0;
     default:

@@ -28,9 +28,20 @@
 
 #define KILL_AGAIN_NS JL_NS_PER_S
 
+/* Of the grace; 0: nobody has asked for the end. */
+static uint64_t ms_left(const struct sh_shim *sh)
+{
+    uint64_t now = jl_now_ns(), due = sh->stop_timer.due_ns;
+
+    if (!sh->stopping || !sh->stop_timer.armed)
+        return 0;
+    return due > now ? (due - now) / JL_NS_PER_MS + 1 : 1;
+}
+
 struct ipc_shim_msg sh_shim_state(const struct sh_shim *sh)
 {
     return (struct ipc_shim_msg){ .type = IPC_SHIM_STATE,
+                                  .arg = ms_left(sh),
                                   .phase = sh->phase,
                                   .pid = sh->init_pid,
                                   .started_wall_ns = sh->rec.started_wall_ns,

@@ -148,3 +148,21 @@ shim_of() { # the process whose command line names the job
     [ "$(rnx job log "$id")" = "up
 after" ]
 }
+
+@test "the grace that a client asked for outlives joblet" {
+    keeper_stop
+    cp "$I/config/joblet-config.yml" "$BATS_TEST_TMPDIR/config"
+    sed -i 's/^joblet:$/&\n  stopGrace: 1s/' "$I/config/joblet-config.yml"
+    instance_start
+    id=$(job sh -c 'trap "echo saving; sleep 3; echo saved; exit 0" TERM; echo up; while :; do sleep 0.1; done')
+    until_true 20 logged "$id" up
+    client 'c.job.StopJob(pb.StopJobRequest(uuid=args[0], grace_ms=60000))' "$id" >/dev/null 2>&1 3>&- &
+    until_true 20 logged "$id" saving
+    kill -KILL "$(joblet_pid)"
+    until_true 20 answers_again
+    [ "$(ended "$id" | cut -d' ' -f1)" = STOPPED ]
+    [ "$(rnx job log "$id" | tail -1)" = saved ]
+    keeper_stop
+    cp "$BATS_TEST_TMPDIR/config" "$I/config/joblet-config.yml"
+    instance_start
+}

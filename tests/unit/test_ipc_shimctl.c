@@ -15,6 +15,7 @@ static void messages_come_back_as_they_were(void **state)
         { .type = IPC_SHIM_STOP, .arg = 10000 },
         { .type = IPC_SHIM_KILL, .arg = 64 },
         { .type = IPC_SHIM_STATE,
+          .arg = 59000,
           .phase = IPC_SHIM_FAILED,
           .pid = 4194304,
           .started_wall_ns = UINT64_MAX,

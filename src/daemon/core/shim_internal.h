@@ -24,6 +24,7 @@ struct jd_shim {
     int control;             /* -1: not connected */
     bool up;                 /* the job runs, or ended by itself */
     bool start_late;         /* it was ended since it did not begin */
+    bool stop_unsaid;        /* it is to stop, and is told once it has said whether it does */
     uint64_t adopt_until_ns; /* a shim that was just started is waited for */
     struct jl_source pid_src, sync_src, control_src;
     struct jl_timer limit;
@@ -52,8 +53,9 @@ uint64_t jd_shim_grace_ms(const struct jd_job *j);
  * what holds it, and who waits is answered. */
 void jd_shim_expect_end(struct jd_shim *s);
 
-/* Connects to its control socket and asks for its state; it is told to stop when its job is. 0,
- * -ENOENT nobody has listened there (yet), -ECONNREFUSED who did is gone, or -errno. */
+/* Connects to its control socket and asks for its state; a shim whose job is to stop is told so when
+ * it answers. 0, -ENOENT nobody has listened there (yet), -ECONNREFUSED who did is gone, or
+ * -errno. */
 int jd_shim_connect_control(struct jd_shim *s);
 void jd_shim_close_control(struct jd_shim *s);
 

@@ -24,6 +24,7 @@
 #include "ipc/shimctl.h"
 
 #define READ_AGAIN_NS JL_NS_PER_S
+#define STOP_LEFT_MAX_MS 3600000 /* no grace is longer */
 
 void jd_shim_release(struct jd_job *j)
 {
@@ -103,6 +104,20 @@ void jd_shim_close_control(struct jd_shim *s)
     s->control = jl_close(s->control);
 }
 
+/* The first STATE of a connection, of a job that is STOPPING. A stop that the core before us has asked
+ * for goes on with the grace that it has left. */
+static void say_stop(struct jd_shim *s, const struct ipc_shim_msg *m)
+{
+    struct jd_job *j = s->job;
+
+    if (!s->stop_unsaid)
+        return;
+    s->stop_unsaid = false;
+    if (m->arg > 0 && j->stop_grace_ms == UINT64_MAX)
+        j->stop_grace_ms = m->arg < STOP_LEFT_MAX_MS ? m->arg : STOP_LEFT_MAX_MS;
+    jd_shim_stop(j);
+}
+
 static int on_control(struct jl_source *src, uint32_t ready)
 {
     struct jd_shim *s = JL_CONTAINER(src, struct jd_shim, control_src);
@@ -123,8 +138,10 @@ static int on_control(struct jl_source *src, uint32_t ready)
         jd_shim_close_control(s);
         return 0;
     }
-    if (m.type == IPC_SHIM_STATE)
+    if (m.type == IPC_SHIM_STATE) {
+        say_stop(s, &m);
         on_state(s, &m);
+    }
     return 0;
 }
 
@@ -162,8 +179,7 @@ int jd_shim_connect_control(struct jd_shim *s)
         return r;
     s->control = jl_take_fd(&fd);
     send_control(s, IPC_SHIM_GET_STATE, 0);
-    if (s->job->state == JD_STOPPING)
-        jd_shim_stop(s->job);
+    s->stop_unsaid = s->job->state == JD_STOPPING;
     return 0;
 }
 
@@ -181,7 +197,7 @@ void jd_shim_stop(struct jd_job *j)
         send_control(s, IPC_SHIM_STOP, jd_shim_grace_ms(j));
         return;
     }
-    r = jd_shim_connect_control(s); /* says it, as the job is STOPPING */
+    r = jd_shim_connect_control(s); /* it is said then, as the job is STOPPING */
     if (r < 0 && s->up)
         jl_log_warn("shim.control", "job=%s: not reached: %s", j->rec.id, strerror(-r));
 }
