@@ -235,18 +235,26 @@ int sh_end_failed(struct sh_shim *sh, const struct jl_err *e, int code)
     return begin(sh);
 }
 
+/* Nothing is left to find: who started us is told on the spot, if he listens. */
+static int end_without_record(const struct sh_shim *sh, const struct jl_err *e)
+{
+    if (sh->sync_fd >= 0)
+        dprintf(sh->sync_fd, "%d %s\n", e->code, e->text);
+    return 1;
+}
+
 int sh_end_early(struct sh_shim *sh, const struct jl_err *e)
 {
     struct jl_err again;
 
     if (sh->record.fd < 0)
-        return 1;
+        return end_without_record(sh, e);
     sh->rec.kind = IPC_EXIT_START_ERROR;
     sh->rec.value = 1;
     sh->rec.error = *e;
     sh->rec.ended_wall_ns = jl_wall_ns();
     if (sh_record_publish(&sh->record, &sh->rec, &again) < 0)
-        return 1;
+        return end_without_record(sh, e);
     sh_shim_enter(sh, IPC_SHIM_FAILED);
     return 0;
 }

@@ -152,7 +152,8 @@ after" ]
 @test "the grace that a client asked for outlives joblet" {
     keeper_stop
     cp "$I/config/joblet-config.yml" "$BATS_TEST_TMPDIR/config"
-    sed -i 's/^joblet:$/&\n  stopGrace: 1s/' "$I/config/joblet-config.yml"
+    sed -i 's/^#* *joblet:/joblet:/; s/^#*  *stopGrace: .*/  stopGrace: 1s/' "$I/config/joblet-config.yml"
+    grep -A 20 '^joblet:' "$I/config/joblet-config.yml" | grep -q '^  stopGrace: 1s'
     instance_start
     id=$(job sh -c 'trap "echo saving; sleep 3; echo saved; exit 0" TERM; echo up; while :; do sleep 0.1; done')
     until_true 20 logged "$id" up

@@ -7,7 +7,6 @@ load lib.bash
 
 setup() { I= MNT=; }
 teardown() {
-    cp "$I/logs/joblet.log" /tmp/start-last.log
     rm -rf "$I"/filler* "$I"/*/filler*
     answers || { keeper_stop && instance_start; } || true
     instance_stop_jobs
@@ -219,4 +218,16 @@ soft_limit() { prlimit --pid "$(joblet_pid)" --nofile="$1:"; }
     }
     crash damage
     [ "$(ended "$job")" = "FAILED 143" ]
+}
+
+@test "a supervisor that has no room for its record says so, and the job waits" {
+    instance_new
+    on_tmpfs 1m run
+    instance_start
+    fill "$I/run"
+    job=$(job --network=none true) # a network wants room there too
+    until_true 10 waits_for "$job" "exit record.*No space"
+    has_status "$job" PENDING
+    rm -f "$I"/run/filler*
+    [ "$(ended "$job")" = "COMPLETED 0" ]
 }

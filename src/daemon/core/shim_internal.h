@@ -30,6 +30,7 @@ struct jd_shim {
     struct jl_timer limit;
     struct jl_timer stuck; /* the job was to end by then */
     const char *without;   /* why it is lost if there is no record, while that can't be read */
+    struct jl_err early;   /* why it ended before it ran anything, if it has told */
 };
 
 static inline struct jd_core *jd_shim_core(const struct jd_shim *s)
@@ -60,8 +61,9 @@ int jd_shim_connect_control(struct jd_shim *s);
 void jd_shim_close_control(struct jd_shim *s);
 
 /*
- * The shim is gone: tells the job's end from its exit record, or from the copy beside its log. Lost
- * for the reason `without` when there is none; that is borrowed. What can't be read now, for want of
+ * The shim is gone: tells the job's end from its exit record, or from the copy beside its log. When
+ * there is none the job could not be started, if the shim has told so, or is lost for the reason
+ * `without`, which is borrowed. What can't be read now, for want of
  * a descriptor or memory, is read later, and the job stays as it is. Releases the shim.
  */
 void jd_shim_conclude(struct jd_shim *s, const char *without);

@@ -202,19 +202,44 @@ void jd_shim_stop(struct jd_job *j)
         jl_log_warn("shim.control", "job=%s: not reached: %s", j->rec.id, strerror(-r));
 }
 
+/* What a shim says that ends before it has run anything: "28 prepare the exit record: ...". */
+static void take_early(struct jd_shim *s, char *text)
+{
+    char *sentence;
+    long code = strtol(text, &sentence, 10);
+
+    text[strcspn(text, "\n")] = '\0';
+    if (code > 0 && code < 4096 && sentence[0] == ' ')
+        jl_refuse(&s->early, (int) code, "the supervisor could not start: %s", sentence + 1);
+}
+
+/* Its one message, if it came. */
+static bool read_sync(struct jd_shim *s, struct ipc_shim_msg *ret)
+{
+    uint8_t packet[IPC_SHIM_PACKET_MAX + 1];
+    struct jl_err e = JL_ERR_INIT;
+    ssize_t n = s->sync < 0 ? 0 : read(s->sync, packet, sizeof packet - 1);
+
+    jl_loop_del(jd_shim_core(s)->loop, &s->sync_src);
+    s->sync = jl_close(s->sync);
+    if (n <= 0)
+        return false;
+    if (ipc_shim_msg_parse(packet, (size_t) n, ret, &e) == 0)
+        return true;
+    packet[n] = '\0';
+    take_early(s, (char *) packet);
+    return false;
+}
+
 static int on_sync(struct jl_source *src, uint32_t ready)
 {
     struct jd_shim *s = JL_CONTAINER(src, struct jd_shim, sync_src);
-    uint8_t packet[IPC_SHIM_PACKET_MAX];
-    struct jl_err e = JL_ERR_INIT;
     struct ipc_shim_msg m;
-    ssize_t n = read(src->fd, packet, sizeof packet);
+    bool begun = read_sync(s, &m);
 
     (void) ready;
-    jl_loop_del(jd_shim_core(s)->loop, src);
-    s->sync = jl_close(s->sync);
     jd_shim_connect_control(s);
-    if (n > 0 && ipc_shim_msg_parse(packet, (size_t) n, &m, &e) == 0)
+    if (begun)
         on_state(s, &m);
     return 0;
 }
@@ -318,9 +343,12 @@ void jd_shim_conclude(struct jd_shim *s, const char *without)
         jl_loop_arm(j->core->loop, &s->limit, jl_now_ns() + READ_AGAIN_NS, on_read_again);
         return;
     }
+    e = r == 0 ? s->early : e;
     jd_shim_release(j);
     if (r > 0)
         told_by(j, &rec, late);
+    else if (r == 0 && e.code > 0)
+        jd_job_start_failed(j, &e);
     else
         jd_shim_lost(j, r < 0 ? "lost: its exit record can't be read" : without);
 }
@@ -328,10 +356,12 @@ void jd_shim_conclude(struct jd_shim *s, const char *without)
 static int on_end(struct jl_source *src, uint32_t ready)
 {
     struct jd_shim *s = JL_CONTAINER(src, struct jd_shim, pid_src);
+    struct ipc_shim_msg m;
 
     (void) ready;
     if (s->pid > 0)
         waitpid(s->pid, NULL, WNOHANG);
+    read_sync(s, &m); /* that it ran is in its record; why it could not is nowhere else */
     jd_shim_conclude(s, JD_LOST_SHIM);
     return 0;
 }
