@@ -37,7 +37,7 @@ enum ipc_shim_phase {
 
 struct ipc_shim_msg {
     enum ipc_shim_type type;
-    uint64_t arg; /* of a request; STATE: ms until the SIGKILL of a stop that has begun, 0 none has */
+    uint64_t arg; /* of a request; STATE: ms that a stop has left until SIGKILL, 0 none has begun */
     enum ipc_shim_phase phase; /* STATE, with the rest */
     int32_t pid;               /* the job's init on the host; 0 unknown */
     uint64_t started_wall_ns;

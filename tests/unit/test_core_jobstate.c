@@ -84,8 +84,9 @@ static void no_other_moves_than_the_documented_ones(void **state)
         [JD_PENDING] = 1u << JD_INITIALIZING | 1u << JD_SCHEDULED | 1u << JD_CANCELED,
         [JD_SCHEDULED] = 1u << JD_INITIALIZING | 1u << JD_PENDING | 1u << JD_CANCELED,
         /* put off; or an end that was seen before RUNNING was */
-        [JD_INITIALIZING] = 1u << JD_PENDING | 1u << JD_RUNNING | 1u << JD_FAILED | 1u << JD_STOPPING |
-                            1u << JD_COMPLETED | 1u << JD_TIMEOUT | 1u << JD_STOPPED,
+        [JD_INITIALIZING] = 1u << JD_PENDING | 1u << JD_RUNNING | 1u << JD_FAILED |
+                            1u << JD_STOPPING | 1u << JD_COMPLETED | 1u << JD_TIMEOUT |
+                            1u << JD_STOPPED,
         [JD_RUNNING] = 1u << JD_RUNNING | 1u << JD_COMPLETED | 1u << JD_FAILED | 1u << JD_STOPPING |
                        1u << JD_TIMEOUT | 1u << JD_STOPPED,
         [JD_STOPPING] = 1u << JD_STOPPING | 1u << JD_STOPPED,

@@ -446,7 +446,7 @@ int jd_core_start(struct jd_core *c, struct jd_conf *own_conf, struct jl_err *e)
                 c->userns ? "on" : "off", c->runtime_path ? c->runtime_path : "joblet-run",
                 c->jobs.n);
     adopt_jobs(c);
-    jd_jobs_settle(c); /* the one before us may have been killed before it, or between end and secrets */
+    jd_jobs_settle(c); /* the one before us may have been killed with secrets to be forgotten */
     on_sweep(&c->sweep);
     jd_queue_run(c);
     jd_monitor_start(c);

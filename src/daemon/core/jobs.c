@@ -295,8 +295,8 @@ static int start(struct jd_job *j, struct jl_err *e)
 
 bool jd_is_passing(int code)
 {
-    return code == ENOSPC || code == EDQUOT || code == EMFILE || code == ENFILE ||
-           code == ENOMEM || code == EAGAIN;
+    return code == ENOSPC || code == EDQUOT || code == EMFILE || code == ENFILE || code == ENOMEM ||
+           code == EAGAIN;
 }
 
 /* Back into the queue, with nothing but its record, uploads and an image that was made of them. What

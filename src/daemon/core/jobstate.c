@@ -15,8 +15,8 @@ static const char *const state_names[JD_STATE_N] = {
 };
 
 static const char *const event_names[JD_EV_N] = {
-    [JD_EV_DUE] = "due",   [JD_EV_SLOT] = "slot", [JD_EV_UP] = "up",
-    [JD_EV_STOP] = "stop", [JD_EV_DONE] = "done", [JD_EV_START_FAILED] = "start-failed",
+    [JD_EV_DUE] = "due",   [JD_EV_SLOT] = "slot",       [JD_EV_UP] = "up",
+    [JD_EV_STOP] = "stop", [JD_EV_DONE] = "done",       [JD_EV_START_FAILED] = "start-failed",
     [JD_EV_LOST] = "lost", [JD_EV_PUT_OFF] = "put-off",
 };
 

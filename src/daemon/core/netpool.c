@@ -120,7 +120,7 @@ void jd_nets_kick(struct jd_network *net)
         r = add_coming(net, &e);
     if (net->n_coming == 0) {
         if (net->n_going > 0 || net->n_ready > 0)
-            return; /* one comes free in a moment */
+            return;             /* one comes free in a moment */
         e.code = EADDRNOTAVAIL; /* the network is too small for its jobs: that does not pass */
         jd_nets_fail_waiting(net, &e);
         return;

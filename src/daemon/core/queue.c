@@ -16,7 +16,7 @@
 #include "base/utf8.h"
 #include "daemon/core/core.h"
 
-#define STARTS_MAX 2                 /* in one turn of the loop: others want answers */
+#define STARTS_MAX 2 /* in one turn of the loop: others want answers */
 #define STORE_AGAIN_NS (5 * JL_NS_PER_S)
 #define PAUSE_MIN_NS JL_NS_PER_S
 #define PAUSE_MAX_NS (30 * JL_NS_PER_S)
@@ -128,7 +128,8 @@ bool jd_queue_is_free_for(const struct jd_core *c, int32_t max_cpu, int32_t max_
 {
     const struct jd_queue *q = &c->jobs.queue;
 
-    return q->ready.n == 0 && !is_paused(q) && has_slot(c) && has_cpu(q, max_cpu) && has_memory(q, max_memory);
+    return q->ready.n == 0 && !is_paused(q) && has_slot(c) && has_cpu(q, max_cpu) &&
+           has_memory(q, max_memory);
 }
 
 void jd_queue_account(struct jd_job *j, int by)

@@ -38,9 +38,9 @@ struct jd_queue {
     struct jl_timer kick;                   /* jd_queue_run from the loop */
     uint64_t cpu_capacity, memory_capacity; /* percent of one core; MiB */
     uint64_t cpu_used, memory_used;         /* by active jobs */
-    uint64_t resume_ns; /* nothing is started before; 0 or gone by: there is no pause */
-    uint64_t pause_ns;  /* how long the last one was; 0 since a job has begun */
-    char why[112];      /* ... and for what */
+    uint64_t resume_ns;        /* nothing is started before; 0 or gone by: there is no pause */
+    uint64_t pause_ns;         /* how long the last one was; 0 since a job has begun */
+    char why[112];             /* ... and for what */
     struct jl_timer due_again; /* relative times as the clock has them now, to be stored */
 };
 

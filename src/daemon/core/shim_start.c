@@ -201,8 +201,7 @@ int jd_shim_start(struct jd_job *j, struct jl_err *e)
     if (r == 0 && !jd_ahead_log(c, j->rec.id))
         r = fresh_dir(c->logs_dirfd, j->rec.id, e);
     /* Stored before the state directory is there: with one a restart takes the job for started. */
-    if (r == 0 &&
-        (j->lease_unstored || j->unstored || strcmp(j->rec.boot_id, c->boot_id) != 0))
+    if (r == 0 && (j->lease_unstored || j->unstored || strcmp(j->rec.boot_id, c->boot_id) != 0))
         r = store_start(j, e);
     if (r == 0)
         r = fresh_dir(c->state_dirfd, j->rec.id, e);

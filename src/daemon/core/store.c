@@ -243,7 +243,7 @@ int jd_store_open(const char *state_dir, struct jd_store **ret, struct jl_err *e
         jd_store_close(s);
         return r;
     }
-    sqlite3_busy_timeout(s->db, 0); /* the loop waits for nobody: what can't be had is tried again */
+    sqlite3_busy_timeout(s->db, 0); /* the loop waits for nobody: what it can't have comes again */
     *ret = s;
     return 0;
 }
