@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -46,11 +47,19 @@ static size_t escape(char *dst, size_t size, const char *src, bool quotes)
     return n;
 }
 
+/* A log that is gone, or whose reader has stopped, must not stop us: a line is at most PIPE_BUF bytes,
+ * which a pipe that takes anything takes at once. */
+static bool put(const char *line, size_t len)
+{
+    struct pollfd p = { .fd = jl_log.fd, .events = POLLOUT };
+
+    return poll(&p, 1, 0) != 0 && write(jl_log.fd, line, len) == (ssize_t) len;
+}
+
 static void emit(enum jl_log_level level, const char *event, const char *text)
 {
     char line[LINE_MAX_BYTES], safe[LINE_MAX_BYTES - 256], when[JL_RFC3339_MAX];
-    int n, saved = errno;
-    ssize_t written;
+    int n;
 
     jl_rfc3339(jl_wall_ns(), 3, when);
     escape(safe, sizeof safe, text, jl_log.json);
@@ -62,10 +71,28 @@ static void emit(enum jl_log_level level, const char *event, const char *text)
     else
         n = snprintf(line, sizeof line, "%s %-5s %s %s %s\n", when, level_names[level],
                      jl_log.program, event, safe);
-    if (n > 0 && (size_t) n < sizeof line) {
-        written = write(jl_log.fd, line, (size_t) n); /* a full or gone log must not stop us */
-        (void) written;
+    if (n > 0 && (size_t) n < sizeof line && !put(line, (size_t) n))
+        jl_log.lost++;
+}
+
+/* What was lost is told before the next line that is not. */
+static void emit_all(enum jl_log_level level, const char *event, const char *text)
+{
+    unsigned long lost = jl_log.lost;
+    int saved = errno;
+    char told[64];
+
+    if (lost > 0) {
+        jl_log.lost = 0;
+        snprintf(told, sizeof told, "%lu lines: nobody took them", lost);
+        emit(JL_LOG_WARN, "log.lost", told);
+        if (jl_log.lost > 0)
+            jl_log.lost = lost;
     }
+    if (jl_log.lost > 0)
+        jl_log.lost++;
+    else
+        emit(level, event, text);
     errno = saved;
 }
 
@@ -79,7 +106,7 @@ void jl_log_line(enum jl_log_level level, const char *event, const char *fmt, ..
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    emit(level, event, text);
+    emit_all(level, event, text);
 }
 
 int jl_log_fail(const struct jl_err *e, const char *event, const char *fmt, ...)
@@ -97,6 +124,6 @@ int jl_log_fail(const struct jl_err *e, const char *event, const char *fmt, ...)
     n = strlen(text);
     snprintf(text + n, sizeof text - n, "%serror=\"%s\"%s%s", n ? " " : "", e->text,
              e->hint[0] ? " hint=" : "", e->hint);
-    emit(JL_LOG_ERROR, event, text);
+    emit_all(JL_LOG_ERROR, event, text);
     return -e->code;
 }

@@ -1,7 +1,8 @@
 /*
  * log.h - one log a process: a line has a time, a level, an event name ("job.start") and
  * key=value text. Only program-level code logs, and each failure once; library code returns
- * errors instead. The log never allocates and never fails its caller.
+ * errors instead. The log never allocates, never fails its caller, and does not wait for a reader: lines
+ * that a pipe does not take are counted, and the number is told when it takes some again.
  */
 #pragma once
 
@@ -17,6 +18,7 @@ struct jl_log {
     enum jl_log_level level; /* lines below it are dropped */
     bool json;               /* one JSON object a line instead of text */
     const char *program;     /* borrowed; stands in each line */
+    unsigned long lost;      /* lines since the last one that was taken */
 };
 
 /* The process's log: standard error, INFO, text, until changed in main(). */

@@ -16,6 +16,7 @@
 #include "base/err.h"
 #include "base/id.h"
 #include "base/io.h"
+#include "base/log.h"
 #include "base/loop.h"
 #include "base/spawn.h"
 
@@ -263,6 +264,34 @@ static void a_source_removed_in_its_round_does_not_fire(void **state)
     }
 }
 
+static void a_log_that_nobody_reads_stops_nobody(void **state)
+{
+    struct jl_log before = jl_log;
+    static char text[1 << 17];
+    size_t lines = 0, len = 0;
+    int p[2];
+    ssize_t n;
+
+    (void) state;
+    assert_int_equal(pipe(p), 0);
+    jl_log.fd = p[1];
+    alarm(20);
+    for (; jl_log.lost < 5; lines++)
+        jl_log_info("test.line", "%.900s", "a line of some length, so that there are not many");
+    while (len < sizeof text - 4096 && lines > 0 && (n = read(p[0], text + len, 4096)) == 4096)
+        len += (size_t) n;
+    jl_log_info("test.again", "told");
+    len = (size_t) read(p[0], text, sizeof text - 1);
+    alarm(0);
+    text[len] = '\0';
+    assert_non_null(strstr(text, "log.lost 5 lines: nobody took them\n"));
+    assert_non_null(strstr(text, "test.again told\n"));
+    assert_int_equal(jl_log.lost, 0);
+    jl_log = before;
+    close(p[0]);
+    close(p[1]);
+}
+
 UNIT_MAIN(cmocka_unit_test(an_error_carries_its_parts_and_stays_one_line),
           cmocka_unit_test(a_buffer_refuses_to_pass_its_ceiling),
           cmocka_unit_test(ids_are_uuids_and_differ),
@@ -273,4 +302,5 @@ UNIT_MAIN(cmocka_unit_test(an_error_carries_its_parts_and_stays_one_line),
           cmocka_unit_test(memory_is_whole_after_a_spawn),
           cmocka_unit_test(a_missing_program_is_reported_by_spawn),
           cmocka_unit_test(descriptors_travel_over_a_socket),
-          cmocka_unit_test(a_source_removed_in_its_round_does_not_fire))
+          cmocka_unit_test(a_source_removed_in_its_round_does_not_fire),
+          cmocka_unit_test(a_log_that_nobody_reads_stops_nobody))
