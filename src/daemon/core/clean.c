@@ -318,7 +318,8 @@ static void sweep_old(struct jd_core *c, int dirfd, const char *id, int64_t days
     struct jl_err e = JL_ERR_INIT;
     struct stat st;
 
-    if (days <= 0 || jd_jobs_get(c, id) || fstatat(dirfd, id, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+    if (days <= 0 || !jd_purge_knows_time(c, (uint64_t) days * 86400 * JL_NS_PER_S) ||
+        jd_jobs_get(c, id) || fstatat(dirfd, id, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
         (uint64_t) st.st_mtim.tv_sec + (uint64_t) days * 86400 > now)
         return;
     jl_log_info("sweep.old", "job=%s", id);
@@ -336,15 +337,19 @@ static void sweep_metrics(struct jd_core *c, const char *id)
     sweep_old(c, c->metrics.dirfd, id, c->conf.metrics_days);
 }
 
-static void sweep_hierarchy(struct jd_core *c, const char *mount)
+/* The groups of jobs in a hierarchy; -1 there are none. */
+static int open_groups(const struct jd_core *c, const char *mount)
 {
     char path[1024];
-    _close_ int fd = -1;
 
-    if (!mount[0])
-        return;
     snprintf(path, sizeof path, "%s/%s", mount, c->conf.cgroup_path);
-    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return mount[0] ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+}
+
+static void sweep_hierarchy(struct jd_core *c, const char *mount)
+{
+    _close_ int fd = open_groups(c, mount);
+
     each_id(fd, "job-", c, sweep_cgroup);
 }
 
@@ -352,6 +357,7 @@ void jd_sweep(struct jd_core *c)
 {
     _close_ int containers = open_containers(c);
 
+    jd_purge_look_at_clock(c);
     sweep_hierarchy(c, c->cg_host.unified);
     for (size_t i = 0; i < OS_CG_N; i++)
         sweep_hierarchy(c, c->cg_host.v1[i]);
@@ -361,4 +367,57 @@ void jd_sweep(struct jd_core *c)
     each_id(c->logs_dirfd, "", c, sweep_log);
     each_id(c->metrics.dirfd, "", c, sweep_metrics);
     jd_purge_retain(c);
+}
+
+/* ---- before the first sweep */
+
+/* The first of them goes into `first`, of 40 bytes. How many. */
+static unsigned count_ids(int dirfd, const char *prefix, bool with_processes, char *first)
+{
+    int copy = dirfd < 0 ? -1 : openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _closedir_ DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+    size_t skip = strlen(prefix);
+    struct dirent *d;
+    unsigned n = 0;
+
+    while (dir && (d = readdir(dir))) {
+        char path[300], c;
+        _close_ int fd = -1;
+
+        if (strncmp(d->d_name, prefix, skip) != 0 || !jl_id_is_valid(d->d_name + skip))
+            continue;
+        snprintf(path, sizeof path, "%s/cgroup.procs", d->d_name);
+        if (with_processes) {
+            fd = openat(copy, path, O_RDONLY | O_CLOEXEC);
+            if (fd < 0 || read(fd, &c, 1) <= 0)
+                continue;
+        }
+        if (n++ == 0)
+            snprintf(first, 40, "%s", d->d_name + skip);
+    }
+    return n;
+}
+
+int jd_sweep_check_new(const struct jd_core *c, struct jl_err *e)
+{
+    char first[40] = "";
+    unsigned live = count_ids(c->state_dirfd, "", false, first);
+    unsigned bundles = count_ids(c->jobs_dirfd, "", false, first), groups = 0;
+
+    for (size_t i = 0; i <= OS_CG_N; i++) {
+        _close_ int fd = open_groups(c, i < OS_CG_N ? c->cg_host.v1[i] : c->cg_host.unified);
+        unsigned n = count_ids(fd, "job-", true, first);
+
+        groups = n > groups ? n : groups;
+    }
+    if (live == 0 && bundles == 0 && groups == 0)
+        return 0;
+    jl_refuse(e, EEXIST,
+              "state database '%s/joblet.db' is empty or not there, but jobs are (%s...): %u in "
+              "'%s/jobs', %u in '%s', %u control groups 'job-*' with processes below '%s'",
+              c->conf.state_dir, first, live, c->conf.run_dir, bundles, c->conf.jobs_dir, groups,
+              c->conf.cgroup_path);
+    return jl_hint(e,
+                   "put the file back (is its disk mounted?); or, to lose these jobs, kill their "
+                   "processes and remove their directories in these places");
 }

@@ -294,12 +294,12 @@ static int load_job(void *arg, struct jd_record *own_r)
 {
     struct jd_core *c = arg;
     struct jl_err e = JL_ERR_INIT;
-    struct jd_job *j = jd_job_new(c, own_r, &e);
+    struct jd_job *j = jd_job_load(c, own_r, &e);
 
     if (!j) {
         jl_log_fail(&e, "state.load", "a job is passed over");
         jd_record_done(own_r);
-        return 0;
+        return e.code == ENOMEM ? -ENOMEM : 0;
     }
     if (jd_queue_reserve(c, c->jobs.n + 1, &e) < 0) {
         jd_job_free(j);
@@ -314,8 +314,10 @@ static int load_job(void *arg, struct jd_record *own_r)
 
 static int load_jobs(struct jd_core *c, struct jl_err *e)
 {
-    int r = jd_store_open(c->conf.state_dir, &c->store, e);
+    int r = jd_store_is_new(c->conf.state_dir) ? jd_sweep_check_new(c, e) : 0;
 
+    if (r == 0)
+        r = jd_store_open(c->conf.state_dir, &c->store, e);
     if (r == 0)
         r = jd_store_each(c->store, load_job, c, e);
     if (r == 0)

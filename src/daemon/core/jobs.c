@@ -22,11 +22,9 @@
 #define STORE_AGAIN_NS (5 * JL_NS_PER_S)
 #define SETTLE_NS (2 * JL_NS_PER_S) /* it waits for the disk: once for all that end meanwhile */
 
-struct jd_job *jd_job_new(struct jd_core *c, struct jd_record *own_rec, struct jl_err *e)
+static struct jd_job *job_of(struct jd_core *c, struct jd_record *own_rec, struct jl_err *e)
 {
     struct jd_job *j = calloc(1, sizeof *j);
-    ProtobufCMessage *m = NULL;
-    int r;
 
     if (!j) {
         jl_fail(e, ENOMEM, "add a job");
@@ -36,7 +34,15 @@ struct jd_job *jd_job_new(struct jd_core *c, struct jd_record *own_rec, struct j
     j->rec = *own_rec;
     j->stop_grace_ms = UINT64_MAX;
     *own_rec = (struct jd_record){ 0 };
-    r = jd_state_parse(j->rec.status, &j->state);
+    return j;
+}
+
+/* The state and the request out of the record. 0, or -errno with e filled. */
+static int read_record(struct jd_job *j, struct jl_err *e)
+{
+    ProtobufCMessage *m = NULL;
+    int r = jd_state_parse(j->rec.status, &j->state);
+
     if (r < 0)
         jl_refuse(e, EINVAL, "job %s has the unknown state '%s'", j->rec.id, j->rec.status);
     else
@@ -49,14 +55,75 @@ struct jd_job *jd_job_new(struct jd_core *c, struct jd_record *own_rec, struct j
         r = jd_request_add_secrets(j->req, &j->rec.secrets, e);
     if (r == 0)
         j->light = jd_request_lighten(j->req);
-    if (r < 0) {
-        jl_wrap(e, "job %s", j->rec.id);
-        *own_rec = j->rec;
-        j->rec = (struct jd_record){ 0 };
-        jd_job_free(j);
-        return NULL;
+    return r < 0 ? jl_wrap(e, "job %s", j->rec.id) : 0;
+}
+
+/* It is no job: the record is the caller's again. */
+static struct jd_job *give_up(struct jd_job *j, struct jd_record *own_rec)
+{
+    *own_rec = j->rec;
+    j->rec = (struct jd_record){ 0 };
+    jd_job_free(j);
+    return NULL;
+}
+
+struct jd_job *jd_job_new(struct jd_core *c, struct jd_record *own_rec, struct jl_err *e)
+{
+    struct jd_job *j = job_of(c, own_rec, e);
+
+    return j && read_record(j, e) < 0 ? give_up(j, own_rec) : j;
+}
+
+static int on_again(struct jl_timer *t);
+
+/* What can't be read can't be started, but what runs needs its shim alone: it goes on, and its end is
+ * as of any other. 0, or -errno with e filled. */
+static int be_damaged(struct jd_job *j, struct jl_err *e)
+{
+    bool known = jd_state_parse(j->rec.status, &j->state) == 0;
+    bool waits = known && (j->state == JD_PENDING || j->state == JD_SCHEDULED);
+    ProtobufCMessage *m = NULL;
+    int bad;
+
+    if (j->req)
+        protobuf_c_message_free_unpacked(&j->req->base, NULL);
+    j->req = NULL;
+    if (api_unpack_request(&joblet__run_job_request__descriptor, "", 0, &m, e) < 0)
+        return -e->code;
+    j->req = (Joblet__RunJobRequest *) m;
+    if (known && jd_state_is_ended(j->state))
+        return 0;
+    if (!waits && j->rec.boot_id[0] && j->rec.ended_wall_ns == 0) {
+        if (!known || j->state == JD_INITIALIZING) /* nothing that could be started anew */
+            j->state = JD_RUNNING;
+        return jd_record_set(&j->rec.status, jd_state_name(j->state)) < 0
+                   ? jl_fail(e, ENOMEM, "add a job")
+                   : 0;
     }
-    return j;
+    j->state = JD_FAILED;
+    j->rec.exit_code = -1;
+    if (j->rec.ended_wall_ns == 0)
+        j->rec.ended_wall_ns = jl_wall_ns();
+    bad = jd_record_set(&j->rec.status, jd_state_name(j->state));
+    bad |= jd_record_set(&j->rec.reason, "its record is damaged");
+    j->unstored = true; /* stored, and cleaned up after, by the loop */
+    jl_loop_arm(j->core->loop, &j->core->jobs.again, jl_now_ns(), on_again);
+    return bad ? jl_fail(e, ENOMEM, "add a job") : 0;
+}
+
+struct jd_job *jd_job_load(struct jd_core *c, struct jd_record *own_rec, struct jl_err *e)
+{
+    struct jd_job *j = job_of(c, own_rec, e);
+
+    if (!j || read_record(j, e) == 0)
+        return j;
+    if (e->code != ENOMEM && jl_id_is_valid(j->rec.id)) {
+        jl_log_fail(e, "state.load", "its record is damaged");
+        jl_err_clear(e);
+        if (be_damaged(j, e) == 0)
+            return j;
+    }
+    return give_up(j, own_rec);
 }
 
 void jd_job_stored(struct jd_job *j)
@@ -222,8 +289,6 @@ static void finish(struct jd_job *j)
         free(call);
     }
 }
-
-static int on_again(struct jl_timer *t);
 
 bool jd_job_is_of_earlier_boot(const struct jd_job *j)
 {

@@ -71,6 +71,12 @@ struct jd_jobs {
 /* A job out of its record, not yet in the list. Takes the record over. NULL with e filled:
  * the record is the caller's still, with the lease that may be in it. */
 struct jd_job *jd_job_new(struct jd_core *c, struct jd_record *own_rec, struct jl_err *e);
+/*
+ * The same for a record of an earlier run, which may be damaged. With the id it is a job all the same:
+ * one that runs goes on without its request; one that waited becomes FAILED. NULL with e filled:
+ * -ENOMEM, or there is no id.
+ */
+struct jd_job *jd_job_load(struct jd_core *c, struct jd_record *own_rec, struct jl_err *e);
 /* Its record is in the database: the request as bytes is needed no more. */
 void jd_job_stored(struct jd_job *j);
 void jd_job_free(struct jd_job *j); /* not in the list; NULL is fine */

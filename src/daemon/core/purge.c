@@ -14,6 +14,8 @@
 #include "daemon/core/request.h"
 
 #define SLICE_MAX 64 /* jobs in one turn of the loop */
+#define STEADY_NS (3600 * JL_NS_PER_S)
+#define SLEW_NS ((int64_t) (5 * JL_NS_PER_S)) /* from one look to the next: not set, only led */
 
 struct jd_purge_call {
     struct jd_call call;
@@ -109,6 +111,30 @@ static int on_slice(struct jl_timer *t)
     return 0;
 }
 
+void jd_purge_look_at_clock(struct jd_core *c)
+{
+    struct jd_purge *p = &c->purge;
+    uint64_t boot = jl_boot_ns();
+    int64_t ahead = (int64_t) (jl_wall_ns() - boot), by = ahead - p->ahead_ns;
+
+    if (p->steady_since_ns == 0 || by > SLEW_NS || by < -SLEW_NS)
+        p->steady_since_ns = boot;
+    p->ahead_ns = ahead;
+}
+
+bool jd_purge_knows_time(const struct jd_core *c, uint64_t age_ns)
+{
+    uint64_t wait = age_ns / 10 < STEADY_NS ? age_ns / 10 : STEADY_NS;
+
+    return c->purge.steady_since_ns > 0 && jl_boot_ns() - c->purge.steady_since_ns >= wait;
+}
+
+/* Whether this age is over a limit; 0: none. */
+static bool is_too_old(const struct jd_core *c, uint64_t age_ns, uint64_t limit_ns)
+{
+    return limit_ns > 0 && age_ns >= limit_ns && jd_purge_knows_time(c, limit_ns);
+}
+
 void jd_purge_retain(struct jd_core *c)
 {
     uint64_t now = jl_wall_ns(), day = 86400 * JL_NS_PER_S;
@@ -122,18 +148,17 @@ void jd_purge_retain(struct jd_core *c)
         if (!can_go(j))
             continue;
         if ((c->conf.retention_jobs > 0 && n > c->conf.retention_jobs) ||
-            (c->conf.retention_age_ns > 0 && age > c->conf.retention_age_ns)) {
+            is_too_old(c, age, c->conf.retention_age_ns)) {
             j->doomed = any = true;
             n--;
             continue;
         }
-        if (c->conf.metrics_days > 0 && age / day >= (uint64_t) c->conf.metrics_days &&
+        if (is_too_old(c, age, (uint64_t) c->conf.metrics_days * day) &&
             jd_trash_put(c, c->metrics.dirfd, j->rec.id, &e) < 0)
             jl_log_fail(&e, "job.metrics", "job=%s", j->rec.id);
-        if (c->conf.logs_days > 0 && age / day >= (uint64_t) c->conf.logs_days &&
-            jd_trash_put(c, c->logs_dirfd, j->rec.id, &e) < 0) {
+        if (is_too_old(c, age, (uint64_t) c->conf.logs_days * day) &&
+            jd_trash_put(c, c->logs_dirfd, j->rec.id, &e) < 0)
             jl_log_fail(&e, "job.log", "job=%s", j->rec.id);
-        }
     }
     if (any)
         jl_loop_arm(c->loop, &c->purge.timer, jl_now_ns(), on_slice);

@@ -216,6 +216,15 @@ static int set_up(struct jd_store *s, struct jl_err *e)
     return r < 0 ? r : migrate(s, e);
 }
 
+bool jd_store_is_new(const char *state_dir)
+{
+    char path[4200];
+    struct stat st;
+
+    snprintf(path, sizeof path, "%s/joblet.db", state_dir);
+    return lstat(path, &st) < 0 ? errno == ENOENT : S_ISREG(st.st_mode) && st.st_size == 0;
+}
+
 int jd_store_open(const char *state_dir, struct jd_store **ret, struct jl_err *e)
 {
     struct jd_store *s = calloc(1, sizeof *s);

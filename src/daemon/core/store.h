@@ -69,6 +69,9 @@ int jd_record_set(char **field, const char *value);
  * refuse a whole list for bytes that are not UTF-8. */
 int jd_record_tell(char **field, const char *sentence);
 
+/* There is no joblet.db in `state_dir`, or one that holds nothing. */
+bool jd_store_is_new(const char *state_dir);
+
 /*
  * Opens `state_dir`/joblet.db, made when missing (0600), brought to our version when older. A file
  * that is damaged, no database or newer than we are is refused with what to do. 0 or -errno.
