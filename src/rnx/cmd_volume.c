@@ -104,6 +104,8 @@ static int print_json(const Joblet__Volumes *all, struct jl_err *e)
         jl_json_put_str(&w, "path", v->path);
         jl_json_put_i64(&w, "job_count", v->job_count);
         jl_json_put_i64(&w, "used_bytes", v->used_bytes);
+        if (v->problem[0])
+            jl_json_put_str(&w, "problem", v->problem);
         jl_json_end(&w);
     }
     jl_json_end(&w);
@@ -140,6 +142,14 @@ static int print_table(const Joblet__Volumes *all, bool colour, struct jl_err *e
         c[3] = rows[i].created;
     }
     rnx_table(stdout, columns, JL_COUNT(columns), cells, all->n_volumes, colour);
+    for (size_t i = 0; i < all->n_volumes; i++) {
+        const Joblet__Volume *v = all->volumes[i];
+        char problem[256];
+
+        if (v->problem[0])
+            printf("%s: %s\n", rnx_tame(v->name, text, sizeof text),
+                   rnx_tame(v->problem, problem, sizeof problem));
+    }
     return 0;
 }
 

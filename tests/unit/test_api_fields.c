@@ -309,6 +309,7 @@ static const char *const fields[] = {
     "Volume 5 created_time string",
     "Volume 6 job_count int32",
     "Volume 100 used_bytes int64",
+    "Volume 101 problem string",
     "Volumes 1 volumes []Volume",
     "RemoveVolumeRequest 1 name string",
     "RemoveVolumeResponse 1 success bool",

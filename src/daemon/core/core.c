@@ -342,6 +342,7 @@ static int on_sweep(struct jl_timer *t)
 
     jd_sweep(c);
     jd_nets_look(c);
+    jd_volumes_mend(c);
     jd_revoked_check(c, c->revoked.bad); /* what is wrong is told again */
     jl_loop_arm(c->loop, t, jl_now_ns() + SWEEP_NS, on_sweep);
     return 0;

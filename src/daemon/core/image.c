@@ -22,15 +22,20 @@
 #define FROM_FD 4
 #define SAID_MAX 400 /* of mkfs's own words */
 
+static const char *first_of(const char *const *paths, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (access(paths[i], X_OK) == 0)
+            return paths[i];
+    return NULL;
+}
+
 const char *jd_image_mkfs(void)
 {
     static const char *const paths[] = { "/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4",
                                          "/usr/bin/mkfs.ext4" };
 
-    for (size_t i = 0; i < JL_COUNT(paths); i++)
-        if (access(paths[i], X_OK) == 0)
-            return paths[i];
-    return NULL;
+    return first_of(paths, JL_COUNT(paths));
 }
 
 static int make_argv(const struct jd_image_fs *fs, struct jl_strv *argv, struct jl_err *e)
@@ -67,42 +72,81 @@ static int hear(pid_t pid, int in, char *said)
     return jl_wait_status(pid);
 }
 
+/* Runs a program with these and its words (both streams, but mkfs is quiet) in `said`. Its wait
+ * status, or -errno with e filled. */
+static int run(const char *path, char **argv, const struct jl_spawn_fd *more, size_t n, char *said,
+               struct jl_err *e)
+{
+    char *envp[] = { (char *) "PATH=/usr/sbin:/usr/bin:/sbin:/bin", (char *) "LC_ALL=C", NULL };
+    struct jl_spawn sp = JL_SPAWN_INIT;
+    struct jl_spawn_fd fds[4];
+    _close_ int in = -1, out = -1;
+    int pipe_fds[2];
+    pid_t pid;
+
+    if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+        return jl_fail_sys(e, "pipe2", NULL, "run %s", path);
+    in = pipe_fds[0];
+    out = pipe_fds[1];
+    fds[0] = (struct jl_spawn_fd){ out, STDOUT_FILENO };
+    fds[1] = (struct jl_spawn_fd){ out, STDERR_FILENO };
+    for (size_t i = 0; i < n; i++)
+        fds[2 + i] = more[i];
+    sp.path = path;
+    sp.argv = argv;
+    sp.envp = envp;
+    sp.fds = fds;
+    sp.n_fds = 2 + n;
+    sp.parent_death_signal = SIGKILL;
+    if (jl_spawn(&sp, &pid, NULL, e) < 0)
+        return -e->code;
+    out = jl_close(out);
+    return hear(pid, in, said);
+}
+
 int jd_image_format(int image_fd, const struct jd_image_fs *fs, struct jl_err *e)
 {
     _strv_ struct jl_strv argv = JL_STRV_INIT;
-    char *envp[] = { (char *) "PATH=/usr/sbin:/usr/bin:/sbin:/bin", (char *) "LC_ALL=C", NULL };
-    struct jl_spawn sp = JL_SPAWN_INIT;
-    struct jl_spawn_fd fds[3] = { { image_fd, IMAGE_FD } };
-    _close_ int in = -1, out = -1;
+    const struct jl_spawn_fd fds[2] = { { image_fd, IMAGE_FD }, { fs->from, FROM_FD } };
+    const char *path = jd_image_mkfs();
     char said[SAID_MAX + 1];
-    int pipe_fds[2], status;
-    pid_t pid;
+    int status;
 
-    sp.path = jd_image_mkfs();
-    if (!sp.path) {
+    if (!path) {
         jl_refuse(e, ENOENT, "make a file system: mkfs.ext4 is not installed");
         return jl_hint(e, "install e2fsprogs");
     }
     if (make_argv(fs, &argv, e) < 0)
         return -e->code;
-    if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-        return jl_fail_sys(e, "pipe2", NULL, "make a file system");
-    in = pipe_fds[0];
-    out = pipe_fds[1];
-    fds[1] = (struct jl_spawn_fd){ out, STDERR_FILENO };
-    fds[2] = (struct jl_spawn_fd){ fs->from, FROM_FD };
-    sp.argv = argv.items;
-    sp.envp = envp;
-    sp.fds = fds;
-    sp.n_fds = fs->from < 0 ? 2 : 3;
-    sp.parent_death_signal = SIGKILL;
-    if (jl_spawn(&sp, &pid, NULL, e) < 0)
-        return -e->code;
-    out = jl_close(out);
-    status = hear(pid, in, said);
-    return status == 0 ? 0
-                       : jl_refuse(e, EIO, "make a file system: %s ended with %d: %s", sp.path,
-                                   status, said);
+    status = run(path, argv.items, fds, fs->from < 0 ? 1 : 2, said, e);
+    if (status <= 0)
+        return status;
+    return jl_refuse(e, EIO, "make a file system: %s ended with %d: %s", path, status, said);
+}
+
+int jd_image_check(const char *dev, struct jl_err *e)
+{
+    static const char *const paths[] = { "/usr/sbin/e2fsck", "/sbin/e2fsck", "/usr/bin/e2fsck" };
+    const char *path = first_of(paths, JL_COUNT(paths));
+    char *argv[] = { (char *) "e2fsck", (char *) "-p", (char *) (uintptr_t) dev, NULL };
+    char said[SAID_MAX + 1];
+    int status;
+
+    if (!path) {
+        jl_refuse(e, ENOENT, "check a file system: e2fsck is not installed");
+        return jl_hint(e, "install e2fsprogs");
+    }
+    status = run(path, argv, NULL, 0, said, e);
+    if (status < 0 || status == 0 || status == 1) /* 1: it was mended */
+        return status;
+    return jl_refuse(e, EIO, "check a file system: %s ended with %d: %s", path, status, said);
+}
+
+int jd_image_mount_dev(const char *dev, bool read_only, struct jl_err *e)
+{
+    const char *const ro[] = { "ro" };
+
+    return os_mount_new("ext4", dev, ro, read_only, ATTRS, e);
 }
 
 int jd_image_mount(int image_fd, const char *label, struct jl_err *e)
@@ -110,5 +154,5 @@ int jd_image_mount(int image_fd, const char *label, struct jl_err *e)
     char path[OS_LOOP_PATH_MAX];
     _close_ int dev = os_loop_attach(image_fd, label, path, e);
 
-    return dev < 0 ? dev : os_mount_new("ext4", path, NULL, 0, ATTRS, e);
+    return dev < 0 ? dev : jd_image_mount_dev(path, false, e);
 }

@@ -22,6 +22,13 @@ const char *jd_image_mkfs(void);
  * filled. */
 int jd_image_format(int image_fd, const struct jd_image_fs *fs, struct jl_err *e);
 
+/* Mends what e2fsck mends without asking; dev is used by nobody. 0 or 1 (it was mended); -errno with e
+ * filled: it needs a person. */
+int jd_image_check(const char *dev, struct jl_err *e);
+
 /* A mount that is attached nowhere yet, nosuid and nodev. label: what losetup(8) shows. fd, or -errno
  * with e filled. */
 int jd_image_mount(int image_fd, const char *label, struct jl_err *e);
+
+/* The same of a block device that has such a file system. */
+int jd_image_mount_dev(const char *dev, bool read_only, struct jl_err *e);

@@ -274,6 +274,8 @@ static void finish(struct jd_job *j)
     jd_space_free(j);
     jd_shim_clean(j);
     jd_nets_ended(j);
+    if (j->req->n_volumes > 0)
+        jd_volumes_mend(c);
     jd_log_seal(c, j->rec.id, j->rec.reason);
     if (j->has_secrets)
         forget_secrets(j);

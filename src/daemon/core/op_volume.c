@@ -274,6 +274,12 @@ static void fill(const struct jd_volume *v, Joblet__Volume *m, struct jd_arena *
     m->created_time = jd_arena_format(a, "%s", jl_rfc3339(v->row.created_wall_ns, 3, when));
     m->job_count = (int32_t) jd_volume_jobs(v);
     m->used_bytes = used_bytes(v);
+    if (v->mending)
+        m->problem = (char *) (uintptr_t) "is being mended";
+    else if (!jd_volume_is_mounted(v->core->volumes.dirfd, v->row.name))
+        m->problem = (char *) (uintptr_t) "is not mounted: joblet's log says why (volume.mount)";
+    else if (jd_volume_is_damaged(v->core->volumes.dirfd, v->row.name))
+        m->problem = (char *) (uintptr_t) JD_VOLUME_DAMAGED;
 }
 
 void jd_op_list_volumes(struct jd_call *call, const struct ipc_frame *f)

@@ -23,6 +23,7 @@ struct jd_volume {
     struct jd_core *core;
     struct jd_volume_row row;
     bool ready;           /* neither being made nor being removed */
+    bool mending;         /* the worker unmounts, checks and mounts it */
     struct jd_call *call; /* who waits for the worker; NULL nobody */
     struct jd_volume *next;
 };
@@ -39,6 +40,11 @@ struct jd_volumes {
  * -errno with e filled. */
 int jd_volumes_init(struct jd_core *c, struct jl_err *e);
 void jd_volumes_done(struct jd_core *c);
+
+/* Those that have become read-only are unmounted, checked and mounted again when no job names them:
+ * in the worker; at the end of a job that had volumes, and with each sweep. */
+void jd_volumes_mend(struct jd_core *c);
+#define JD_VOLUME_DAMAGED "is damaged: it met an error (a full disk?) and became read-only"
 
 /* Whether every volume that the request names can be used. 0; -ENOENT or -EBUSY with e filled. */
 int jd_volumes_check(struct jd_core *c, const Joblet__RunJobRequest *q, struct jl_err *e);

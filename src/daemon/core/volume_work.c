@@ -5,22 +5,30 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/log.h"
 #include "daemon/core/bundle.h"
 #include "daemon/core/hostinfo.h"
 #include "daemon/core/image.h"
+#include "os/loopdev.h"
 #include "os/mountfd.h"
 
 #define IMAGE "volume.img"
 #define IMAGE_NEW "volume.img.new"
 #define DATA "data"
+#define IDLE_TRIES 20
+#define IDLE_NS 50000000
 #define ATTRS (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
 
 bool jd_volume_is_mounted(int base_fd, const char *name)
@@ -30,6 +38,37 @@ bool jd_volume_is_mounted(int base_fd, const char *name)
 
     return dir >= 0 && fstat(dir, &above) == 0 &&
            fstatat(dir, DATA, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev != above.st_dev;
+}
+
+/* ext4 counts the errors it has met until e2fsck has run; whether it became read-only by one, kernels
+ * from 6.15 on do not tell statvfs(3). */
+static bool has_met_errors(dev_t dev)
+{
+    char path[64], target[512], count[16] = "";
+    const char *name;
+    _close_ int fd = -1;
+    ssize_t n;
+
+    snprintf(path, sizeof path, "/sys/dev/block/%u:%u", major(dev), minor(dev));
+    n = readlink(path, target, sizeof target - 1);
+    target[n > 0 ? n : 0] = '\0';
+    name = strrchr(target, '/');
+    if (!name)
+        return false;
+    snprintf(path, sizeof path, "/sys/fs/ext4/%.20s/errors_count", name + 1);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    return fd >= 0 && read(fd, count, sizeof count - 1) > 0 && strtoul(count, NULL, 10) > 0;
+}
+
+bool jd_volume_is_damaged(int base_fd, const char *name)
+{
+    _close_ int dir = jl_open_dir_at(base_fd, name);
+    struct statvfs fs;
+    struct stat st;
+    _close_ int data = dir < 0 ? -1 : jl_open_dir_at(dir, DATA);
+
+    return data >= 0 && jd_volume_is_mounted(base_fd, name) && fstat(data, &st) == 0 &&
+           ((fstatvfs(data, &fs) == 0 && (fs.f_flag & ST_RDONLY)) || has_met_errors(st.st_dev));
 }
 
 uint64_t jd_volume_allocated(int base_fd, const char *name)
@@ -63,15 +102,43 @@ static int make_image(int dir, const struct jd_volume_job *v, struct jl_err *e)
     return 0;
 }
 
+/* Nobody has it mounted, in whatever namespace. Who just ended may take a moment to let go. */
+static bool is_unused(const char *dev)
+{
+    for (unsigned i = 0; i < IDLE_TRIES; i++) {
+        _close_ int fd = open(dev, O_RDONLY | O_EXCL | O_CLOEXEC);
+
+        if (fd >= 0 || errno != EBUSY)
+            return fd >= 0;
+        nanosleep(&(struct timespec){ .tv_nsec = IDLE_NS }, NULL);
+    }
+    return false;
+}
+
+/* What e2fsck does not mend is mounted for reading. So is what somebody uses who sees it read-only. */
 static int mount_image(int dir, const struct jd_volume_job *v, struct jl_err *e)
 {
-    _close_ int image = openat(dir, IMAGE, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-    char label[80];
+    _close_ int image = openat(dir, IMAGE, O_RDWR | O_NOFOLLOW | O_CLOEXEC), dev = -1;
+    char label[80], path[OS_LOOP_PATH_MAX];
+    struct jl_err why = JL_ERR_INIT;
+    int fd, r;
 
     if (image < 0)
         return jl_fail_sys(e, "open", IMAGE, "mount volume %s", v->name);
     snprintf(label, sizeof label, "joblet-volume/%s", v->name);
-    return jd_image_mount(image, label, e);
+    dev = os_loop_attach(image, label, path, e);
+    if (dev < 0)
+        return dev;
+    r = is_unused(path) ? jd_image_check(path, &why) : 0;
+    if (r > 0)
+        jl_log_warn("volume.check", "volume=%s: its file system was mended", v->name);
+    if (r < 0)
+        jl_log_fail(&why, "volume.check", "volume=%s: its file system can't be mended", v->name);
+    fd = r < 0 ? -1 : jd_image_mount_dev(path, false, e);
+    if (fd >= 0)
+        return fd;
+    jl_err_clear(e);
+    return jd_image_mount_dev(path, true, e);
 }
 
 static int mount_memory(const struct jd_volume_job *v, struct jl_err *e)
@@ -102,10 +169,16 @@ static int check_idmap(int dir, struct jl_err *e)
 static int do_mount(int base, const struct jd_volume_job *v, struct jl_err *e)
 {
     _close_ int dir = jl_open_dir_at(base, v->name), data = -1, fd = -1;
+    char path[48];
     int r;
 
     if (dir < 0)
         return jl_fail_sys(e, "open", v->name, "mount volume %s", v->name);
+    if (!v->memory && jd_volume_is_damaged(base, v->name)) {
+        snprintf(path, sizeof path, "/proc/self/fd/%d/" DATA, dir);
+        if (umount2(path, UMOUNT_NOFOLLOW) < 0)
+            return jl_fail_sys(e, "umount2", DATA, "mend volume %s", v->name);
+    }
     if (jd_volume_is_mounted(base, v->name))
         return 0;
     data = jl_open_dir_at(dir, DATA);
@@ -153,6 +226,9 @@ static int make(int base, const struct jd_volume_job *v, struct jl_err *e)
     _close_ int dir = -1;
     int r;
 
+    r = unmake(base, v, e); /* of a worker that died: the name was free before */
+    if (r < 0)
+        return r;
     if (mkdirat(base, v->name, 0700) < 0)
         return jl_fail_sys(e, "mkdir", v->name, "make volume %s", v->name);
     dir = jl_open_dir_at(base, v->name);

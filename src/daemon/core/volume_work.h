@@ -21,6 +21,7 @@ struct jd_volume_job {
     bool idmap; /* jobs have ids of their own: the mount must take that */
 };
 
+/* JD_VOLUME_MOUNT: one that is mounted and damaged is unmounted, mended, and mounted again. */
 enum { JD_VOLUME_MAKE, JD_VOLUME_MOUNT, JD_VOLUME_UNMAKE, JD_VOLUME_WORK_N };
 extern const jd_work_fn jd_volume_work[JD_VOLUME_WORK_N];
 
@@ -30,3 +31,7 @@ uint64_t jd_volume_allocated(int base_fd, const char *name);
 
 /* Whether something is mounted on `data` of this volume. By descriptor of base_path. */
 bool jd_volume_is_mounted(int base_fd, const char *name);
+
+/* Whether what is mounted there has become read-only, as ext4 does when it meets an error (the disk
+ * below it was full, or broken). */
+bool jd_volume_is_damaged(int base_fd, const char *name);

@@ -93,6 +93,8 @@ static void finish(struct jd_volume *v)
 
     if (strcmp(v->row.state, "ready") == 0) {
         v->ready = true;
+        if (jd_volume_jobs(v) > 0 && jd_volume_is_mounted(v->core->volumes.dirfd, v->row.name))
+            return; /* theirs as it is */
         if (work_now(v, JD_VOLUME_MOUNT, &e) < 0)
             jl_log_fail(&e, "volume.mount", "volume=%s: jobs that name it can't start",
                         v->row.name);
@@ -105,6 +107,40 @@ static void finish(struct jd_volume *v)
         return; /* the next start tries again */
     }
     jd_volume_forget(v);
+}
+
+static void on_mended(void *user, int r, const void *out, size_t len, int fd,
+                      const struct jl_err *e)
+{
+    struct jd_volume *v = user;
+
+    (void) out;
+    (void) len;
+    (void) fd;
+    v->mending = false;
+    if (r < 0)
+        jl_log_fail(e, "volume.mount", "volume=%s", v->row.name);
+    else if (!jd_volume_is_damaged(v->core->volumes.dirfd, v->row.name))
+        jl_log_info("volume.mended", "volume=%s", v->row.name);
+}
+
+void jd_volumes_mend(struct jd_core *c)
+{
+    for (struct jd_volume *v = c->volumes.first; v; v = v->next) {
+        struct jd_volume_job job = jd_volume_request(v);
+        struct jl_err e = JL_ERR_INIT;
+
+        if (!v->ready || v->mending || jd_volume_is_memory(v) || jd_volume_jobs(v) > 0 ||
+            !jd_volume_is_damaged(c->volumes.dirfd, v->row.name))
+            continue;
+        jl_log_warn("volume.mend", "volume=%s " JD_VOLUME_DAMAGED, v->row.name);
+        v->mending = true;
+        if (jd_worker_call(c->volumes.worker, JD_VOLUME_MOUNT, &job, sizeof job, &c->volumes.dirfd,
+                           1, on_mended, v, &e) < 0) {
+            v->mending = false;
+            jl_log_fail(&e, "volume.mount", "volume=%s", v->row.name);
+        }
+    }
 }
 
 int jd_volumes_init(struct jd_core *c, struct jl_err *e)
@@ -144,6 +180,16 @@ static struct jd_volume *usable(const struct jd_core *c, const char *entry, bool
         jl_hint(e, "rnx volume list shows those there are; rnx volume create %s --size=1GB", name);
         return NULL;
     }
+    if (v->mending) {
+        jl_refuse(e, EBUSY, "volume '%s' is being mended", name);
+        jl_hint(e, "try again in a moment");
+        return NULL;
+    }
+    if (!*ret_read_only && jd_volume_is_damaged(c->volumes.dirfd, name)) {
+        jl_refuse(e, EBUSY, "volume '%s' " JD_VOLUME_DAMAGED, name);
+        jl_hint(e, "it is mended when no job uses it; until then: --volume=%s:ro", name);
+        return NULL;
+    }
     if (!jd_volume_is_mounted(c->volumes.dirfd, name)) {
         jl_refuse(e, EBUSY, "volume '%s' is not mounted", name);
         jl_hint(e, "joblet's log says why (volume.mount); its next start tries again");
@@ -157,8 +203,10 @@ int jd_volumes_check(struct jd_core *c, const Joblet__RunJobRequest *q, struct j
     bool read_only;
 
     for (size_t i = 0; i < q->n_volumes; i++)
-        if (!usable(c, q->volumes[i], &read_only, e))
+        if (!usable(c, q->volumes[i], &read_only, e)) {
+            jd_volumes_mend(c); /* the next one may have it */
             return -e->code;
+        }
     return 0;
 }
 
