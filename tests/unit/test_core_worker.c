@@ -26,7 +26,7 @@
 static struct jl_loop *loop;
 static struct jd_worker *worker;
 
-enum { ECHO, DIE, FAIL, SIZE_OF_FD, WHO, GIVE_FD, SLEEP, LOOK };
+enum { ECHO, DIE, FAIL, SIZE_OF_FD, WHO, GIVE_FD, SLEEP, LOOK, DIE_ONCE };
 
 static int work_echo(const void *in, size_t len, const int *fds, size_t n, struct jl_buf *out,
                      int *ret_fd, struct jl_err *e)
@@ -105,11 +105,26 @@ static int work_look(const void *in, size_t len, const int *fds, size_t n, struc
     return stat(path, &st) < 0 ? jl_fail(e, errno, "look") : 0;
 }
 
+/* Dies the first time, as a file that it makes tells. */
+static int work_die_once(const void *in, size_t len, const int *fds, size_t n, struct jl_buf *out,
+                         int *ret_fd, struct jl_err *e)
+{
+    char path[64] = "";
+
+    (void) fds, (void) n, (void) ret_fd, (void) e;
+    memcpy(path, in, len);
+    if (mkdir(path, 0700) == 0)
+        kill(getpid(), SIGKILL);
+    rmdir(path);
+    return jl_buf_add(out, "again", 5);
+}
+
 static const jd_work_fn table[] = {
-    [ECHO] = work_echo,   [DIE] = work_die,
-    [FAIL] = work_fail,   [SIZE_OF_FD] = work_size_of_fd,
-    [WHO] = work_who,     [GIVE_FD] = work_give_fd,
-    [SLEEP] = work_sleep, [LOOK] = work_look,
+    [ECHO] = work_echo,         [DIE] = work_die,
+    [FAIL] = work_fail,         [SIZE_OF_FD] = work_size_of_fd,
+    [WHO] = work_who,           [GIVE_FD] = work_give_fd,
+    [SLEEP] = work_sleep,       [LOOK] = work_look,
+    [DIE_ONCE] = work_die_once,
 };
 
 struct got {
@@ -201,6 +216,24 @@ static void another_process_does_the_work(void **state)
     g.out[g.len] = '\0';
     assert_true(strtol(g.out, NULL, 10) > 0);
     assert_int_not_equal(strtol(g.out, NULL, 10), getpid());
+}
+
+static void what_a_worker_died_at_is_begun_again_once(void **state)
+{
+    struct got a = { 0 }, b = { .last = true };
+    char dir[] = "/tmp/worker.XXXXXX", path[64];
+
+    (void) state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/begun", dir);
+    ask(DIE_ONCE, path, &a);
+    ask(ECHO, "after", &b);
+    run();
+    assert_int_equal(a.r, 0);
+    assert_memory_equal(a.out, "again", 5);
+    assert_int_equal(a.n, 1);
+    assert_int_equal(b.r, 0);
+    rmdir(dir);
 }
 
 static void one_that_dies_is_told_and_the_rest_goes_on(void **state)
@@ -363,6 +396,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(requests_are_answered_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_process_does_the_work, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_that_dies_is_told_and_the_rest_goes_on, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_a_worker_died_at_is_begun_again_once, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(descriptors_cross_both_ways, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_too_large_is_refused, set_up, tear_down),

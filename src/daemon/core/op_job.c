@@ -40,13 +40,20 @@ static void *masked(struct jd_arena *a, const Joblet__RunJobRequest *q)
     return v;
 }
 
+/* Of a job that waits for no other: why it ended, or what it is that begins so slowly. */
+static char *own_reason(const struct jd_job *j)
+{
+    return j->net_waits || j->rate_waits ? (char *) (uintptr_t) "waits for its network"
+                                         : j->rec.reason;
+}
+
 /* Why it ended, or why it waits. */
 static char *reason(struct jd_arena *a, const struct jd_job *j)
 {
     char why[128];
 
     return j->state == JD_PENDING ? jd_arena_format(a, "%s", jd_queue_why(j, why, sizeof why))
-                                  : j->rec.reason;
+                                  : own_reason(j);
 }
 
 /* What Job and GetJobStatusResponse have in common. */
@@ -198,7 +205,7 @@ struct reasons {
 static const char *listed_reason(struct reasons *all, const struct jd_job *j)
 {
     if (j->state != JD_PENDING)
-        return j->rec.reason;
+        return own_reason(j);
     if (j == all->first)
         return jd_queue_why(j, all->of_first, sizeof all->of_first);
     if (!all->has_others)

@@ -26,6 +26,7 @@
 #include "base/spawn.h"
 
 #define WORK_FD 3 /* the socket, in the worker */
+#define TRIES 2   /* the second worker that dies of a request has shown whose fault it is */
 
 /* Both ways; the bytes follow, aligned for whatever they are the bytes of. */
 struct work_head {
@@ -44,6 +45,7 @@ struct work {
     void *user;
     int fds[JD_WORK_FDS_MAX];
     size_t n_fds, packet_len;
+    unsigned tries;
     char packet[]; /* head and bytes */
 };
 
@@ -211,20 +213,27 @@ static void finish_first(struct jd_worker *w, int r, const void *out, size_t len
 /* Sends the first request that waits, on a worker made for it if there is none. */
 static int send_next(struct jd_worker *w, struct jl_err *e)
 {
+    bool old;
     int r;
 
     if (w->busy || w->ending || !w->first)
         return 0;
-    r = w->sock >= 0 ? 0 : start(w, e);
+    old = w->sock >= 0;
+    r = old ? 0 : start(w, e);
     if (r < 0)
         return r;
     r = jl_send_fds(w->sock, w->first->packet, w->first->packet_len, w->first->fds,
                     w->first->n_fds);
+    if (old && (r == -EPIPE || r == -ECONNRESET)) { /* it died while it had nothing to do */
+        give_up(w);
+        return 0; /* on_end goes on */
+    }
     if (r < 0) {
         give_up(w);
         return jl_fail(e, -r, "ask the %s worker", w->name);
     }
     w->busy = true;
+    w->first->tries++;
     return 0;
 }
 
@@ -256,7 +265,7 @@ static int on_end(struct jl_source *src, uint32_t ready)
         jl_refuse(&e, EIO, "the %s worker ended with status %d", w->name, WEXITSTATUS(status));
     if (!killed)
         jl_log_fail(&e, "worker.died", "worker=%s", w->name);
-    if (asked)
+    if (asked && (killed || w->first->tries >= TRIES))
         finish_first(w, -EIO, NULL, 0, -1, &e);
     go_on(w);
     return 0;

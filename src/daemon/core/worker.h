@@ -2,8 +2,8 @@
  * worker.h - kernel work that may take long (networks, file systems), done beside core's loop by a
  * process of core's own: one request after the other, each a function of a table, answered in
  * order. Why a process: ADR 0012. A worker is forked from core, has nothing of core's open but its
- * socket and standard error, and ends with core. It is made by the first call and made anew by the
- * next one when it died; whoever waited for it is told that.
+ * socket and standard error, and ends with core. It is made by the first call and made anew when it
+ * died: what waits for it is the new one's, and what it was at is begun again, once.
  *
  * Work must be safe to repeat: core may die between doing and remembering.
  */
@@ -28,8 +28,8 @@ typedef int (*jd_work_fn)(const void *in, size_t len, const int *fds, size_t n_f
                           struct jl_buf *out, int *ret_fd, struct jl_err *e);
 
 /*
- * Told in core when a request is done: r 0, or -errno with *e filled (-EIO: the worker died, the
- * work may be done or not). out is valid during the call; fd (or -1) is the callee's to close.
+ * Told in core when a request is done: r 0, or -errno with *e filled (-EIO: it was given up, or
+ * the worker died of it twice; the work may be done or not). out is valid during the call; fd (or -1) is the callee's to close.
  */
 typedef void (*jd_work_done)(void *user, int r, const void *out, size_t len, int fd,
                              const struct jl_err *e);
