@@ -47,6 +47,7 @@ bool jd_nets_has_ids(const struct jd_core *c, uint32_t base)
 int jd_nets_check(struct jd_core *c, const char *name, bool may_host, struct jl_err *e)
 {
     struct jd_network *net = net_of(c, name);
+    const struct jd_net_misfit *misfit = jd_nets_find_misfit(c, name);
 
     if (strcmp(name, "none") == 0)
         return 0;
@@ -63,6 +64,8 @@ int jd_nets_check(struct jd_core *c, const char *name, bool may_host, struct jl_
         return jl_refuse(e, EBUSY,
                          "networks are off on this server (network.enabled); use "
                          "--network=none");
+    if (!net && misfit)
+        return jl_refuse(e, EBUSY, "network '%s' can't be had: %s", name, misfit->why);
     if (!net || net->doomed || net->fresh)
         return jl_refuse(e, ENOENT, "network not found: %s", name);
     if (net->told.why[0] && net->known)

@@ -32,6 +32,27 @@ struct jd_network *jd_nets_find(const struct jd_core *c, const char *name)
     return n;
 }
 
+struct jd_net_misfit *jd_nets_find_misfit(const struct jd_core *c, const char *name)
+{
+    struct jd_net_misfit *m = c->nets.misfits;
+
+    while (m && strcmp(m->name, name) != 0)
+        m = m->next;
+    return m;
+}
+
+void jd_nets_remove_misfit(struct jd_core *c, const char *name)
+{
+    for (struct jd_net_misfit **at = &c->nets.misfits; *at; at = &(*at)->next)
+        if (strcmp((*at)->name, name) == 0) {
+            struct jd_net_misfit *m = *at;
+
+            *at = m->next;
+            free(m);
+            return;
+        }
+}
+
 /* "joblet-NAME", cut with a hash to what a device's name may have. */
 static void bridge_name(const char *name, char ret[JD_NETDEV_MAX])
 {
@@ -56,6 +77,11 @@ static int check_other_networks(const struct jd_core *c, const struct jd_network
         if (net->def.bridge[0] && strcmp(n->def.bridge, net->def.bridge) == 0)
             return jl_refuse(e, EINVAL, "network '%s' has the bridge '%s' already", n->def.name,
                              n->def.bridge);
+    }
+    if (jd_nets_find_misfit(c, net->def.name)) {
+        jl_refuse(e, EEXIST, "network '%s' exists already, with addresses that can't be had",
+                  net->def.name);
+        return jl_hint(e, "rnx network list says why; rnx network remove %s", net->def.name);
     }
     if (c->nets.n >= JD_NETS_MAX)
         return jl_refuse(e, ENOSPC, "there are %d networks already", JD_NETS_MAX);
@@ -234,11 +260,33 @@ static int on_time_to_look(struct jl_timer *t)
     return 0;
 }
 
+/*
+ * Networks were switched off, and an earlier core made some: they go once no job of its time has one.
+ * Here, as it is once and takes some ms.
+ */
+static void remove_all(struct jd_core *c)
+{
+    _buf_ struct jl_buf b = JL_BUF_INIT(JD_WORK_BYTES_MAX), out = JL_BUF_INIT(JD_WORK_BYTES_MAX);
+    struct jl_err e = JL_ERR_INIT;
+    int fd = -1;
+
+    if (access(jd_net_place.ns_dir, F_OK) < 0)
+        return;
+    for (const struct jd_job *j = c->jobs.first; j; j = j->next)
+        if (jd_state_is_active(j->state) && j->rec.address[0])
+            return;
+    if (build_setup(c, &b, true) == 0 &&
+        jd_net_work[JD_NET_WORK_SETUP](b.data, b.len, NULL, 0, &out, &fd, &e) < 0)
+        jl_log_fail(&e, "network.end", "tried again in five minutes");
+}
+
 void jd_nets_look(struct jd_core *c)
 {
     uint64_t now = jl_now_ns(), again = c->nets.looked_ns + LOOK_AGAIN_NS;
 
-    if (c->nets.state == JD_NETS_UP && !c->nets.look.armed)
+    if (!c->conf.network_enabled)
+        remove_all(c);
+    else if (c->nets.state == JD_NETS_UP && !c->nets.look.armed)
         jl_loop_arm(c->loop, &c->nets.look, again > now ? again : now, on_time_to_look);
 }
 
@@ -361,9 +409,21 @@ static void reserve_servers(struct jd_core *c, struct jd_network *isolated)
 static int add_stored(void *arg, const char *name, const char *cidr, const char *bridge)
 {
     struct jl_err e = JL_ERR_INIT;
+    struct jd_core *c = arg;
+    struct jd_net_misfit *m;
 
-    if (!jd_nets_add(arg, name, cidr, bridge, false, &e))
-        jl_log_fail(&e, "network.load", "network '%s' is passed over", name);
+    if (jd_nets_add(c, name, cidr, bridge, false, &e))
+        return 0;
+    jl_log_fail(&e, "network.load", "network '%s' is passed over", name);
+    m = calloc(1, sizeof *m);
+    if (!m)
+        return -ENOMEM;
+    snprintf(m->name, sizeof m->name, "%s", name);
+    snprintf(m->cidr, sizeof m->cidr, "%s", cidr);
+    snprintf(m->bridge, sizeof m->bridge, "%s", bridge);
+    snprintf(m->why, sizeof m->why, "%.*s", JD_NET_WHY - 1, e.text);
+    m->next = c->nets.misfits;
+    c->nets.misfits = m;
     return 0;
 }
 
@@ -402,7 +462,7 @@ int jd_nets_init(struct jd_core *c, struct jl_err *e)
     snprintf(p->ns_dir, sizeof p->ns_dir, "%s/netns", c->conf.run_dir);
     snprintf(p->alias, sizeof p->alias, "joblet:%.240s", c->conf.prefix);
     if (!c->conf.network_enabled)
-        return 0;
+        return 0; /* the first look removes what there is */
     jd_nets_read_dns(c);
     r = add_configured(c, e);
     isolated = r == 0 ? jd_nets_add(c, "isolated", c->conf.network_pool, NULL, true, e) : NULL;
@@ -436,6 +496,8 @@ void jd_nets_done(struct jd_core *c)
     if (made && build_setup(c, &b, true) == 0 &&
         jd_net_work[JD_NET_WORK_SETUP](b.data, b.len, NULL, 0, &out, &fd, &e) < 0)
         jl_log_fail(&e, "network.end", "the next start removes what is left");
+    if (!made && !c->conf.network_enabled && jd_net_place.ns_dir[0])
+        remove_all(c);
     while (c->nets.waiters) {
         struct jd_net_waiter *w = c->nets.waiters;
 
@@ -443,6 +505,8 @@ void jd_nets_done(struct jd_core *c)
         free(w);
     }
     free(jl_take_ptr(c->nets.releasing));
+    while (c->nets.misfits)
+        jd_nets_remove_misfit(c, c->nets.misfits->name);
     while (c->nets.first) {
         free(jl_take_ptr(c->nets.first->preparing));
         jd_nets_remove(c, c->nets.first);

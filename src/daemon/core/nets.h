@@ -49,10 +49,18 @@ struct jd_network {
     struct jd_network *next;
 };
 
+/* A stored network that does not fit what the configuration has now: no job gets it, but it can be
+ * listed and removed. */
+struct jd_net_misfit {
+    char name[JD_NET_NAME_MAX + 1], cidr[JD_CIDR_TEXT], bridge[JD_NETDEV_MAX], why[JD_NET_WHY];
+    struct jd_net_misfit *next;
+};
+
 enum jd_nets_state { JD_NETS_IDLE, JD_NETS_COMING, JD_NETS_UP };
 
 struct jd_nets {
     struct jd_network *first; /* built-in ones first */
+    struct jd_net_misfit *misfits;
     unsigned n, n_custom;
     enum jd_nets_state state;
     bool again;               /* the list changed while a setup was under way */
@@ -79,6 +87,8 @@ int jd_nets_init(struct jd_core *c, struct jl_err *e);
 void jd_nets_done(struct jd_core *c);
 
 struct jd_network *jd_nets_find(const struct jd_core *c, const char *name);
+struct jd_net_misfit *jd_nets_find_misfit(const struct jd_core *c, const char *name);
+void jd_nets_remove_misfit(struct jd_core *c, const char *name); /* its row is gone */
 
 /* Whether a job may have this network at all. may_host: its client may ask for `host`. 0; -ENOENT no
  * such network, -EPERM, -EBUSY it can't be had on this host. */
@@ -101,8 +111,9 @@ void jd_nets_give_back(struct jd_core *c, const struct jd_record *rec);
 /* Whether a lease of the pool owns these host ids. */
 bool jd_nets_has_ids(const struct jd_core *c, uint32_t base);
 
-/* Other firewalls of the host are looked at, or in a moment if that was just done. What one stands in
- * the way of is told, in the log and as the network's problem, and when it does no more. */
+/* With networks switched off, what is left of them is removed. Else: other firewalls of the host are
+ * looked at, or in a moment if that was just done. What one stands in the way of is told, in the log
+ * and as the network's problem, and when it does no more. */
 void jd_nets_look(struct jd_core *c);
 
 /* What the bundle needs to know. Borrowed strings live as long as `hold`. */

@@ -48,9 +48,12 @@ void jd_op_list_networks(struct jd_call *call, const struct ipc_frame *f)
     const struct jd_core *c = call->core;
     _arena_ struct jd_arena a = JD_ARENA_INIT;
     Joblet__Networks m = JOBLET__NETWORKS__INIT;
+    unsigned n_misfits = 0;
 
     (void) f; /* EmptyRequest */
-    m.networks = jd_arena_get(&a, (c->nets.n + 3) * sizeof *m.networks);
+    for (const struct jd_net_misfit *x = c->nets.misfits; x; x = x->next)
+        n_misfits++;
+    m.networks = jd_arena_get(&a, (c->nets.n + n_misfits + 3) * sizeof *m.networks);
     add_row(&a, &m, c, "none");
     if (c->conf.network_allow_host)
         add_row(&a, &m, c, "host");
@@ -64,6 +67,16 @@ void jd_op_list_networks(struct jd_call *call, const struct ipc_frame *f)
         row->bridge = str(n->def.bridge);
         row->problem = str(n->told.why[0] ? n->told.why : n->told.warn);
         row->cidr = jd_arena_format(&a, "%s", jd_cidr_text(&n->def.cidr, text));
+    }
+    for (const struct jd_net_misfit *x = c->nets.misfits; x; x = x->next) {
+        Joblet__Network *row = add_row(&a, &m, c, x->name);
+
+        if (!row)
+            continue;
+        row->builtin = false;
+        row->cidr = str(x->cidr);
+        row->bridge = str(x->bridge);
+        row->problem = str(x->why);
     }
     if (jd_arena_failed(&a))
         jd_reply_status(call, API_RESOURCE_EXHAUSTED, "the server is out of memory");
@@ -184,22 +197,35 @@ void jd_op_create_network(struct jd_call *call, const struct ipc_frame *f)
 
 /* ---- remove */
 
+static void reply_removed(const struct jd_call *call, const char *name)
+{
+    Joblet__RemoveNetworkResponse m = JOBLET__REMOVE_NETWORK_RESPONSE__INIT;
+
+    jd_nets_drop_names(call->core, name);
+    jl_log_info("network.remove", "network=%s client=%s", name, call->who.common_name);
+    m.success = true;
+    m.message = str("Network removed successfully");
+    jd_reply(call, &m.base);
+}
+
+/* Nothing of it is on the host: the start has removed what no network of ours has. */
+static void remove_misfit(const struct jd_call *call, const char *name)
+{
+    jd_nets_remove_misfit(call->core, name);
+    reply_removed(call, name);
+}
+
 static void on_removed(void *arg, int r, const struct jl_err *why)
 {
     _free_ struct change *ch = arg;
     struct jd_core *c = ch->call.core;
     struct jd_network *net = jd_nets_find(c, ch->name);
-    Joblet__RemoveNetworkResponse m = JOBLET__REMOVE_NETWORK_RESPONSE__INIT;
 
     if (r < 0) /* it is out of the records; the next setup that works removes the rest */
         jl_log_fail(why, "network.remove", "network=%s", ch->name);
     if (net && net->doomed)
         jd_nets_remove(c, net);
-    jd_nets_drop_names(c, ch->name);
-    jl_log_info("network.remove", "network=%s client=%s", ch->name, ch->call.who.common_name);
-    m.success = true;
-    m.message = str("Network removed successfully");
-    jd_reply(&ch->call, &m.base);
+    reply_removed(&ch->call, ch->name);
 }
 
 static int check_remove(const struct jd_core *c, const struct jd_network *net, const char *name,
@@ -209,7 +235,11 @@ static int check_remove(const struct jd_core *c, const struct jd_network *net, c
 
     if (n < 0)
         return n;
-    if (strcmp(name, "none") == 0 || strcmp(name, "host") == 0 || (net && net->builtin))
+    if (strcmp(name, "none") == 0 || strcmp(name, "host") == 0)
+        return jl_refuse(e, EINVAL, "network '%s' is built in", name);
+    if (jd_nets_find_misfit(c, name))
+        return 0; /* no job has it */
+    if (net && net->builtin)
         return jl_refuse(e, EINVAL, "network '%s' is built in", name);
     if (!net || net->doomed || net->fresh)
         return jl_refuse(e, ENOENT, "network not found: %.70s", name);
@@ -238,6 +268,10 @@ void jd_op_remove_network(struct jd_call *call, const struct ipc_frame *f)
     }
     if (r == 0)
         r = jd_store_delete_network(c->store, name, &e);
+    if (r == 0 && jd_nets_find_misfit(c, name)) {
+        remove_misfit(call, name);
+        return;
+    }
     if (r == 0) {
         net->doomed = true;
         net->n_ready = net->n_coming = 0; /* the setup removes what is in no list */
