@@ -1,8 +1,8 @@
 /*
  * metricscall.c - GetJobMetrics and StreamJobMetrics: core passes the job's files one by one, this
  * file sends what is in them. A live stream looks at the last file once a second; it is over when
- * core has packed it, and the next one is asked for. One message is on its way per call, so a slow
- * reader costs a descriptor and nothing else.
+ * core has packed it, or says that nothing will come after it, and the next one is asked for. One
+ * message is on its way per call, so a slow reader costs a descriptor and nothing else.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,6 +18,7 @@
 #include "rpc/server.h"
 
 #define LOOK_NS JL_NS_PER_S
+#define DOUBT_LOOKS 30 /* at a file that does not grow, until core is asked again whether it will */
 
 struct metricscall {
     struct jd_streamcall s;
@@ -28,6 +29,8 @@ struct metricscall {
     int64_t start, end; /* ns; end 0: none */
     uint64_t left;      /* samples that may be sent */
     unsigned file;      /* that is read, or asked for */
+    unsigned looks;     /* at the end of a plain file, since core was asked; 0: to be asked */
+    bool ended;         /* there will be no more than there is now */
 };
 
 static void pump(struct metricscall *mc);
@@ -45,12 +48,26 @@ static int on_look(struct jl_timer *timer)
     return 0;
 }
 
+/* Of a file behind the one that is read: it tells whether that one may still grow. A core that was
+ * killed, or could not pack it, has left one that does not. */
+static void on_next(struct metricscall *mc, struct ipc_frame *f)
+{
+    if (f->status != IPC_LINK_WAIT)
+        mc->ended = true;
+    if (mc->ended) /* what came before core's answer is read, too */
+        pump(mc);
+    else
+        jd_streamcall_wait(&mc->s, jl_now_ns() + LOOK_NS, on_look);
+}
+
 static void on_file(struct jd_streamcall *call, struct ipc_frame *f)
 {
     struct metricscall *mc = JL_CONTAINER(call, struct metricscall, s);
     struct jl_err e = JL_ERR_INIT;
 
-    if (f->status == IPC_LINK_WAIT) {
+    if (mc->reader.fd >= 0) {
+        on_next(mc, f);
+    } else if (f->status == IPC_LINK_WAIT) {
         if (mc->live)
             jd_streamcall_wait(call, jl_now_ns() + LOOK_NS, on_look);
         else
@@ -61,6 +78,8 @@ static void on_file(struct jd_streamcall *call, struct ipc_frame *f)
         jd_streamcall_finish(call);
     } else {
         snprintf(mc->full_job, sizeof mc->full_job, "%.36s", f->text);
+        mc->looks = 0;
+        mc->ended = false;
         if (jd_metricsread_open(&mc->reader, jl_take_fd(&f->fds[0]), &e) < 0)
             jd_streamcall_fail(call, &e);
         else
@@ -77,16 +96,18 @@ static void ask(struct metricscall *mc)
     msg.job_uuid = mc->job;
     f.body_len = joblet__get_job_metrics_request__pack(&msg, body);
     f.body = body;
-    f.segment = mc->file;
+    f.segment = mc->file + (mc->reader.fd >= 0);
     jd_streamcall_ask(&mc->s, &f);
 }
 
 /* All of this file that there is has been sent. */
 static void at_the_end(struct metricscall *mc, bool over)
 {
-    if (over || !mc->live) {
+    if (over || mc->ended || !mc->live) {
         jd_metricsread_close(&mc->reader);
         mc->file++;
+        ask(mc);
+    } else if (mc->looks++ % DOUBT_LOOKS == 0) {
         ask(mc);
     } else {
         jd_streamcall_wait(&mc->s, jl_now_ns() + LOOK_NS, on_look);
@@ -142,6 +163,7 @@ static void on_event(struct jd_call *c, const char *job_id)
 
     if (strncmp(job_id, mc->job, strlen(mc->job)) != 0 || mc->s.req.id != 0)
         return;
+    mc->looks = 0;
     if (mc->reader.fd < 0)
         ask(mc);
     else
