@@ -16,8 +16,9 @@
 
 #define SECOND_NS JL_NS_PER_S         /* from the first sample to the second */
 #define FRESH_NS (900 * JL_NS_PER_MS) /* a stream gets no sample that is older */
-#define STALE_INTERVALS 3             /* without a sample, and the host is not available */
-#define AVAILABLE "\x10\x01"          /* SystemStatusResponse.available, true */
+#define WAITERS_MAX 1024     /* for a sample that does not come; who gave up is still among them */
+#define STALE_INTERVALS 3    /* without a sample, and the host is not available */
+#define AVAILABLE "\x10\x01" /* SystemStatusResponse.available, true */
 
 static int on_timer(struct jl_timer *t);
 
@@ -42,6 +43,7 @@ static void answer(struct jd_core *c, const struct jd_call *call)
 
 static void answer_waiters(struct jd_core *c)
 {
+    c->monitor.n_waiters = 0;
     while (c->monitor.waiters) {
         struct jd_call *call = c->monitor.waiters;
 
@@ -149,14 +151,20 @@ static void answer_unmeasured(const struct jd_call *call)
 /* The answer when the sample that is being taken is there. */
 static void answer_later(struct jd_call *call)
 {
-    struct jd_call *kept = jd_call_keep(call);
+    struct jd_call *kept;
 
+    if (call->core->monitor.n_waiters >= WAITERS_MAX) {
+        answer(call->core, call);
+        return;
+    }
+    kept = jd_call_keep(call);
     if (!kept) {
         jd_reply_status(call, API_RESOURCE_EXHAUSTED, "the server is out of memory");
         return;
     }
     kept->next = call->core->monitor.waiters;
     call->core->monitor.waiters = kept;
+    call->core->monitor.n_waiters++;
     look(call->core);
 }
 

@@ -21,7 +21,8 @@ struct jd_monitor {
     bool looking;            /* a sample is being taken */
     unsigned n_samples;      /* so far; stops at 2 */
     struct jd_call *waiters; /* for the one that is being taken */
-    uint8_t *body;           /* SystemStatusResponse, the last */
+    unsigned n_waiters;
+    uint8_t *body; /* SystemStatusResponse, the last */
     size_t body_len;
     uint64_t taken_ns;
 };
