@@ -191,7 +191,7 @@ int os_cgroup_oom_kills(const struct os_cgroup *cg, uint64_t *ret_n);
 
 /* Sums for a job's result; a number the host cannot give is 0. Times in us. */
 struct os_cgroup_stat {
-    uint64_t cpu_user_us, cpu_system_us;
+    uint64_t cpu_user_us, cpu_system_us;  /* their sum is exact, its parts come from ticks */
     uint64_t memory_current, memory_peak; /* bytes */
     uint64_t io_read_bytes, io_write_bytes;
     uint64_t pids_current, pids_peak;

@@ -91,14 +91,33 @@ static void read_io(int fd, const char *file, void (*sum)(const char *, uint64_t
         sum(text.data, &s->io_read_bytes, &s->io_write_bytes);
 }
 
+/*
+ * The unified tree's cpu.stat is exact in every group (its controller or not), and scaled from ticks to
+ * user and system by the kernel. On a host of v1 alone cpuacct.usage is exact, and cpuacct.stat, in
+ * ticks, tells how to divide it. cpuacct.usage_user and usage_sys would be simpler, but they give a
+ * whole slice to whatever ran at its end: kernel/sched/cpuacct.c.
+ */
+static void read_cpu(int unified, int cpuacct, struct os_cgroup_stat *s)
+{
+    uint64_t total, user, ticks;
+
+    if (unified >= 0 && cg_read_key(unified, "cpu.stat", "usage_usec", &total) == 0) {
+        s->cpu_user_us = key(unified, "cpu.stat", "user_usec");
+        s->cpu_system_us = key(unified, "cpu.stat", "system_usec");
+        return;
+    }
+    total = number(cpuacct, "cpuacct.usage", 1000);
+    user = key(cpuacct, "cpuacct.stat", "user");
+    ticks = user + key(cpuacct, "cpuacct.stat", "system");
+    s->cpu_user_us =
+        ticks > 0 ? (uint64_t) ((double) total * ((double) user / (double) ticks)) : total;
+    s->cpu_system_us = total - s->cpu_user_us;
+}
+
 static void read_v1(const struct os_cgroup *cg, struct os_cgroup_stat *s)
 {
     const int *fd = cg->fd;
 
-    if (fd[OS_CG_CPUACCT] >= 0) {
-        s->cpu_user_us = number(fd[OS_CG_CPUACCT], "cpuacct.usage_user", 1000);
-        s->cpu_system_us = number(fd[OS_CG_CPUACCT], "cpuacct.usage_sys", 1000);
-    }
     if (fd[OS_CG_MEMORY] >= 0) {
         s->memory_current = number(fd[OS_CG_MEMORY], "memory.usage_in_bytes", 1);
         s->memory_peak = number(fd[OS_CG_MEMORY], "memory.max_usage_in_bytes", 1);
@@ -116,9 +135,8 @@ int os_cgroup_stat_read(const struct os_cgroup *cg, struct os_cgroup_stat *ret)
     int u = cg->fd[CG_UNIFIED];
 
     memset(ret, 0, sizeof *ret);
+    read_cpu(u, cg->fd[OS_CG_CPUACCT], ret);
     if (u >= 0) {
-        ret->cpu_user_us = key(u, "cpu.stat", "user_usec");
-        ret->cpu_system_us = key(u, "cpu.stat", "system_usec");
         ret->memory_current = number(u, "memory.current", 1);
         ret->memory_peak = number(u, "memory.peak", 1); /* since Linux 5.19 */
         ret->pids_current = number(u, "pids.current", 1);

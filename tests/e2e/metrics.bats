@@ -46,6 +46,28 @@ while time.process_time() - start < 3: pass')
     metrics "$id" | jq -se '[.[].timestamp] | . == sort and length == (unique | length) and length > 4'
 }
 
+# What cgroup v1 calls usage_user and usage_sys is up to a sixth more where a job is throttled.
+@test "the CPU time of a throttled job is the kernel's own number" {
+    id=$(job --network=none --max-cpu=50 sh -c 'timeout 3 sh -c "while :; do :; done"; exec sleep 600')
+    until_true 10 has_status "$id" RUNNING
+    rests() { [ -n "$(job_pid "$id" sleep)" ]; }
+    until_true 20 rests
+    group=$(cgroup_dirs | grep "job-$id\$" | while read -r d; do [ ! -e "$d/cpuacct.usage" ] || echo "$d"; done)
+    if [ -n "$group" ]; then
+        us=$(($(cat "$group/cpuacct.usage") / 1000))
+    else
+        group=$(cgroup_dirs | grep -m 1 "job-$id\$")
+        us=$(awk '$1 == "usage_usec" { print $2 }' "$group/cpu.stat")
+    fi
+    rnx job stop "$id"
+    told=$(($(field "$id" result.cpu_user_usec) + $(field "$id" result.cpu_system_usec)))
+    echo "the kernel: $us us, told: $told us"
+    [ "$us" -lt 1800000 ]
+    [ $((told - us)) -ge 0 ] && [ $((told - us)) -lt 60000 ] # and what the stop took
+    [ "$(last "$id" cpuUserUsec)" -le "$told" ]
+    metrics "$id" | jq -se --argjson n "$(nproc)" 'map(.cpuPercent) | max <= 100 * $n'
+}
+
 # bats test_tags=smoke
 @test "processes, their threads and open files" {
     id=$(job python3 -c '

@@ -292,6 +292,33 @@ static void cpu_is_the_same_when_the_clock_is_set_back(void **state)
     assert_float_equal(cpu_of_the_end(), 50.0, 0.001);
 }
 
+/* It runs for so long, and what made it has used 4 ms before. */
+static double cpu_of_a_short_job(uint64_t ns)
+{
+    job.rec.started_wall_ns = fake_wall_ns;
+    jd_metrics_begin(&job, true);
+    fake_pass(ns);
+    job.rec.ended_wall_ns = fake_wall_ns;
+    job.rec.has_result = true;
+    job.rec.result.cpu_user_us = 4000 + 1000000;
+    jd_metrics_end(&job);
+    return cpu_of_the_end();
+}
+
+static void a_share_of_no_time_is_none(void **state)
+{
+    (void) state;
+    assert_float_equal(cpu_of_a_short_job(300000), 0, 0.001);
+}
+
+static void no_share_is_more_than_all_processors(void **state)
+{
+    double most = 100.0 * (double) sysconf(_SC_NPROCESSORS_ONLN);
+
+    (void) state;
+    assert_float_equal(cpu_of_a_short_job(10 * JL_NS_PER_MS), most < 10040 ? most : 10040, 0.001);
+}
+
 static void write_file(uint64_t memory)
 {
     struct jd_metrics_sample s = { .timestamp = fake_wall_ns, .memory_bytes = memory };
@@ -351,6 +378,8 @@ int main(void)
         CASE(cpu_is_a_share_of_the_time_that_passed),
         CASE(cpu_is_the_same_when_the_clock_is_set_forward),
         CASE(cpu_is_the_same_when_the_clock_is_set_back),
+        CASE(a_share_of_no_time_is_none),
+        CASE(no_share_is_more_than_all_processors),
         CASE(files_are_in_their_order_when_the_clock_is_set_back),
         CASE(a_file_that_cannot_be_packed_is_followed_by_another),
         CASE(a_job_at_rest_is_not_read_for_a_while),

@@ -1,12 +1,17 @@
 /* test_os_cgroup.c - what control groups need to think about without a kernel: no privilege. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "unit.h"
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "os/cgroup_internal.h"
 
 static struct jl_err err;
@@ -436,7 +441,80 @@ static void the_longest_program_fits(void **state)
     assert_in_range(program.n, JL_COUNT(rules) * 7, CG_BPF_MAX);
 }
 
-UNIT_MAIN(cmocka_unit_test(a_v2_host_is_seen),
+/* ---- CPU time, in groups that the test writes */
+
+static int make_group(const char *files[][2])
+{
+    char dir[] = "/tmp/jl-group.XXXXXX";
+    int fd;
+
+    assert_non_null(mkdtemp(dir));
+    fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    for (; (*files)[0]; files++)
+        assert_int_equal(
+            jl_publish_at(fd, (*files)[0], (*files)[1], strlen((*files)[1]), 0600, false, &err), 0);
+    return fd;
+}
+
+static void unmake_group(int fd, const char *files[][2])
+{
+    char link[32], path[64] = "";
+
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    assert_true(readlink(link, path, sizeof path - 1) > 0);
+    for (; (*files)[0]; files++)
+        assert_int_equal(unlinkat(fd, (*files)[0], 0), 0);
+    assert_int_equal(rmdir(path), 0);
+    jl_close(fd);
+}
+
+static void expect_cpu(const char *v2[][2], const char *v1[][2], uint64_t user_us,
+                       uint64_t system_us)
+{
+    struct os_cgroup cg = { 0 };
+    struct os_cgroup_stat s;
+
+    for (unsigned i = 0; i < CG_HIERARCHIES; i++)
+        cg.fd[i] = -1;
+    if (v2)
+        cg.fd[CG_UNIFIED] = make_group(v2);
+    if (v1)
+        cg.fd[OS_CG_CPUACCT] = make_group(v1);
+    assert_int_equal(os_cgroup_stat_read(&cg, &s), 0);
+    assert_int_equal(s.cpu_user_us, user_us);
+    assert_int_equal(s.cpu_system_us, system_us);
+    if (v2)
+        unmake_group(cg.fd[CG_UNIFIED], v2);
+    if (v1)
+        unmake_group(cg.fd[OS_CG_CPUACCT], v1);
+}
+
+static void cpu_time_is_what_the_kernel_measured(void **state)
+{
+    const char *v2[][2] = {
+        { "cpu.stat", "usage_usec 2067100\nuser_usec 2057100\nsystem_usec 10000\n" }, { NULL, NULL }
+    };
+    const char *v1[][2] = { { "cpuacct.usage", "2067000000\n" },
+                            { "cpuacct.usage_user", "2376000000\n" },
+                            { "cpuacct.usage_sys", "4000000\n" },
+                            { "cpuacct.stat", "user 150\nsystem 50\n" },
+                            { NULL, NULL } };
+    const char *fresh[][2] = { { "cpuacct.usage", "300000\n" },
+                               { "cpuacct.stat", "user 0\nsystem 0\n" },
+                               { NULL, NULL } };
+
+    (void) state;
+    expect_cpu(v2, NULL, 2057100, 10000);
+    expect_cpu(v2, v1, 2057100, 10000); /* hybrid */
+    expect_cpu(NULL, v1, 1550250, 516750);
+    expect_cpu(fresh, v1, 1550250, 516750); /* a unified tree before Linux 4.15 */
+    expect_cpu(NULL, fresh, 300, 0);
+    expect_cpu(NULL, NULL, 0, 0);
+}
+
+UNIT_MAIN(cmocka_unit_test(cpu_time_is_what_the_kernel_measured),
+          cmocka_unit_test(a_v2_host_is_seen),
           cmocka_unit_test(a_joint_mount_is_one_hierarchy_of_two_controllers),
           cmocka_unit_test(the_whole_tree_wins_over_a_part),
           cmocka_unit_test(a_mount_point_that_does_not_fit_is_refused),

@@ -31,6 +31,7 @@
 #define REPEAT_NS (60 * JL_NS_PER_S)
 #define PRESSURE_NS (2500 * JL_NS_PER_MS) /* the kernel averages it each 2 s: kernel/sched/psi.c */
 #define NETS_MAX 16
+#define SHARE_NS (10 * JL_NS_PER_MS) /* of less no share is told: what made the job used as much */
 
 struct jd_jobmetrics {
     struct jd_job *job;
@@ -137,7 +138,7 @@ static void read_network(const struct jd_job *j, struct jd_metrics_sample *s)
 
 static double percent_of(uint64_t now_us, uint64_t before_us, uint64_t span_ns)
 {
-    return now_us > before_us && span_ns > 0
+    return now_us > before_us && span_ns >= SHARE_NS
                ? 100.0 * 1000 * (double) (now_us - before_us) / (double) span_ns
                : 0;
 }
@@ -156,10 +157,13 @@ static void shares(struct jd_jobmetrics *m, struct jd_metrics_sample *s, uint64_
                    uint64_t throttled_us)
 {
     uint64_t span = now_ns > m->since_ns ? now_ns - m->since_ns : 0;
+    double most = 100.0 * (double) sysconf(_SC_NPROCESSORS_ONLN);
 
     s->interval_ns = m->taken ? span : 0;
     s->cpu_percent = percent_of(s->cpu_user_usec + s->cpu_system_usec,
                                 m->last.cpu_user_usec + m->last.cpu_system_usec, span);
+    if (s->cpu_percent > most) /* the counters are read a little later than the clock */
+        s->cpu_percent = most;
     s->cpu_throttled_percent = percent_of(throttled_us, m->throttled_us, span);
     if (s->cpu_throttled_percent > 100)
         s->cpu_throttled_percent = 100;
