@@ -7,10 +7,10 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/copytree.h"
 #include "base/err.h"
 #include "os/mountfd.h"
 #include "os/openat2.h"
-#include "runtime/copyup.h"
 #include "runtime/launch.h"
 #include "runtime/step.h"
 
@@ -81,7 +81,7 @@ int rt_fs_make(const struct rt_mount *m, int place, struct jl_err *e)
 static int fill(const struct rt_mount *m, int from, int fd, struct jl_err *e)
 {
     struct os_mount_change ro = { .set = MOUNT_ATTR_RDONLY };
-    int r = rt_copyup(from, fd, e);
+    int r = jl_copy_tree(from, fd, e);
 
     if (r < 0)
         return jl_wrap(e, "tmpcopyup");

@@ -18,8 +18,7 @@
 #include "os/mountfd.h"
 
 #define ATTRS (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
-#define IMAGE_FD 3 /* in mkfs */
-#define FROM_FD 4
+#define IMAGE_FD 3   /* in mkfs */
 #define SAID_MAX 400 /* of mkfs's own words */
 
 static const char *first_of(const char *const *paths, size_t n)
@@ -53,8 +52,6 @@ static int make_argv(const struct jd_image_fs *fs, struct jl_strv *argv, struct 
         bad |= jl_strv_add(argv, "-O^has_journal");
     if (fs->inodes > 0)
         bad |= jl_strv_addf(argv, "-N%" PRIu64, fs->inodes);
-    if (fs->from >= 0)
-        bad |= jl_strv_addf(argv, "-d/proc/self/fd/%d", FROM_FD);
     bad |= jl_strv_addf(argv, "/proc/self/fd/%d", IMAGE_FD);
     return bad ? jl_fail(e, ENOMEM, "make a file system") : 0;
 }
@@ -107,7 +104,7 @@ static int run(const char *path, char **argv, const struct jl_spawn_fd *more, si
 int jd_image_format(int image_fd, const struct jd_image_fs *fs, struct jl_err *e)
 {
     _strv_ struct jl_strv argv = JL_STRV_INIT;
-    const struct jl_spawn_fd fds[2] = { { image_fd, IMAGE_FD }, { fs->from, FROM_FD } };
+    const struct jl_spawn_fd fds[1] = { { image_fd, IMAGE_FD } };
     const char *path = jd_image_mkfs();
     char said[SAID_MAX + 1];
     int status;
@@ -118,7 +115,7 @@ int jd_image_format(int image_fd, const struct jd_image_fs *fs, struct jl_err *e
     }
     if (make_argv(fs, &argv, e) < 0)
         return -e->code;
-    status = run(path, argv.items, fds, fs->from < 0 ? 1 : 2, said, e);
+    status = run(path, argv.items, fds, JL_COUNT(fds), said, e);
     if (status <= 0)
         return status;
     return jl_refuse(e, EIO, "make a file system: %s ended with %d: %s", path, status, said);
@@ -151,8 +148,9 @@ int jd_image_mount_dev(const char *dev, bool read_only, struct jl_err *e)
 
 int jd_image_mount(int image_fd, const char *label, struct jl_err *e)
 {
+    const char *const options[] = { "nobarrier" };
     char path[OS_LOOP_PATH_MAX];
     _close_ int dev = os_loop_attach(image_fd, label, path, e);
 
-    return dev < 0 ? dev : jd_image_mount_dev(path, false, e);
+    return dev < 0 ? dev : os_mount_new("ext4", path, options, JL_COUNT(options), ATTRS, e);
 }

@@ -10,7 +10,6 @@
 #include "base/err.h"
 
 struct jd_image_fs {
-    int from;        /* directory that it is filled from, owners and modes included; -1: empty */
     bool journal;    /* without one it is not worth a repair after a crash */
     uint64_t inodes; /* 0: as mkfs has it */
 };
@@ -26,9 +25,10 @@ int jd_image_format(int image_fd, const struct jd_image_fs *fs, struct jl_err *e
  * filled: it needs a person. */
 int jd_image_check(const char *dev, struct jl_err *e);
 
-/* A mount that is attached nowhere yet, nosuid and nodev. label: what losetup(8) shows. fd, or -errno
- * with e filled. */
+/* A mount that is attached nowhere yet, nosuid and nodev, of what need not outlive a loss of power: what
+ * is synced there is in the host's page cache alone. label: what losetup(8) shows. fd, or -errno with e
+ * filled. */
 int jd_image_mount(int image_fd, const char *label, struct jl_err *e);
 
-/* The same of a block device that has such a file system. */
+/* A mount of a block device, where what is synced is on the disk. */
 int jd_image_mount_dev(const char *dev, bool read_only, struct jl_err *e);

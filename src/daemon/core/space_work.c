@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/copytree.h"
 #include "base/err.h"
 #include "base/io.h"
 #include "daemon/core/bundle.h"
@@ -24,7 +25,8 @@
 #define RESERVE "reserve"
 #define BLOCK 4096u
 #define INODE 256u
-#define SLACK (16 * BLOCK)         /* for directories and extents of the job's own files */
+#define NAME_ROOM 528u     /* the longest name in blocks of a directory that are half full */
+#define SLACK (16 * BLOCK) /* for directories and extents of the job's own files */
 #define SPARE (UINT64_C(64) << 20) /* for what the file system needs itself; the reserve takes it */
 #define DEPTH_MAX 256              /* uploads have JD_STAGE_DEPTH_MAX */
 
@@ -51,24 +53,14 @@ int jd_space_unmount(int job_dirfd, struct jl_err *e)
 struct tally {
     uint64_t names;
     uint64_t bytes; /* each name in whole blocks, one at least */
-    bool fill;      /* holes get blocks */
 };
 
 static int count_tree(int dirfd, unsigned depth, struct tally *t);
 
-/* mkfs leaves zeros out. They get their blocks now, or what is free for them later would be free for
- * anything. */
-static int fill(int dirfd, const char *name, off_t size)
-{
-    _close_ int fd = openat(dirfd, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-
-    return fd < 0 || fallocate(fd, 0, 0, size) < 0 ? -errno : 0;
-}
-
 static int count_entry(int dirfd, const char *name, unsigned depth, struct tally *t)
 {
     _close_ int below = -1;
-    uint64_t bytes, stored;
+    uint64_t bytes;
     struct stat st;
 
     if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -76,9 +68,8 @@ static int count_entry(int dirfd, const char *name, unsigned depth, struct tally
     t->names++;
     if (!S_ISDIR(st.st_mode)) {
         bytes = ((uint64_t) st.st_size + BLOCK - 1) / BLOCK * BLOCK;
-        stored = (uint64_t) st.st_blocks * 512;
         t->bytes += bytes > 0 ? bytes : BLOCK;
-        return t->fill && bytes > stored ? fill(dirfd, name, st.st_size) : 0;
+        return 0;
     }
     t->bytes += BLOCK;
     below = jl_open_dir_at(dirfd, name);
@@ -123,15 +114,15 @@ static int gather(int job, bool has_uploads, struct jl_err *e)
     return jl_take_fd(&up);
 }
 
-/* An image with everything in it, and room for `may` bytes more. Always a new file: mkfs of a worker
+/* An empty image with room for everything and `may` bytes more. Always a new file: mkfs of a worker
  * that was killed may still be writing to the old one, and its loop device may not be gone yet. */
-static int make_image(int job, int up, const struct tally *t, uint64_t may, struct jl_err *e)
+static int make_image(int job, const struct tally *t, uint64_t may, struct jl_err *e)
 {
     _close_ int image = -1;
-    struct jd_image_fs fs = { .from = up, .inodes = t->names + 16 + jd_tmpfs_inodes(may) };
+    struct jd_image_fs fs = { .inodes = t->names + 16 + jd_tmpfs_inodes(may) };
     uint64_t bytes = t->bytes + may;
 
-    bytes += bytes / 16 + fs.inodes * INODE + SPARE;
+    bytes += bytes / 16 + fs.inodes * INODE + t->names * NAME_ROOM + SPARE;
     if (unlinkat(job, IMAGE, 0) < 0 && errno != ENOENT)
         return jl_fail_sys(e, "unlink", IMAGE, "make the workspace");
     image = openat(job, IMAGE, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -161,22 +152,23 @@ static int mount_it(int job, int image, const char *id, struct jl_err *e)
     return r < 0 ? jl_fail(e, -r, "mount the workspace") : 0;
 }
 
-/* Leaves `may` bytes free. */
-static int reserve(int job, uint64_t may, struct jl_err *e)
+/* The uploads in the place of the mount. Its blocks are found and written before the job begins: when the
+ * disk is full, it is this that fails. */
+static int fill(int up, int top, struct jl_err *e)
 {
-    _close_ int top = jl_open_dir_at(job, PLACE), data = -1, fd = -1;
-    struct tally t = { .fill = true };
+    if (jl_copy_tree(up, top, e) < 0)
+        return jl_wrap(e, "make the workspace");
+    unlinkat(top, "lost+found", AT_REMOVEDIR);
+    return syncfs(top) < 0 ? jl_fail_sys(e, "syncfs", PLACE, "make the workspace") : 0;
+}
+
+/* Leaves `may` bytes free. */
+static int reserve(int top, uint64_t may, struct jl_err *e)
+{
+    _close_ int fd = -1;
     struct statfs fs;
     uint64_t avail;
-    int r;
 
-    data = top < 0 ? -1 : jl_open_dir_at(top, DATA);
-    if (data < 0)
-        return jl_fail_sys(e, "open", DATA, "make the workspace");
-    r = count_tree(data, 0, &t);
-    if (r < 0)
-        return jl_fail(e, -r, "look through the workspace");
-    unlinkat(top, "lost+found", AT_REMOVEDIR);
     fd = openat(top, RESERVE, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0 || fstatfs(top, &fs) < 0)
         return jl_fail_sys(e, "open", RESERVE, "make the workspace");
@@ -193,7 +185,7 @@ static int reserve(int job, uint64_t may, struct jl_err *e)
 static int make(int job, const struct jd_space_job *s, struct jl_err *e)
 {
     int r = jd_space_unmount(job, e); /* of a start that was interrupted */
-    _close_ int up = r < 0 ? -1 : gather(job, s->has_uploads, e), image = -1;
+    _close_ int up = r < 0 ? -1 : gather(job, s->has_uploads, e), image = -1, top = -1;
     struct tally t = { 0 };
     uint64_t may = s->free;
 
@@ -204,11 +196,14 @@ static int make(int job, const struct jd_space_job *s, struct jl_err *e)
         return jl_fail(e, -r, "look through the uploads");
     if (s->total > 0)
         may = s->total > t.bytes ? s->total - t.bytes : 0;
-    image = make_image(job, up, &t, may, e);
-    if (image < 0)
+    image = make_image(job, &t, may, e);
+    if (image < 0 || mount_it(job, image, s->id, e) < 0)
         return -e->code;
-    r = mount_it(job, image, s->id, e);
-    return r < 0 ? r : reserve(job, may, e);
+    top = jl_open_dir_at(job, PLACE);
+    if (top < 0)
+        return jl_fail_sys(e, "open", PLACE, "make the workspace");
+    r = fill(up, top, e);
+    return r < 0 ? r : reserve(top, may, e);
 }
 
 #define WORK(fn, does)                                                                             \

@@ -1,7 +1,7 @@
 /*
  * space_work.h - workspaces on disk with a limit: what a worker does for space.h, in a job's directory
- * (docs/formats/bundle.md). `work`, the uploads, becomes `up/data`; `work.img` is made of `up` and
- * mounted on `workfs`, where `data` is the workspace and a reserve file beside it takes all of the
+ * (docs/formats/bundle.md). `work`, the uploads, becomes `up/data`; `work.img` is made and mounted
+ * on `workfs`, and `up` copied into it, where `data` is the workspace and a reserve file beside it takes all of the
  * free space but what the job may have.
  *
  * Each may be done again after it was interrupted anywhere. All block; all need root.

@@ -94,7 +94,7 @@ static int make_image(int dir, const struct jd_volume_job *v, struct jl_err *e)
         return jl_fail_sys(e, "open", IMAGE_NEW, "make volume %s", v->name);
     if (ftruncate(image, (off_t) v->bytes) < 0)
         return jl_fail_sys(e, "ftruncate", IMAGE_NEW, "make volume %s", v->name);
-    r = jd_image_format(image, &(struct jd_image_fs){ .from = -1, .journal = true }, e);
+    r = jd_image_format(image, &(struct jd_image_fs){ .journal = true }, e);
     if (r < 0)
         return r;
     if (fsync(image) < 0 || renameat(dir, IMAGE_NEW, dir, IMAGE) < 0 || fsync(dir) < 0)

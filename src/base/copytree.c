@@ -1,5 +1,5 @@
-/* copyup.c - see copyup.h. */
-#include "runtime/copyup.h"
+/* copytree.c - see copytree.h. */
+#include "base/copytree.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include "base/err.h"
 #include "base/io.h"
 
-#define DEPTH_MAX 64
+#define DEPTH_MAX 200
 
 static int set_owner(int dir, const char *name, const struct stat *st, struct jl_err *e)
 {
@@ -122,7 +122,7 @@ static int copy_tree(int from_fd, int to_fd, int depth, struct jl_err *e)
     return 0;
 }
 
-int rt_copyup(int from_fd, int to_fd, struct jl_err *e)
+int jl_copy_tree(int from_fd, int to_fd, struct jl_err *e)
 {
     return copy_tree(from_fd, to_fd, 0, e);
 }
