@@ -63,7 +63,8 @@ while time.process_time() - start < 3: pass')
     told=$(($(field "$id" result.cpu_user_usec) + $(field "$id" result.cpu_system_usec)))
     echo "the kernel: $us us, told: $told us"
     [ "$us" -lt 1800000 ]
-    [ $((told - us)) -ge 0 ] && [ $((told - us)) -lt 60000 ] # and what the stop took
+    [ $((told - us)) -ge 0 ]
+    [ $((told - us)) -lt 60000 ] # and what the stop took
     [ "$(last "$id" cpuUserUsec)" -le "$told" ]
     metrics "$id" | jq -se --argjson n "$(nproc)" 'map(.cpuPercent) | max <= 100 * $n'
 }

@@ -18,6 +18,11 @@
 #include "os/mountfd.h"
 
 #define ATTRS (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
+#define BLOCK 4096u
+#define INODE 256u
+#define GROUP (UINT64_C(128) << 20)
+#define GROUP_OWN (32u << 10) /* of each, and rounding */
+#define OWN_MAX (UINT64_C(16) << 20)
 #define IMAGE_FD 3   /* in mkfs */
 #define SAID_MAX 400 /* of mkfs's own words */
 
@@ -37,6 +42,17 @@ const char *jd_image_mkfs(void)
     return first_of(paths, JL_COUNT(paths));
 }
 
+/* Journal, inodes, bitmaps and descriptors; and what ext4 keeps from everybody for its own extents:
+ * ext4_calculate_resv_clusters in fs/ext4/super.c. */
+uint64_t jd_image_size(const struct jd_image_fs *fs, uint64_t free_bytes)
+{
+    uint64_t size = free_bytes + ((uint64_t) fs->journal_mib << 20) + fs->inodes * INODE +
+                    (free_bytes / GROUP + 1) * GROUP_OWN;
+
+    size += size / 49 < OWN_MAX ? size / 49 + BLOCK : OWN_MAX; /* a 50th of all */
+    return size / BLOCK * BLOCK;
+}
+
 static int make_argv(const struct jd_image_fs *fs, struct jl_strv *argv, struct jl_err *e)
 {
     static const char *const always[] = { "mkfs.ext4", "-q", "-F",        "-m0",
@@ -48,10 +64,11 @@ static int make_argv(const struct jd_image_fs *fs, struct jl_strv *argv, struct 
     bad |= jl_strv_add(argv, "-E");
     bad |=
         jl_strv_addf(argv, "root_owner=%u:%u,lazy_itable_init=1,nodiscard", JD_JOB_UID, JD_JOB_UID);
-    if (!fs->journal)
-        bad |= jl_strv_add(argv, "-O^has_journal");
-    if (fs->inodes > 0)
-        bad |= jl_strv_addf(argv, "-N%" PRIu64, fs->inodes);
+    bad |=
+        jl_strv_add(argv, fs->journal_mib > 0 ? "-O^resize_inode" : "-O^resize_inode,^has_journal");
+    if (fs->journal_mib > 0)
+        bad |= jl_strv_addf(argv, "-Jsize=%u", fs->journal_mib);
+    bad |= jl_strv_addf(argv, "-N%" PRIu64, fs->inodes);
     bad |= jl_strv_addf(argv, "/proc/self/fd/%d", IMAGE_FD);
     return bad ? jl_fail(e, ENOMEM, "make a file system") : 0;
 }

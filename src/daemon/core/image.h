@@ -10,12 +10,15 @@
 #include "base/err.h"
 
 struct jd_image_fs {
-    bool journal;    /* without one it is not worth a repair after a crash */
-    uint64_t inodes; /* 0: as mkfs has it */
+    unsigned journal_mib; /* 0: none, and then it is not worth a repair after a crash */
+    uint64_t inodes;
 };
 
 /* The file system's program, an absolute path; NULL when it is not installed. */
 const char *jd_image_mkfs(void);
+
+/* How large a file has to be for so many bytes to be free in it, to 0.1 % or 32 KiB more. */
+uint64_t jd_image_size(const struct jd_image_fs *fs, uint64_t free_bytes);
 
 /* Makes the file system in all of the file, which is sparse and stays so. 0, or -errno with e
  * filled. */

@@ -134,30 +134,28 @@ static uint64_t promised_bytes(const struct jd_core *c)
     uint64_t sum = 0;
 
     for (const struct jd_volume *v = c->volumes.first; v; v = v->next)
-        if (!jd_volume_is_memory(v)) {
-            uint64_t has = jd_volume_allocated(c->volumes.dirfd, v->row.name);
-
-            sum += v->row.bytes > has ? v->row.bytes - has : 0;
-        }
+        if (!jd_volume_is_memory(v))
+            sum += jd_volume_may_take(c->volumes.dirfd, v->row.name, v->row.bytes);
     return sum;
 }
 
 static int check_disk(const struct jd_core *c, uint64_t bytes, struct jl_err *e)
 {
-    uint64_t free_bytes, promised;
+    uint64_t size = jd_volume_image_size(bytes), free_bytes, promised;
     struct statvfs fs;
 
     if (fstatvfs(c->volumes.dirfd, &fs) < 0)
         return jl_fail_sys(e, "fstatvfs", c->conf.volumes_dir, "make a volume");
     free_bytes = (uint64_t) fs.f_bavail * fs.f_frsize;
     promised = promised_bytes(c);
-    if (promised <= free_bytes && bytes <= free_bytes - promised)
+    if (promised <= free_bytes && size <= free_bytes - promised)
         return 0;
-    return jl_refuse(e, ENOSPC,
-                     "the disk of '%s' has %llu MiB free, and the volumes there are may still "
-                     "take %llu MiB of them",
-                     c->conf.volumes_dir, (unsigned long long) free_bytes >> 20,
-                     (unsigned long long) promised >> 20);
+    return jl_refuse(
+        e, ENOSPC,
+        "the disk of '%s' has %llu MiB free, the volumes there are may still take %llu "
+        "MiB of them, and this one takes %llu MiB",
+        c->conf.volumes_dir, (unsigned long long) free_bytes >> 20,
+        (unsigned long long) promised >> 20, (unsigned long long) size >> 20);
 }
 
 static int check_name_is_free(const struct jd_core *c, const char *name, struct jl_err *e)

@@ -97,7 +97,8 @@ static Joblet__DiskMetrics *disk_of(struct jd_sysmon *s, const struct jd_proc_mo
     m->mount_point = jd_sysmon_text(&s->a, x->point, strlen(x->point));
     m->filesystem = volume ? jd_arena_format(&s->a, "joblet-volume")
                            : jd_sysmon_text(&s->a, x->type, strlen(x->type));
-    m->total_bytes = (int64_t) (f.f_blocks * unit);
+    /* of a volume, without what its ext4 keeps for itself: the size that was asked for */
+    m->total_bytes = (int64_t) ((volume ? f.f_blocks - f.f_bfree + f.f_bavail : f.f_blocks) * unit);
     m->free_bytes = (int64_t) (f.f_bavail * unit);
     m->used_bytes = (int64_t) ((f.f_blocks - f.f_bfree) * unit);
     /* as df(1) has it: of what users can have */

@@ -71,16 +71,39 @@ bool jd_volume_is_damaged(int base_fd, const char *name)
            ((fstatvfs(data, &fs) == 0 && (fs.f_flag & ST_RDONLY)) || has_met_errors(st.st_dev));
 }
 
-uint64_t jd_volume_allocated(int base_fd, const char *name)
+/* As many inodes as mkfs would make; a journal where it would make one, but none that takes half. */
+static struct jd_image_fs layout(uint64_t bytes)
+{
+    uint64_t mib = bytes >> 20;
+
+    return (struct jd_image_fs){
+        .inodes = bytes / (mib < 512 ? 4096 : 16384),
+        .journal_mib = mib < 8       ? 0
+                       : mib < 128   ? 4
+                       : mib < 1024  ? 16
+                       : mib < 16384 ? 64
+                                     : 128,
+    };
+}
+
+uint64_t jd_volume_image_size(uint64_t bytes)
+{
+    struct jd_image_fs fs = layout(bytes);
+
+    return jd_image_size(&fs, bytes);
+}
+
+uint64_t jd_volume_may_take(int base_fd, const char *name, uint64_t bytes)
 {
     static const char *const images[] = { IMAGE, IMAGE_NEW };
     _close_ int dir = jl_open_dir_at(base_fd, name);
     struct stat st;
 
     for (size_t i = 0; dir >= 0 && i < JL_COUNT(images); i++)
-        if (fstatat(dir, images[i], &st, AT_SYMLINK_NOFOLLOW) == 0)
-            return (uint64_t) st.st_blocks * 512;
-    return 0;
+        if (fstatat(dir, images[i], &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0)
+            return st.st_size / 512 > st.st_blocks ? (uint64_t) (st.st_size - st.st_blocks * 512)
+                                                   : 0;
+    return jd_volume_image_size(bytes);
 }
 
 /* The image appears under its name when it is whole. */
@@ -88,13 +111,14 @@ static int make_image(int dir, const struct jd_volume_job *v, struct jl_err *e)
 {
     _close_ int image =
         openat(dir, IMAGE_NEW, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    struct jd_image_fs fs = layout(v->bytes);
     int r;
 
     if (image < 0)
         return jl_fail_sys(e, "open", IMAGE_NEW, "make volume %s", v->name);
-    if (ftruncate(image, (off_t) v->bytes) < 0)
+    if (ftruncate(image, (off_t) jd_image_size(&fs, v->bytes)) < 0)
         return jl_fail_sys(e, "ftruncate", IMAGE_NEW, "make volume %s", v->name);
-    r = jd_image_format(image, &(struct jd_image_fs){ .journal = true }, e);
+    r = jd_image_format(image, &fs, e);
     if (r < 0)
         return r;
     if (fsync(image) < 0 || renameat(dir, IMAGE_NEW, dir, IMAGE) < 0 || fsync(dir) < 0)
