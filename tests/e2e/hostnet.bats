@@ -9,6 +9,7 @@ setup_file() {
         ip -n "$HOSTNS" addr add $lan.2/24 dev h0
         ip -n "$WORLDNS" addr add $lan.1/24 dev w0
     done
+    serve host 172.20.9.2 2222 LAN
     instance_start
     rnx network create lab --cidr=10.100.0.0/24
 }
@@ -16,7 +17,6 @@ teardown_file() { net_end; }
 
 @test "a network that is refused leaves alone who has its addresses" {
     rnx network list | grep "^bridge: 172.20.0.0/16 of network 'bridge' overlaps the host's route to 172.20.9.0/24"
-    serve host 172.20.9.2 2222 LAN
     until_true 10 prints "LAN 172.20.9.1" in_world busybox nc -w 2 172.20.9.2 2222
     [ "$(says lab 198.51.100.7 80)" = "INTERNET 203.0.113.2" ]
     # nor for a moment
