@@ -21,6 +21,7 @@ struct os_nl_request {
         struct ifaddrmsg addr;
         struct rtmsg route;
         struct ndmsg neigh;
+        struct ndtmsg table;
         struct tcmsg tc;
         struct nfgenmsg nf;
     } u;

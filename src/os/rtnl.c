@@ -158,8 +158,8 @@ int os_rtnl_add_bridge(int sock, const char *name, const uint8_t mac[6], struct 
     return os_nl_talk(sock, &q, NULL, NULL, e) < 0 ? jl_wrap(e, "make the bridge '%s'", name) : 0;
 }
 
-int os_rtnl_add_veth(int sock, const char *name, int master, const char *peer, const uint8_t mac[6],
-                     int peer_ns, struct jl_err *e)
+int os_rtnl_add_veth(int sock, const char *name, int master, const uint8_t own_mac[6],
+                     const char *peer, const uint8_t mac[6], int peer_ns, struct jl_err *e)
 {
     struct os_nl_request q = os_nl_new(RTM_NEWLINK, sizeof q.u.link, NLM_F_CREATE | NLM_F_EXCL);
     const struct ifinfomsg none = { 0 };
@@ -169,6 +169,8 @@ int os_rtnl_add_veth(int sock, const char *name, int master, const char *peer, c
     os_nl_put(&q, IFLA_IFNAME, name, strlen(name) + 1);
     if (master > 0)
         os_nl_put(&q, IFLA_MASTER, &value, sizeof value);
+    else
+        os_nl_put(&q, IFLA_ADDRESS, own_mac, 6);
     info = begin_kind(&q, "veth");
     data = os_nl_nest(&q, IFLA_INFO_DATA);
     other = NLMSG_ALIGN(q.head.nlmsg_len);
@@ -213,9 +215,27 @@ int os_rtnl_add_address(int sock, int index, uint32_t addr, uint8_t prefix, stru
     q.u.addr.ifa_scope = RT_SCOPE_UNIVERSE;
     os_nl_put(&q, IFA_LOCAL, &local, sizeof local);
     os_nl_put(&q, IFA_ADDRESS, &local, sizeof local);
-    os_nl_put(&q, IFA_BROADCAST, &broadcast, sizeof broadcast);
+    if (prefix < 31)
+        os_nl_put(&q, IFA_BROADCAST, &broadcast, sizeof broadcast);
     return os_nl_talk(sock, &q, NULL, NULL, e) < 0 ? jl_wrap(e, "give a network device its address")
                                                    : 0;
+}
+
+int os_rtnl_add_link_route(int sock, int index, uint32_t addr, struct jl_err *e)
+{
+    struct os_nl_request q =
+        os_nl_new(RTM_NEWROUTE, sizeof q.u.route, NLM_F_CREATE | NLM_F_REPLACE);
+    uint32_t to = htonl(addr), device = (uint32_t) index;
+
+    q.u.route.rtm_family = AF_INET;
+    q.u.route.rtm_dst_len = 32;
+    q.u.route.rtm_table = RT_TABLE_MAIN;
+    q.u.route.rtm_protocol = RTPROT_STATIC;
+    q.u.route.rtm_scope = RT_SCOPE_LINK;
+    q.u.route.rtm_type = RTN_UNICAST;
+    os_nl_put(&q, RTA_DST, &to, sizeof to);
+    os_nl_put(&q, RTA_OIF, &device, sizeof device);
+    return os_nl_talk(sock, &q, NULL, NULL, e) < 0 ? jl_wrap(e, "set the route to the gateway") : 0;
 }
 
 int os_rtnl_add_default_route(int sock, uint32_t gateway, struct jl_err *e)
@@ -231,6 +251,37 @@ int os_rtnl_add_default_route(int sock, uint32_t gateway, struct jl_err *e)
     q.u.route.rtm_type = RTN_UNICAST;
     os_nl_put(&q, RTA_GATEWAY, &via, sizeof via);
     return os_nl_talk(sock, &q, NULL, NULL, e) < 0 ? jl_wrap(e, "set the default route") : 0;
+}
+
+int os_rtnl_add_neighbour(int sock, int index, uint32_t addr, const uint8_t mac[6],
+                          struct jl_err *e)
+{
+    struct os_nl_request q =
+        os_nl_new(RTM_NEWNEIGH, sizeof q.u.neigh, NLM_F_CREATE | NLM_F_REPLACE);
+    uint32_t who = htonl(addr);
+
+    q.u.neigh.ndm_family = AF_INET;
+    q.u.neigh.ndm_ifindex = index;
+    q.u.neigh.ndm_state = NUD_PERMANENT;
+    os_nl_put(&q, NDA_DST, &who, sizeof who);
+    os_nl_put(&q, NDA_LLADDR, mac, 6);
+    return os_nl_talk(sock, &q, NULL, NULL, e) < 0 ? jl_wrap(e, "name a neighbour") : 0;
+}
+
+int os_rtnl_ask_nobody(int sock, int index, struct jl_err *e)
+{
+    struct os_nl_request q = os_nl_new(RTM_SETNEIGHTBL, sizeof q.u.table, 0);
+    uint32_t device = (uint32_t) index, none = 0;
+    size_t parms;
+
+    q.u.table.ndtm_family = AF_INET;
+    os_nl_put(&q, NDTA_NAME, "arp_cache", sizeof "arp_cache");
+    parms = os_nl_nest(&q, NDTA_PARMS);
+    os_nl_put(&q, NDTPA_IFINDEX, &device, sizeof device);
+    os_nl_put(&q, NDTPA_MCAST_PROBES, &none, sizeof none);
+    os_nl_end(&q, parms);
+    return os_nl_talk(sock, &q, NULL, NULL, e) < 0 ? jl_wrap(e, "keep neighbours from being made")
+                                                   : 0;
 }
 
 int os_rtnl_del_neighbour(int sock, int index, uint32_t addr, struct jl_err *e)

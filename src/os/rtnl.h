@@ -41,15 +41,22 @@ int os_rtnl_routes(int sock, void (*fn)(const struct os_rtnl_route *r, void *arg
 /* A bridge that learns nothing from link-local frames (01:80:c2:00:00:0X), which no filter sees. */
 int os_rtnl_add_bridge(int sock, const char *name, const uint8_t mac[6], struct jl_err *e);
 
-/* A pair: `name` here, below the bridge `master` (0: none), `peer` with `mac` in the namespace
- * peer_ns. Both are down. */
-int os_rtnl_add_veth(int sock, const char *name, int master, const char *peer, const uint8_t mac[6],
-                     int peer_ns, struct jl_err *e);
+/* A pair: `name` here, below the bridge `master` (0: none) or with the hardware address own_mac,
+ * `peer` with `mac` in the namespace peer_ns. Both are down. */
+int os_rtnl_add_veth(int sock, const char *name, int master, const uint8_t own_mac[6],
+                     const char *peer, const uint8_t mac[6], int peer_ns, struct jl_err *e);
 
 int os_rtnl_set_alias(int sock, int index, const char *alias, struct jl_err *e);
 int os_rtnl_set_up(int sock, int index, struct jl_err *e);
 int os_rtnl_add_address(int sock, int index, uint32_t addr, uint8_t prefix, struct jl_err *e);
+/* addr is on the link; all else is behind it. */
+int os_rtnl_add_link_route(int sock, int index, uint32_t addr, struct jl_err *e);
 int os_rtnl_add_default_route(int sock, uint32_t gateway, struct jl_err *e);
+/* A neighbour for good: nobody is asked for it, and it doesn't count against the kernel's table. */
+int os_rtnl_add_neighbour(int sock, int index, uint32_t addr, const uint8_t mac[6],
+                          struct jl_err *e);
+/* On this interface no IPv4 neighbour is asked for: who is not known is unreachable at once. */
+int os_rtnl_ask_nobody(int sock, int index, struct jl_err *e);
 /* What the host remembers of this neighbour, with the packets that wait for its answer. None is fine. */
 int os_rtnl_del_neighbour(int sock, int index, uint32_t addr, struct jl_err *e);
 int os_rtnl_del_link(int sock, int index, struct jl_err *e);

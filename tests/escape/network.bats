@@ -167,6 +167,31 @@ while True:
     rnx job stop "$other"
 }
 
+# The kernel has one table of neighbours for all namespaces: those that wait for an answer stay in it.
+asks='import errno, socket, sys, time
+plain, bound = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+bound.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0"); bound.setsockopt(socket.SOL_SOCKET, socket.SO_DONTROUTE, 1)
+for s, to in (plain, sys.argv[1]), (bound, "10.9.9"):
+    s.setblocking(False)
+    for n in range(2, 250):
+        try: s.sendto(b"x", (f"{to}.{n}", 9))
+        except OSError as e: assert e.errno in (errno.EAGAIN, errno.ENOBUFS, errno.EHOSTUNREACH), e
+print("asked", flush=True); time.sleep(600)'
+asked() { rnx job log --no-follow "$1" | grep -q asked; }
+
+@test "a job that sends to many addresses makes no neighbours, neither its own nor the host's" {
+    for net in bridge other isolated; do
+        id=$(start_running --network=$net $py -c "$asks" "$(case $net in other) echo 10.103.0 ;; *) echo 172.20.200 ;; esac)")
+        pid=$(sed -n "s/.*job.running job=$id pid=//p" "$I/logs/joblet.log")
+        until_true 10 asked "$id"
+        inside ip -4 neigh show nud incomplete | tee "$BATS_TEST_TMPDIR/made"
+        in_host ip -4 neigh show nud incomplete nud failed | grep -E '^(10[.]|172[.]20[.])' | tee -a "$BATS_TEST_TMPDIR/made"
+        [ ! -s "$BATS_TEST_TMPDIR/made" ]
+        [ "$(inside ip -4 neigh show nud permanent | wc -l)" = 1 ]
+        rnx job stop "$id"
+    done
+}
+
 @test "IPv6 is no way around, even where somebody turns it on" {
     [ -d /proc/sys/net/ipv6 ] || skip "this kernel has no IPv6"
     other=$(start_running --network=bridge --name=other sh -c "$listen")

@@ -172,6 +172,7 @@ static void rules_name_jobs_and_go_again(void **state)
     assert_int_equal(jl_buf_putc(&b, '\0'), 0);
     assert_string_equal(b.data, "add element bridge joblet_1a2b3 ports { \"jv1a2b3ac140002\" . "
                                 "02:4a:ac:14:00:02 . 172.20.0.2 }\n"
+                                "add element inet joblet_1a2b3 on_bridge { 172.20.0.2 }\n"
                                 "add element inet joblet_1a2b3 isolated { \"ji1a2b30aff0002\" . "
                                 "10.255.0.2 }\n");
     jl_buf_clear(&b);

@@ -49,7 +49,7 @@ static int try_devices(int sock, int ns, char *no_rate, size_t size, struct jl_e
     if (r == 0)
         r = os_rtnl_find(sock, "joblet0", &bridge, e);
     if (r == 0)
-        r = os_rtnl_add_veth(sock, "jv0", bridge.index, "eth0", mac, ns, e);
+        r = os_rtnl_add_veth(sock, "jv0", bridge.index, mac, "eth0", mac, ns, e);
     if (r == 0)
         r = os_rtnl_find(sock, "jv0", &veth, e);
     if (r == 0 && os_rtnl_set_rate(sock, veth.index, 1000000, &rate) < 0)

@@ -51,8 +51,17 @@ static int element(struct jl_buf *out, bool *first, const char *fmt, ...)
     return r;
 }
 
-/* "veth . mac . address" of jobs on bridges, "veth . address" of isolated ones. */
-static int job_elements(struct jl_buf *out, const char *instance, bool isolated,
+/* The sets that say which jobs there are. */
+enum job_set { PORTS, ON_BRIDGE, ISOLATED, JOB_SETS };
+static const struct {
+    const char *family, *name;
+} job_sets[JOB_SETS] = {
+    [PORTS] = { "bridge", "ports" },       /* "veth . mac . address" of jobs on bridges */
+    [ON_BRIDGE] = { "inet", "on_bridge" }, /* their addresses */
+    [ISOLATED] = { "inet", "isolated" },   /* "veth . address" */
+};
+
+static int job_elements(struct jl_buf *out, const char *instance, enum job_set set,
                         const struct jd_net_lease *leases, size_t n, size_t *ret_n)
 {
     bool first = true;
@@ -64,28 +73,29 @@ static int job_elements(struct jl_buf *out, const char *instance, bool isolated,
         char device[JD_NETDEV_MAX], ip[JD_IP_TEXT];
         uint8_t m[6];
 
-        if (l->isolated != isolated)
+        if (l->isolated != (set == ISOLATED))
             continue;
         ++*ret_n;
         jd_net_device(instance, l, device);
         jd_ip_text(l->addr, ip);
         jd_net_mac(l->addr, m);
-        r = isolated ? element(out, &first, "\"%s\" . %s", device, ip)
-                     : element(out, &first, "\"%s\" . %02x:%02x:%02x:%02x:%02x:%02x . %s", device,
-                               m[0], m[1], m[2], m[3], m[4], m[5], ip);
+        r = set == ON_BRIDGE  ? element(out, &first, "%s", ip)
+            : set == ISOLATED ? element(out, &first, "\"%s\" . %s", device, ip)
+                              : element(out, &first, "\"%s\" . %02x:%02x:%02x:%02x:%02x:%02x . %s",
+                                        device, m[0], m[1], m[2], m[3], m[4], m[5], ip);
     }
     return r;
 }
 
-static int set_of(struct jl_buf *out, const char *head, const char *instance, bool isolated,
+static int set_of(struct jl_buf *out, const char *type, const char *instance, enum job_set set,
                   const struct jd_net_lease *leases, size_t n)
 {
     _buf_ struct jl_buf items = JL_BUF_INIT(64u << 20);
     size_t n_items;
-    int r = job_elements(&items, instance, isolated, leases, n, &n_items);
+    int r = job_elements(&items, instance, set, leases, n, &n_items);
 
     if (r == 0)
-        r = jl_buf_printf(out, "%s", head);
+        r = jl_buf_printf(out, "set %s { type %s;", job_sets[set].name, type);
     if (r == 0 && n_items > 0)
         r = jl_buf_printf(out, " elements = { %.*s }", (int) items.len, items.data);
     return r < 0 ? r : jl_buf_puts(out, " }\n");
@@ -101,8 +111,7 @@ static int bridge_table(struct jl_buf *out, const struct jd_net_all *a)
                           instance, instance, instance);
 
     if (r == 0)
-        r = set_of(out, "set ports { type ifname . ether_addr . ipv4_addr;", instance, false,
-                   a->leases, a->n_leases);
+        r = set_of(out, "ifname . ether_addr . ipv4_addr", instance, PORTS, a->leases, a->n_leases);
     return r < 0 ? r
                  : jl_buf_printf(out,
                                  "chain prerouting { type filter hook prerouting priority -300; "
@@ -182,11 +191,11 @@ static int forward_rules(struct jl_buf *out, const struct jd_net_all *a, const c
                                "chain from_job {\n"
                                "meta nfproto != ipv4 drop\n");
 
-    /* where bridged frames pass here too (br_netfilter) they are none of ours to judge */
+    /* to addresses without a job nothing goes: the host would ask for each of them */
     for (size_t i = 0; r == 0 && i < a->n_nets; i++)
         if (a->nets[i].bridge[0])
-            r = jl_buf_printf(out, "iifname \"%s\" oifname \"%s\" accept\n", a->nets[i].bridge,
-                              a->nets[i].bridge);
+            r = jl_buf_printf(out, "iifname \"%s\" oifname \"%s\" ip daddr @on_bridge accept\n",
+                              a->nets[i].bridge, a->nets[i].bridge);
     if (r == 0)
         r = jl_buf_printf(out,
                           "oifname %s drop\n"
@@ -236,8 +245,9 @@ static int host_rules(struct jl_buf *out, const struct jd_net_all *a, const char
                                  "iifname %s jump to_host\n}\n"
                                  "chain output { type filter hook output priority 0; policy "
                                  "accept;\n"
-                                 "oifname \"ji%s*\" ct state new drop\n}\n",
-                                 jobs, a->instance);
+                                 "oifname \"ji%s*\" ct state new drop\n"
+                                 "oifname %s icmp type redirect drop\n}\n",
+                                 jobs, a->instance, jobs);
 }
 
 /* Ports of their own: with the host's, a job could take them all, or get what is meant for a service
@@ -317,8 +327,9 @@ static int inet_table(struct jl_buf *out, const struct jd_net_all *a)
                           "set counted { type ipv4_addr; size 65535; flags dynamic; }\n",
                           a->instance, a->instance, a->instance);
     if (r == 0)
-        r = set_of(out, "set isolated { type ifname . ipv4_addr;", a->instance, true, a->leases,
-                   a->n_leases);
+        r = set_of(out, "ifname . ipv4_addr", a->instance, ISOLATED, a->leases, a->n_leases);
+    if (r == 0)
+        r = set_of(out, "ipv4_addr", a->instance, ON_BRIDGE, a->leases, a->n_leases);
     if (r == 0)
         r = source_rules(out, a, jobs.data, addresses.data);
     if (r == 0)
@@ -352,16 +363,16 @@ unsigned jd_net_first_port(unsigned low, unsigned high)
 int jd_net_rules_jobs(struct jl_buf *out, const char *instance, bool add,
                       const struct jd_net_lease *leases, size_t n)
 {
-    for (int isolated = 0; isolated < 2; isolated++) {
+    for (enum job_set set = 0; set < JOB_SETS; set++) {
         _buf_ struct jl_buf items = JL_BUF_INIT(1u << 20);
         size_t n_items;
-        int r = job_elements(&items, instance, isolated, leases, n, &n_items);
+        int r = job_elements(&items, instance, set, leases, n, &n_items);
 
         /* added before they are deleted too: what is gone already is no error then */
         for (int del = 0; r == 0 && n_items > 0 && del <= !add; del++)
             r = jl_buf_printf(out, "%s element %s joblet_%s %s { %.*s }\n", del ? "delete" : "add",
-                              isolated ? "inet" : "bridge", instance,
-                              isolated ? "isolated" : "ports", (int) items.len, items.data);
+                              job_sets[set].family, instance, job_sets[set].name, (int) items.len,
+                              items.data);
         if (r < 0)
             return r;
     }

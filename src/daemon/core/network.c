@@ -163,9 +163,12 @@ static int enter_once(int ns_fd, struct jl_err *e)
     return sock;
 }
 
+/* The gateway is the only neighbour, and known: jobs reach one another through it. The kernel has one
+ * table of neighbours for all namespaces, which a job that asked for many would fill for everybody. */
 static int set_up_inside(int sock, const struct jd_net_lease *l, struct jl_err *e)
 {
     struct os_rtnl_link lo, eth;
+    uint8_t mac[6];
     int r = os_rtnl_find(sock, "lo", &lo, e);
 
     if (r == 0)
@@ -173,9 +176,16 @@ static int set_up_inside(int sock, const struct jd_net_lease *l, struct jl_err *
     if (r == 0)
         r = os_rtnl_find(sock, INSIDE, &eth, e);
     if (r == 0)
-        r = os_rtnl_add_address(sock, eth.index, l->addr, l->prefix, e);
+        r = os_rtnl_ask_nobody(sock, eth.index, e);
+    if (r == 0)
+        r = os_rtnl_add_address(sock, eth.index, l->addr, 32, e);
     if (r == 0)
         r = os_rtnl_set_up(sock, eth.index, e);
+    if (r == 0)
+        r = os_rtnl_add_link_route(sock, eth.index, l->gateway, e);
+    jd_net_mac(l->gateway, mac);
+    if (r == 0)
+        r = os_rtnl_add_neighbour(sock, eth.index, l->gateway, mac, e);
     return r < 0 ? r : os_rtnl_add_default_route(sock, l->gateway, e);
 }
 
@@ -205,11 +215,12 @@ static int make_pair(int host, const struct jd_net_lease *l, struct jl_err *e)
     char device[JD_NETDEV_MAX], path[600];
     struct os_rtnl_link bridge = { 0 }, old;
     _close_ int ns = -1, inside = -1;
-    uint8_t mac[6];
+    uint8_t mac[6], gateway[6];
     int r = 0;
 
     jd_net_device(jd_net_place.instance, l, device);
     jd_net_mac(l->addr, mac);
+    jd_net_mac(l->gateway, gateway);
     if (os_rtnl_find(host, device, &old, NULL) == 0)
         os_rtnl_del_link(host, old.index, e);
     jl_err_clear(e);
@@ -226,7 +237,7 @@ static int make_pair(int host, const struct jd_net_lease *l, struct jl_err *e)
         !l->isolated) /* packets for the job before may wait there for this one's answer */
         r = os_rtnl_del_neighbour(host, bridge.index, l->addr, e);
     if (r == 0)
-        r = os_rtnl_add_veth(host, device, bridge.index, INSIDE, mac, ns, e);
+        r = os_rtnl_add_veth(host, device, bridge.index, gateway, INSIDE, mac, ns, e);
     if (r == 0)
         r = set_up_inside(inside, l, e);
     return r < 0 ? r : set_up_outside(host, l, device, e);
