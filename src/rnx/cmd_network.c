@@ -126,19 +126,39 @@ static int print_json(Joblet__Network *const *list, size_t n, struct jl_err *e)
     return rnx_json_print(&w, stdout, e);
 }
 
-static void print_text(Joblet__Network *const *list, size_t n)
-{
-    printf("%-15s %-18s %s\n%-15s %-18s %s\n", "NAME", "CIDR", "BRIDGE", "---------------",
-           "------------------", "---------------");
-    for (size_t i = 0; i < n; i++) {
-        char name[128], cidr[64], bridge[64];
+struct row {
+    char name[128], cidr[64], bridge[80];
+};
 
-        rnx_tame(list[i]->name, name, sizeof name);
-        rnx_tame(list[i]->cidr, cidr, sizeof cidr);
-        rnx_tame(list[i]->bridge, bridge, sizeof bridge);
-        printf("%-15s %-18s %s%s\n", name, cidr[0] ? cidr : "-", bridge[0] ? bridge : "-",
-               list[i]->builtin ? " (built-in)" : "");
+static void fill_row(struct row *r, const Joblet__Network *n)
+{
+    char bridge[64];
+
+    rnx_tame(n->name, r->name, sizeof r->name);
+    rnx_tame(n->cidr[0] ? n->cidr : "-", r->cidr, sizeof r->cidr);
+    rnx_tame(n->bridge[0] ? n->bridge : "-", bridge, sizeof bridge);
+    snprintf(r->bridge, sizeof r->bridge, "%s%s", bridge, n->builtin ? " (built-in)" : "");
+}
+
+static int print_text(Joblet__Network *const *list, size_t n, struct jl_err *e)
+{
+    static const struct rnx_column columns[] = {
+        { "NAME", .min = 15 },
+        { "CIDR", .min = 18 },
+        { "BRIDGE", .min = 15 },
+    };
+    _free_ struct row *rows = calloc(n + 1, sizeof *rows);
+    _free_ const char **cells = calloc(n * JL_COUNT(columns) + 1, sizeof *cells);
+
+    if (!rows || !cells)
+        return jl_fail(e, ENOMEM, "table");
+    for (size_t i = 0; i < n; i++) {
+        fill_row(&rows[i], list[i]);
+        cells[3 * i] = rows[i].name;
+        cells[3 * i + 1] = rows[i].cidr;
+        cells[3 * i + 2] = rows[i].bridge;
     }
+    rnx_table(stdout, columns, JL_COUNT(columns), cells, n, false);
     for (size_t i = 0; i < n; i++) {
         char name[128], problem[1024];
 
@@ -147,6 +167,7 @@ static void print_text(Joblet__Network *const *list, size_t n)
                    rnx_tame(list[i]->name, name, sizeof name),
                    rnx_tame(list[i]->problem, problem, sizeof problem));
     }
+    return 0;
 }
 
 static int run_list(struct rnx *x, int argc, char **argv, struct jl_err *e)
@@ -171,7 +192,7 @@ static int run_list(struct rnx *x, int argc, char **argv, struct jl_err *e)
     if (x->json)
         r = print_json(m->networks, m->n_networks, e);
     else
-        print_text(m->networks, m->n_networks);
+        r = print_text(m->networks, m->n_networks, e);
     protobuf_c_message_free_unpacked(reply, NULL);
     return r;
 }

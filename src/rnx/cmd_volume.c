@@ -120,11 +120,13 @@ struct row {
 static int print_table(const Joblet__Volumes *all, bool colour, struct jl_err *e)
 {
     static const struct rnx_column columns[] = {
-        { "NAME", 64, false }, { "SIZE", 32, false }, { "TYPE", 16, false }, { "CREATED", 0, false }
+        { "NAME", 64, .min = 15 },
+        { "SIZE", 32, .min = 8 },
+        { "TYPE", 16, .min = 12 },
+        { "CREATED" },
     };
     _free_ struct row *rows = calloc(all->n_volumes + 1, sizeof *rows);
     _free_ const char **cells = calloc(all->n_volumes * JL_COUNT(columns) + 1, sizeof *cells);
-    char text[64];
 
     if (!rows || !cells)
         return jl_fail(e, ENOMEM, "table");
@@ -132,9 +134,9 @@ static int print_table(const Joblet__Volumes *all, bool colour, struct jl_err *e
         const Joblet__Volume *v = all->volumes[i];
         const char **c = &cells[i * JL_COUNT(columns)];
 
-        snprintf(rows[i].name, sizeof rows[i].name, "%-15s", rnx_tame(v->name, text, sizeof text));
-        snprintf(rows[i].size, sizeof rows[i].size, "%-8s", rnx_tame(v->size, text, sizeof text));
-        snprintf(rows[i].type, sizeof rows[i].type, "%-12s", rnx_tame(v->type, text, sizeof text));
+        rnx_tame(v->name, rows[i].name, sizeof rows[i].name);
+        rnx_tame(v->size, rows[i].size, sizeof rows[i].size);
+        rnx_tame(v->type, rows[i].type, sizeof rows[i].type);
         rnx_time_text(v->created_time, true, "-", rows[i].created, sizeof rows[i].created);
         c[0] = rows[i].name;
         c[1] = rows[i].size;

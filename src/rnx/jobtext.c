@@ -188,23 +188,30 @@ void rnx_job_status_json(struct jl_json_out *w, const Joblet__GetJobStatusRespon
 
 /* ---- as text ---- */
 
+/* All of it, however long: a value that is cut looks like another one. */
+static void line(const char *before, const char *value)
+{
+    size_t size = strlen(value) + 1;
+    _free_ char *tame = malloc(size);
+
+    printf("%s%s\n", before, tame ? rnx_tame(value, tame, size) : "(out of memory)");
+}
+
 static void field(const char *label, const char *value)
 {
-    char tame[4096];
-
-    if (value[0] != '\0')
-        printf("%s: %s\n", label, rnx_tame(value, tame, sizeof tame));
+    if (value[0] == '\0')
+        return;
+    printf("%s: ", label);
+    line("", value);
 }
 
 static void list_section(const char *title, char *const *items, size_t n)
 {
-    char tame[4096];
-
     if (n == 0)
         return;
     printf("\n%s:\n", title);
     for (size_t i = 0; i < n; i++)
-        printf("  %s\n", rnx_tame(items[i], tame, sizeof tame));
+        line("  ", items[i]);
 }
 
 static void span(const char *label, uint64_t from_ns, uint64_t to_ns)
@@ -348,14 +355,26 @@ static void actions(const Joblet__GetJobStatusResponse *s)
         printf("  rnx job %s %s\n", waits ? "cancel" : "stop", id);
 }
 
+static void command(const Joblet__GetJobStatusResponse *s)
+{
+    size_t size = strlen(s->command) + 16;
+    _free_ char *text = NULL;
+
+    for (size_t i = 0; i < s->n_args; i++)
+        size += strlen(s->args[i]) + 1;
+    text = malloc(size);
+    field("Command", text ? rnx_command_text(s->command, s->args, s->n_args, 0, text, size)
+                          : "(out of memory)");
+}
+
 void rnx_job_status_text(const Joblet__GetJobStatusResponse *s, bool colour, uint64_t now_ns)
 {
-    char text[8192], status[96];
+    char status[96];
 
     field("Job ID", s->uuid);
     field("Job Name", s->name);
     field("Node ID", s->node_id);
-    field("Command", rnx_command_text(s->command, s->args, s->n_args, 0, text, sizeof text));
+    command(s);
     printf("Status: %s\n", rnx_status_text(s->status, colour, status, sizeof status));
     schedule(s, now_ns);
     timing(s, now_ns);

@@ -33,14 +33,8 @@ static size_t bytes_of(const char *s, size_t chars)
 
 char *rnx_tame(const char *s, char *buf, size_t size)
 {
-    size_t bad = 0;
-
     snprintf(buf, size, "%s", s);
-    for (char *p = buf; *p != '\0'; p++)
-        if ((unsigned char) *p < 0x20 || *p == 0x7f)
-            *p = '?';
-    while (!jl_utf8_valid(buf, strlen(buf), &bad))
-        buf[bad] = '?';
+    jl_utf8_tame(buf, strlen(buf));
     /* U+0080 to U+009F are control characters as well, and some terminals obey them */
     for (char *p = buf; *p != '\0'; p++)
         if ((unsigned char) p[0] == 0xc2 && (unsigned char) p[1] < 0xa0)
@@ -100,6 +94,8 @@ void rnx_table(FILE *to, const struct rnx_column *columns, size_t n_columns,
 
     for (size_t c = 0; c < n_columns; c++) {
         widths[c] = width(columns[c].head);
+        if (widths[c] < columns[c].min)
+            widths[c] = columns[c].min;
         for (size_t r = 0; r < n_rows; r++) {
             size_t w = width(cells[r * n_columns + c]);
 

@@ -17,6 +17,7 @@ struct rnx_column {
     const char *head;
     unsigned max; /* characters; longer cells are cut and end in "..."; 0: no limit */
     bool status;  /* coloured as a job's status */
+    unsigned min; /* characters, at least as wide as this */
 };
 
 /* Prints header, a line of dashes and the rows; columns as wide as their content, two blanks

@@ -48,6 +48,8 @@ def pem(key):
 def run_job(req, ctx):
     if req.name == "refuse-me":
         ctx.abort(grpc.StatusCode.PERMISSION_DENIED, "role reader is not allowed to perform operation run_job")
+    if req.name == "die":  # the request has come, the answer never goes
+        os._exit(9)
     if req.network == "host":
         ctx.abort(grpc.StatusCode.PERMISSION_DENIED,
                   "network 'host' is not allowed on this server (network.allow_host_network)")
@@ -100,8 +102,13 @@ CANCELED = pb.GetJobStatusResponse(
     scheduled_time="2026-01-03T03:04:01Z", reason="canceled before it began")
 
 
+LONG = pb.GetJobStatusResponse(
+    uuid="dddddddd-2222-4333-8444-555555555555", command="sh", args=["-c", "a" * 20000 + "end-of-command"],
+    status="RUNNING", volumes=["v" * 5000 + "\x1bend-of-volume"], environment={"E": "e" * 32000 + "end-of-value"})
+
+
 def job_status(req, ctx):
-    for r in (WAITING, CANCELED):
+    for r in (WAITING, CANCELED, LONG):
         if len(req.uuid) >= 4 and r.uuid.startswith(req.uuid):
             return r
     if len(req.uuid) < 4 or not KNOWN.startswith(req.uuid):
@@ -125,6 +132,13 @@ def list_jobs(req, ctx):
                status="COMPLETED", start_time="2026-01-02T03:04:05Z"),
         pb.Job(uuid=SECOND, command="x" * 200, status="RUNNING", start_time="2026-01-03T03:04:05Z",
                max_cpu=50),
+    ])
+
+
+def list_networks(req, ctx):
+    return pb.Networks(networks=[
+        pb.Network(name="a-name-of-more-than-fifteen", cidr="10.1.0.0/24", bridge="jl-1"),
+        pb.Network(name="none", builtin=True),
     ])
 
 
@@ -173,6 +187,9 @@ server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("joblet.Jo
     "GetJobLogs": grpc.unary_stream_rpc_method_handler(
         job_logs, request_deserializer=pb.GetJobLogsRequest.FromString,
         response_serializer=lambda m: m.SerializeToString()),
+}),))
+server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("joblet.NetworkService", {
+    "ListNetworks": unary(list_networks, pb.EmptyRequest),
 }),))
 creds = grpc.ssl_server_credentials([(pem("serverKey"), pem("serverCert"))], pem("caCert"), True)
 port = server.add_secure_port("127.0.0.1:%d" % opt.port, creds)

@@ -224,6 +224,27 @@ sys.stdout.buffer.write(b"".join(b"line %d\n" % i if i % 100 else b"bin \xff %d\
     [ "$(jq -c '[.createdTime,.startTime,.exitCode]' <<<"$output")" = '["2026-01-02T03:04:01Z",null,-1]' ]
 }
 
+@test "status: long values are shown in full" {
+    start
+    run "$rnx" status dddd
+    expect 0 "aaaend-of-command" "vvv?end-of-volume" "eeeend-of-value"
+    hasnt "..."
+}
+
+@test "network list: long names move the columns of all rows" {
+    start
+    run "$rnx" network list
+    expect 0 "NAME                         CIDR                BRIDGE"
+    has "a-name-of-more-than-fifteen  10.1.0.0/24         jl-1"
+    has "none                         -                   - (built-in)"
+}
+
+@test "run: a server that goes away with the request may have taken it" {
+    start
+    run "$rnx" run --name=die true
+    expect 1 "the connection to 127.0.0.1:$port was lost" "The job may have been taken all the same; see rnx job list."
+}
+
 @test "run: the start time is the server's, or not told" {
     start
     run "$rnx" run true
