@@ -199,7 +199,8 @@ static int submit(struct rnx *x, const struct rnx_run_opts *o, struct rnx_runspe
     r = rnx_call(x, "/joblet.JobService/RunJob", &s->request.base,
                  &joblet__run_job_response__descriptor, deadline_ns(x, s), &reply, &st, e);
     if (r < 0) {
-        if (rnx_is_transient(e, &st) || e->code == EINTR)
+        if (st.code != API_OK ? rnx_is_transient(e, &st)
+                              : e->code == ECONNRESET || e->code == ETIME || e->code == EINTR)
             jl_hint(e, "The job may have been taken all the same; see rnx job list.");
         return r;
     }

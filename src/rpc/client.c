@@ -198,7 +198,14 @@ static void copy_text(grpc_slice from, char *to, size_t size)
             *p = '?';
 }
 
-/* No connection, or it was lost. */
+/* Core could not connect, so nothing has left: these are its words for it, and all it tells. */
+static bool never_left(const char *words)
+{
+    return strncmp(words, "failed to connect to all addresses", 34) == 0;
+}
+
+/* No connection, or it was lost: then the server may have gone after it took the request, and how it
+ * looks now is no answer. */
 static int not_available(struct rpc_stream *s, const char *words, struct jl_err *e)
 {
     struct rpc_client *c = s->client;
@@ -210,7 +217,7 @@ static int not_available(struct rpc_stream *s, const char *words, struct jl_err 
                                 c->connect_ms < DIAGNOSE_MS ? c->connect_ms : DIAGNOSE_MS };
     int r = s->got_message ? 0 : rpc_diagnose(&t, e);
 
-    if (r < 0)
+    if (r < 0 && (never_left(words) || r == -ENOENT))
         return r;
     jl_refuse(e, ECONNRESET, "the connection to %s:%s was lost: %.200s", c->host, c->port, words);
     return jl_hint(e, "what was asked may have been done: look before you ask again");

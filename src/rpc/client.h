@@ -45,9 +45,9 @@ void rpc_client_free(struct rpc_client *c); /* close all streams before; NULL is
  *
  * 0: the server answered, st says what; the reply was added to resp when st->code is 0.
  * A refusal by the server is an answer. Else e is filled:
- * -ECONNREFUSED, -EHOSTUNREACH, -ENOENT (name) or -ETIMEDOUT: no connection; -EKEYREJECTED: a
- * certificate is not accepted by one side; -EKEYEXPIRED: one has expired; -ETIME: no answer within
- * timeout_ms; -ECONNRESET: the connection was lost, and whether the server did it is not known;
+ * -ECONNREFUSED, -EHOSTUNREACH or -ETIMEDOUT: no connection, and nothing was sent; -ENOENT: no such
+ * name; -EKEYREJECTED: a certificate is not accepted by one side; -EKEYEXPIRED: one has expired;
+ * -ETIME: no answer within timeout_ms; -ECONNRESET: the connection was lost, and whether the server did it is not known;
  * -EMSGSIZE: a message over the limit of either side; -EPROTO: what speaks there is no gRPC server;
  * -EINTR: cancelled.
  */

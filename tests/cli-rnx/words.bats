@@ -211,6 +211,9 @@ setup() {
     expect 1 "127.0.0.1:" "refused" "daemon"
     RNX_SERVER=127.0.0.1:1 run "$rnx" --config "$conf" list
     expect 1 "127.0.0.1:1:"
+    RNX_SERVER=127.0.0.1:1 run "$rnx" --config "$conf" run true # nothing has left
+    expect 1 "refused" "is the joblet daemon running there"
+    hasnt "may have been taken"
     run timeout 100 "$rnx" --config "$conf" log abcd1234 # it does not try for ever
     expect 1 "refused"
 }
