@@ -113,7 +113,7 @@ int api_validate_upload_path(const char *field, const char *path, struct jl_err 
         return jl_refuse(e, ENAMETOOLONG, "%s has %zu bytes, limit is %d", field, len,
                          API_PATH_MAX);
     if (has_control(path))
-        return jl_refuse(e, EINVAL, "%s holds a control character", field);
+        return jl_refuse(e, EINVAL, "%s '%.*s' holds a control character", field, SHOWN, path);
     if (path[0] == '/')
         return jl_refuse(e, EINVAL,
                          "%s '%.*s' is absolute: it must be relative to the work "

@@ -60,7 +60,10 @@ int jl_parse_size(const char *s, uint64_t *ret_bytes)
         return -EINVAL;
     if (s[0] == '0' && (s[1] == 'x' || s[1] == 'X'))
         return -EINVAL;
+    errno = 0;
     v = strtod(s, &end);
+    if (errno == ERANGE && v < 1) /* so small that it is 0 here */
+        return -EINVAL;
     if (*end != '\0') {
         bool found = false;
 
@@ -79,6 +82,8 @@ int jl_parse_size(const char *s, uint64_t *ret_bytes)
             return -EINVAL;
     }
     v = ldexp(v, (int) shift);
+    if (v > 0 && v < 1) /* would be 0 bytes, which often means the contrary: no limit */
+        return -EINVAL;
     if (!isfinite(v) || v >= 9.2e18)
         return -ERANGE;
     *ret_bytes = (uint64_t) v;

@@ -16,7 +16,8 @@ int jl_parse_u64(const char *s, uint64_t hi, uint64_t *ret_value);
 
 /*
  * A size: number (a fraction is allowed) and an optional unit B, KB, MB, GB, TB (also K, KiB, ...;
- * any case), all 1024-based. Bytes. 0, -EINVAL or -ERANGE.
+ * any case), all 1024-based. Bytes; what is more than 0 and less than one is no size. 0, -EINVAL or
+ * -ERANGE.
  */
 int jl_parse_size(const char *s, uint64_t *ret_bytes);
 

@@ -53,8 +53,11 @@ static int set_size(const struct rnx_opt *o, uint64_t *to, const char *s, struct
 static int set_duration(const struct rnx_opt *o, uint64_t *to, const char *s, struct jl_err *e)
 {
     uint64_t ns = 0;
+    int r = jl_parse_duration(s, &ns);
 
-    if (jl_parse_duration(s, &ns) < 0 || ns == 0 || ns % JL_NS_PER_S != 0)
+    if (r == -ERANGE)
+        return rnx_usage(e, "--%s=%s is too large", o->name, s);
+    if (r < 0 || ns == 0 || ns % JL_NS_PER_S != 0)
         return rnx_usage(e, "--%s wants whole seconds, such as 30s, 5m or 1h30m, got '%s'", o->name,
                          s);
     *to = ns;

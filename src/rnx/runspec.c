@@ -11,6 +11,7 @@
 #include "api/validate.h"
 #include "base/cleanup.h"
 #include "base/parse.h"
+#include "base/utf8.h"
 #include "rnx/cmd.h"
 
 #define AT(field) offsetof(struct rnx_run_opts, field)
@@ -103,16 +104,20 @@ static bool is_env_name(const char *s, size_t len)
 /* "K=V" checked; cut in two in place. The value is not repeated in messages: it may be secret. */
 static int split_env(const char *flag, char *entry, char **ret_value, struct jl_err *e)
 {
-    size_t len = strcspn(entry, "=");
+    size_t len = strcspn(entry, "="), bad = 0;
+    const char *value = entry + len + 1;
 
     if (entry[len] == '\0')
         return rnx_usage(e, "--%s wants NAME=VALUE, got '%.40s'", flag, entry);
     if (!is_env_name(entry, len))
         return rnx_usage(e, "--%s: '%.*s' is no name of a variable (letters, digits and _)", flag,
                          (int) (len < 60 ? len : 60), entry);
-    if (strlen(entry + len + 1) > 32768)
+    if (strlen(value) > 32768)
         return rnx_usage(e, "--%s: the value of %.*s is longer than 32768 bytes", flag,
                          (int) (len < 60 ? len : 60), entry);
+    if (!jl_utf8_valid(value, strlen(value), &bad))
+        return rnx_usage(e, "--%s: the value of %.*s is not UTF-8 (byte %zu)", flag,
+                         (int) (len < 60 ? len : 60), entry, bad + 1);
     entry[len] = '\0';
     *ret_value = entry + len + 1;
     return 0;
@@ -209,7 +214,7 @@ static int make_gpu(const struct rnx_run_opts *o, struct rnx_runspec *s, struct 
         s->request.gpu_memory_mb = (int32_t) v;
         return 0;
     }
-    if (jl_parse_size(o->gpu_memory, &v) < 0 || v >> 20 > INT32_MAX)
+    if (jl_parse_size(o->gpu_memory, &v) < 0 || v >> 20 > INT32_MAX || (v > 0 && v >> 20 == 0))
         return rnx_usage(e, "--gpu-memory wants a size such as 8GB or 4096MB, got '%.40s'",
                          o->gpu_memory);
     s->request.gpu_memory_mb = (int32_t) (v >> 20);

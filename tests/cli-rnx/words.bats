@@ -247,6 +247,11 @@ setup() {
     for t in soon 500ms 1500ms 0.5s 0 0s ""; do
         refused "--timeout wants whole seconds, such as 30s, 5m or 1h30m, got '$t'" --timeout="$t" true
     done
+    refused "--timeout=9999999h is too large" --timeout=9999999h true
+    for f in net-rx net-tx tmp-size gpu-memory; do # 0 would be no limit
+        refused "--$f wants a size" "--$f=0.5" true
+    done
+    refused "--gpu-memory wants a size" --gpu-memory=512KB true
     refused "schedule 'never' is no time" --schedule=never true
     refused "is over since" --schedule=2001-01-01T00:00:00Z true
     refused "--env wants NAME=VALUE" --env=FOO true
@@ -257,6 +262,9 @@ setup() {
     refused "longer than 32768" -e "A=$(printf '%040000d' 0)" true
     run "$rnx" --config "$conf" run -s "1=hush-hush" true
     hasnt hush-hush
+    refused "--env: the value of A is not UTF-8 (byte 3)" -e A=ab$'\xff'hush true
+    refused "--secret-env: the value of B is not UTF-8 (byte 1)" -e A=é -s B=$'\xff'hush true
+    hasnt hush
 }
 
 @test "run: uploads that cannot be are refused before anything is sent" {
@@ -275,6 +283,9 @@ setup() {
     echo >dir/file
     run "$rnx" --config "$conf" run --upload=file --upload=dir/file true
     expect 1 "two uploads would be 'file'"
+    echo >$'a\nb\033'
+    run "$rnx" --config "$conf" run --upload=$'a\nb\033' true
+    expect 1 "'a?b?' holds a control character"
     ln -s loop loop
     run "$rnx" --config "$conf" run --upload=loop true
     expect 1 "loop" "symbolic links"

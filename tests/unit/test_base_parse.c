@@ -43,6 +43,12 @@ static void sizes_take_units_of_1024(void **state)
     assert_int_equal(jl_parse_size("0x10", &v), -EINVAL);
     assert_int_equal(jl_parse_size("1XB", &v), -EINVAL);
     assert_int_equal(jl_parse_size("99999999999999TB", &v), -ERANGE);
+    assert_int_equal(jl_parse_size("0.0", &v), 0);
+    assert_int_equal(v, 0);
+    assert_int_equal(jl_parse_size("0e5", &v), 0);
+    assert_int_equal(jl_parse_size("0.5", &v), -EINVAL); /* not 0: no limit */
+    assert_int_equal(jl_parse_size("0.0009k", &v), -EINVAL);
+    assert_int_equal(jl_parse_size("1e-400", &v), -EINVAL);
 }
 
 static void durations_add_their_groups(void **state)
