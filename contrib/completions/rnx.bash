@@ -1,26 +1,45 @@
 # bash completion for rnx; made by `rnx completion bash`.
 _rnx()
 {
-    local cur=${COMP_WORDS[COMP_CWORD]} verb='' help='' words='' flags='' word i
+    local cur=${COMP_WORDS[COMP_CWORD]} verb='' help='' rest='' words='' flags=''
+    local valued word i
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         case $word in
-        --config | --node) [[ ${COMP_WORDS[i + 1]} == '=' ]] || ((++i)) ;;
         '=') ((++i)) ;;
-        -*) ;;
+        -?*)
+            [[ $word == -- ]] && rest=yes && break
+            valued=' --config --node '
+            case $verb in
+            'job run' | 'run') valued+=' --max-cpu --max-memory --max-iobps --cpu-cores --runtime --network --volume --upload --upload-dir --schedule --env -e --secret-env -s --timeout --name --workdir --workflow --template --gpu --gpu-memory --priority --net-rx --net-tx --tmp-size ' ;;
+            'job list' | 'list') valued+=' --status ' ;;
+            'job status' | 'status') valued+=' ' ;;
+            'job log' | 'log') valued+=' --tail ' ;;
+            'volume create') valued+=' --size --type ' ;;
+            'monitor top') valued+=' --filter ' ;;
+            'monitor watch') valued+=' --interval --filter ' ;;
+            'network create') valued+=' --cidr ' ;;
+            esac
+            [[ $valued == *" $word "* ]] && [[ ${COMP_WORDS[i + 1]} != '=' ]] && ((++i))
+            ;;
         *)
             if [[ -z $verb && $word == help ]]; then
                 help=yes
             elif [[ -z $verb ]]; then
                 verb=$word
+            elif [[ ' job volume monitor network ' == *" $verb "* ]]; then
+                verb="$verb $word"
             else
-                [[ ' job volume monitor network ' == *" $verb "* ]] && verb="$verb $word"
+                rest=yes
                 break
             fi
             ;;
         esac
     done
     ((i <= COMP_CWORD)) || return 0 # a flag's value
+    case $rest$verb in
+    yes'job run' | yes'run') COMPREPLY=(); return 0 ;; # the job's
+    esac
     flags=' --config= --node= --json --version --help'
     case $verb in
     '') words=' run job list status log stop cancel delete delete-all metrics volume monitor network nodes version config-help completion help' ;;

@@ -43,11 +43,12 @@ typedef int rnx_cmd_fn(struct rnx *x, int argc, char **argv, struct jl_err *e);
 struct rnx_cmd {
     const char *group; /* "job"; NULL for commands of no group */
     const char *name;
-    bool alone;                  /* may be called without its group */
-    const char *args;            /* what follows the name in the usage line */
-    const char *summary;         /* one line */
-    const char *more;            /* further text of its help, or NULL */
-    const char *choices;         /* what its argument can be, for completion; NULL: anything */
+    bool alone;          /* may be called without its group */
+    bool tail;           /* the first word that is no flag ends its flags: the rest is a job's */
+    const char *args;    /* what follows the name in the usage line */
+    const char *summary; /* one line */
+    const char *more;    /* further text of its help, or NULL */
+    const char *choices; /* what its argument can be, for completion; NULL: anything */
     const struct rnx_opts *opts; /* NULL: none of its own */
     rnx_cmd_fn *run;             /* NULL: a known word that is not built yet */
 };
@@ -75,10 +76,9 @@ const struct rnx_cmd *rnx_cmd_find(char **words, int n, int *ret_used);
 
 /*
  * Parses a command's words into its struct and settles x->json, x->timeout_ns and x->colour.
- * stop: see rnx_opt_parse. 0; 1: --help or --version was asked for and printed, the command is done;
- * or -errno.
+ * 0; 1: --help or --version was asked for and printed, the command is done; or -errno.
  */
-int rnx_parse(struct rnx *x, void *into, int argc, char **argv, bool stop, struct jl_strv *words,
+int rnx_parse(struct rnx *x, void *into, int argc, char **argv, struct jl_strv *words,
               struct jl_err *e);
 
 /* Help of everything, of a group, of one command, on standard output. */

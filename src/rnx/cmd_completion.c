@@ -45,24 +45,16 @@ static void put_groups(void)
             printf("%s ", c->group);
 }
 
-/* "--config | --node": the global flags whose next word is theirs. */
-static void put_valued(const char *between)
+/* " --config --node": the flags whose next word is theirs. */
+static void put_valued(const struct rnx_opts *opts)
 {
-    const char *sep = "";
-
-    for (size_t i = 0; i < rnx_global_opts.n; i++)
-        if (rnx_global_opts.items[i].arg) {
-            printf("%s--%s", sep, rnx_global_opts.items[i].name);
-            sep = between;
-        }
-}
-
-/* ---- bash */
-
-static void bash_flags(const struct rnx_opts *opts)
-{
-    for (size_t i = 0; i < opts->n; i++)
-        printf(" --%s%s", opts->items[i].name, opts->items[i].arg ? "=" : "");
+    for (size_t i = 0; i < opts->n; i++) {
+        if (!opts->items[i].arg)
+            continue;
+        printf(" --%s", opts->items[i].name);
+        if (opts->items[i].letter)
+            printf(" -%c", opts->items[i].letter);
+    }
 }
 
 /* The patterns of all words that reach a command. */
@@ -73,6 +65,72 @@ static void put_case(const struct rnx_cmd *c)
                c->alone ? "'" : "");
     else
         printf("'%s'", c->name);
+}
+
+/*
+ * The body of bash's and zsh's loop over the words before the one that is completed, after `case $word
+ * in`: sets verb ("job run"), help, and rest: a word of the verb's own is there. skip: what steps over
+ * a flag's value.
+ */
+static void put_walk(const char *skip)
+{
+    const struct rnx_cmd *c;
+
+    printf("        -?*)\n"
+           "            [[ $word == -- ]] && rest=yes && break\n"
+           "            valued='");
+    put_valued(&rnx_global_opts);
+    printf(" '\n            case $verb in\n");
+    for (size_t i = 0; (c = rnx_cmd_at(i)); i++)
+        if (c->run && c->opts) {
+            printf("            ");
+            put_case(c);
+            printf(") valued+='");
+            put_valued(c->opts);
+            printf(" ' ;;\n");
+        }
+    printf("            esac\n"
+           "            [[ $valued == *\" $word \"* ]] && %s\n"
+           "            ;;\n"
+           "        *)\n"
+           "            if [[ -z $verb && $word == help ]]; then\n"
+           "                help=yes\n"
+           "            elif [[ -z $verb ]]; then\n"
+           "                verb=$word\n"
+           "            elif [[ '",
+           skip);
+    put_groups();
+    printf("' == *\" $verb \"* ]]; then\n"
+           "                verb=\"$verb $word\"\n"
+           "            else\n"
+           "                rest=yes\n"
+           "                break\n"
+           "            fi\n"
+           "            ;;\n"
+           "        esac\n"
+           "    done\n");
+}
+
+/* What is done where the words are no longer rnx's: `do_what` and return. */
+static void put_rest(const char *do_what)
+{
+    const struct rnx_cmd *c;
+
+    for (size_t i = 0; (c = rnx_cmd_at(i)); i++)
+        if (c->tail) {
+            printf("    case $rest$verb in\n"
+                   "    yes'%s %s' | yes'%s') %s; return 0 ;; # the job's\n"
+                   "    esac\n",
+                   c->group, c->name, c->name, do_what);
+        }
+}
+
+/* ---- bash */
+
+static void bash_flags(const struct rnx_opts *opts)
+{
+    for (size_t i = 0; i < opts->n; i++)
+        printf(" --%s%s", opts->items[i].name, opts->items[i].arg ? "=" : "");
 }
 
 static void bash_words(const char *group)
@@ -89,43 +147,22 @@ static void bash_words(const char *group)
     }
 }
 
-/* What bash and zsh do with a word that is no flag, to the end of their loops. */
-static void put_verb(void)
-{
-    printf("            if [[ -z $verb && $word == help ]]; then\n"
-           "                help=yes\n"
-           "            elif [[ -z $verb ]]; then\n"
-           "                verb=$word\n"
-           "            else\n"
-           "                [[ '");
-    put_groups();
-    printf("' == *\" $verb \"* ]] && verb=\"$verb $word\"\n"
-           "                break\n"
-           "            fi\n"
-           "            ;;\n"
-           "        esac\n"
-           "    done\n");
-}
-
 static void bash(void)
 {
     const struct rnx_cmd *c;
 
     printf("# bash completion for rnx; made by `rnx completion bash`.\n"
            "_rnx()\n{\n"
-           "    local cur=${COMP_WORDS[COMP_CWORD]} verb='' help='' words='' flags='' word i\n"
+           "    local cur=${COMP_WORDS[COMP_CWORD]} verb='' help='' rest='' words='' flags=''\n"
+           "    local valued word i\n"
            "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
            "        word=${COMP_WORDS[i]}\n"
            "        case $word in\n"
-           "        ");
-    put_valued(" | ");
-    printf(") [[ ${COMP_WORDS[i + 1]} == '=' ]] || ((++i)) ;;\n"
-           "        '=') ((++i)) ;;\n"
-           "        -*) ;;\n"
-           "        *)\n");
-    put_verb();
-    printf("    ((i <= COMP_CWORD)) || return 0 # a flag's value\n"
-           "    flags='");
+           "        '=') ((++i)) ;;\n");
+    put_walk("[[ ${COMP_WORDS[i + 1]} != '=' ]] && ((++i))");
+    printf("    ((i <= COMP_CWORD)) || return 0 # a flag's value\n");
+    put_rest("COMPREPLY=()");
+    printf("    flags='");
     bash_flags(&rnx_global_opts);
     printf("'\n    case $verb in\n    '') words='");
     bash_words(NULL);
@@ -192,22 +229,18 @@ static void zsh(void)
     printf("#compdef rnx\n"
            "# zsh completion for rnx; made by `rnx completion zsh`.\n"
            "_rnx()\n{\n"
-           "    local verb='' help='' word i\n"
+           "    local verb='' help='' rest='' valued word i\n"
            "    local -a commands flags\n"
            "    for ((i = 2; i < CURRENT; i++)); do\n"
            "        word=${words[i]}\n"
-           "        case $word in\n"
-           "        (");
-    put_valued("|");
-    printf(") (( ++i )) ;;\n"
-           "        (-*) ;;\n"
-           "        (*)\n");
-    put_verb();
+           "        case $word in\n");
+    put_walk("(( ++i ))");
     printf("    if (( i > CURRENT )); then\n"
            "        _files # a flag's value\n"
            "        return\n"
-           "    fi\n"
-           "    flags=(");
+           "    fi\n");
+    put_rest("_files");
+    printf("    flags=(");
     zsh_flags(&rnx_global_opts);
     printf(")\n    case $verb in\n    '') commands=(");
     zsh_words(NULL);
@@ -233,7 +266,8 @@ static void zsh(void)
            "    _describe -t flags flag flags -S ''\n"
            "    (( ${#commands} )) || _files\n"
            "}\n"
-           "compdef _rnx rnx\n");
+           "compdef _rnx rnx\n"
+           "[[ ${funcstack[1]} == _rnx ]] && _rnx \"$@\" # read from fpath at the first use\n");
 }
 
 /* ---- fish */
@@ -244,10 +278,14 @@ static void fish_flags(const struct rnx_opts *opts, const struct rnx_cmd *c)
         const struct rnx_opt *o = &opts->items[i];
 
         printf("complete -c rnx");
-        if (c && c->group)
+        if (!c)
+            printf(" -n 'not __rnx_jobs'");
+        else if (c->tail)
+            printf(" -n '__rnx_after %s %s; or __rnx_after %s'", c->group, c->name, c->name);
+        else if (c->group)
             printf(" -n '__rnx_in \"%s %s\"%s%s'", c->group, c->name, c->alone ? " " : "",
                    c->alone ? c->name : "");
-        else if (c)
+        else
             printf(" -n '__rnx_in %s'", c->name);
         if (o->letter)
             printf(" -s %c", o->letter);
@@ -278,11 +316,14 @@ static void fish(void)
            "    for word in $tokens[2..-1]\n"
            "        if test $value = yes\n"
            "            set value no\n"
-           "        else if contains -- $word ");
-    put_valued(" ");
+           "        else if contains -- $word");
+    put_valued(&rnx_global_opts);
+    for (size_t i = 0; (c = rnx_cmd_at(i)); i++)
+        if (c->tail)
+            put_valued(c->opts);
     printf("\n"
            "            set value yes\n"
-           "        else if not string match -q -- '-*' $word\n"
+           "        else if test \"$word\" = --; or not string match -q -- '-*' $word\n"
            "            echo $word\n"
            "        end\n"
            "    end\n"
@@ -294,6 +335,16 @@ static void fish(void)
            "function __rnx_in\n"
            "    set -l words (__rnx_words)\n"
            "    contains -- \"$words[1]\" $argv; or contains -- \"$words[1] $words[2]\" $argv\n"
+           "end\n"
+           "function __rnx_jobs # the words are no longer rnx's\n"
+           "    set -l words (__rnx_words)\n"
+           "    string match -q -- 'help *' \"$words\"; and return 1\n");
+    for (size_t i = 0; (c = rnx_cmd_at(i)); i++)
+        if (c->tail)
+            printf("    string match -q -- '%s *' \"$words\"; and return 0\n"
+                   "    string match -q -- '%s %s *' \"$words\"; and return 0\n",
+                   c->name, c->group, c->name);
+    printf("    return 1\n"
            "end\n");
     fish_flags(&rnx_global_opts, NULL);
     for (size_t i = 0; (c = rnx_cmd_at(i)); i++) {
@@ -321,7 +372,7 @@ static int run_completion(struct rnx *x, int argc, char **argv, struct jl_err *e
         void (*print)(void);
     } shells[] = { { "bash", bash }, { "zsh", zsh }, { "fish", fish } };
     _strv_ struct jl_strv words = JL_STRV_INIT;
-    int r = rnx_parse(x, NULL, argc, argv, false, &words, e);
+    int r = rnx_parse(x, NULL, argc, argv, &words, e);
 
     if (r != 0)
         return r < 0 ? r : 0;

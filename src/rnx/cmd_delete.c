@@ -70,7 +70,7 @@ static int run_delete_all(struct rnx *x, int argc, char **argv, struct jl_err *e
     Joblet__DeleteAllJobsRequest request = JOBLET__DELETE_ALL_JOBS_REQUEST__INIT;
     _strv_ struct jl_strv words = JL_STRV_INIT;
     ProtobufCMessage *reply = NULL;
-    int r = rnx_parse(x, NULL, argc, argv, false, &words, e);
+    int r = rnx_parse(x, NULL, argc, argv, &words, e);
 
     if (r != 0)
         return r < 0 ? r : 0;

@@ -98,7 +98,7 @@ static int run_help(struct rnx *x, int argc, char **argv, struct jl_err *e)
     const struct rnx_cmd *c;
     int used = 0, r;
 
-    r = rnx_parse(x, NULL, argc, argv, false, &words, e);
+    r = rnx_parse(x, NULL, argc, argv, &words, e);
     if (r != 0)
         return r < 0 ? r : 0;
     if (words.len == 0) {
@@ -150,7 +150,7 @@ static const char config_text[] =
 static int run_config_help(struct rnx *x, int argc, char **argv, struct jl_err *e)
 {
     _strv_ struct jl_strv words = JL_STRV_INIT;
-    int r = rnx_parse(x, NULL, argc, argv, false, &words, e);
+    int r = rnx_parse(x, NULL, argc, argv, &words, e);
 
     if (r != 0)
         return r < 0 ? r : 0;

@@ -141,7 +141,7 @@ static int run_list(struct rnx *x, int argc, char **argv, struct jl_err *e)
     _strv_ struct jl_strv words = JL_STRV_INIT;
     struct list_opts o = { 0 };
     ProtobufCMessage *reply = NULL;
-    int r = rnx_parse(x, &o, argc, argv, false, &words, e);
+    int r = rnx_parse(x, &o, argc, argv, &words, e);
 
     if (r != 0)
         return r < 0 ? r : 0;

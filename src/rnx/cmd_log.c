@@ -54,7 +54,7 @@ static int run_log(struct rnx *x, int argc, char **argv, struct jl_err *e)
     struct log_opts o = { .follow = true };
     struct rnx_log_opts lo = { .established = true };
     char id[256];
-    int r = rnx_parse(x, &o, argc, argv, false, &words, e);
+    int r = rnx_parse(x, &o, argc, argv, &words, e);
 
     if (r != 0)
         return r < 0 ? r : 0;

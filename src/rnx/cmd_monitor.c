@@ -91,7 +91,7 @@ static int snapshot(struct rnx *x, unsigned parts, bool brief, struct jl_err *e)
 static int run_status(struct rnx *x, int argc, char **argv, struct jl_err *e)
 {
     _strv_ struct jl_strv words = JL_STRV_INIT;
-    int r = rnx_parse(x, NULL, argc, argv, false, &words, e);
+    int r = rnx_parse(x, NULL, argc, argv, &words, e);
 
     if (r != 0)
         return r < 0 ? r : 0;
@@ -105,7 +105,7 @@ static int run_top(struct rnx *x, int argc, char **argv, struct jl_err *e)
     _strv_ struct jl_strv words = JL_STRV_INIT;
     struct monitor_opts o = { 0 };
     unsigned parts;
-    int r = rnx_parse(x, &o, argc, argv, false, &words, e);
+    int r = rnx_parse(x, &o, argc, argv, &words, e);
 
     if (r != 0)
         return r < 0 ? r : 0;
@@ -194,7 +194,7 @@ static int run_watch(struct rnx *x, int argc, char **argv, struct jl_err *e)
     _strv_ struct jl_strv words = JL_STRV_INIT;
     struct monitor_opts o = { .interval = INTERVAL_DEFAULT_S };
     unsigned parts;
-    int r = rnx_parse(x, &o, argc, argv, false, &words, e);
+    int r = rnx_parse(x, &o, argc, argv, &words, e);
 
     if (r != 0)
         return r < 0 ? r : 0;

@@ -23,7 +23,7 @@ static const struct rnx_opts create_flags = RNX_OPTS(create_items);
 static int one_name(struct rnx *x, void *into, int argc, char **argv, struct jl_strv *words,
                     struct jl_err *e)
 {
-    int r = rnx_parse(x, into, argc, argv, false, words, e);
+    int r = rnx_parse(x, into, argc, argv, words, e);
 
     if (r == 0 && words->len != 1)
         return rnx_usage(e, "rnx network %s takes the name of one network", x->cmd->name);
@@ -176,7 +176,7 @@ static int run_list(struct rnx *x, int argc, char **argv, struct jl_err *e)
     _strv_ struct jl_strv words = JL_STRV_INIT;
     ProtobufCMessage *reply = NULL;
     Joblet__Networks *m;
-    int r = rnx_parse(x, NULL, argc, argv, false, &words, e);
+    int r = rnx_parse(x, NULL, argc, argv, &words, e);
 
     if (r != 0)
         return r < 0 ? r : 0;

@@ -83,7 +83,7 @@ static int run_nodes(struct rnx *x, int argc, char **argv, struct jl_err *e)
 {
     _strv_ struct jl_strv words = JL_STRV_INIT;
     const char *chosen;
-    int r = rnx_parse(x, NULL, argc, argv, false, &words, e);
+    int r = rnx_parse(x, NULL, argc, argv, &words, e);
 
     if (r != 0)
         return r < 0 ? r : 0;

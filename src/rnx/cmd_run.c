@@ -220,7 +220,7 @@ static int run_run(struct rnx *x, int argc, char **argv, struct jl_err *e)
     _strv_ struct jl_strv words = JL_STRV_INIT;
     struct rnx_run_opts o = { 0 };
     struct rnx_runspec s = { 0 };
-    int r = rnx_parse(x, &o, argc, argv, true, &words, e);
+    int r = rnx_parse(x, &o, argc, argv, &words, e);
 
     if (r == 0) {
         r = rnx_runspec_make(&o, &words, jl_wall_ns(), &s, e);
@@ -240,6 +240,7 @@ const struct rnx_cmd rnx_cmd_run = {
     .group = "job",
     .name = "run",
     .alone = true,
+    .tail = true,
     .args = "[flags] <command> [arguments...]",
     .summary = "run a command on the server",
     .more =

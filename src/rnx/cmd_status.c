@@ -42,7 +42,7 @@ static int run_status(struct rnx *x, int argc, char **argv, struct jl_err *e)
     struct status_opts o = { 0 };
     struct rpc_status st = { 0 };
     ProtobufCMessage *reply = NULL;
-    int r = rnx_parse(x, &o, argc, argv, false, &words, e);
+    int r = rnx_parse(x, &o, argc, argv, &words, e);
 
     if (r != 0)
         return r < 0 ? r : 0;

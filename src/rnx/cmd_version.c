@@ -40,7 +40,7 @@ static int run_version(struct rnx *x, int argc, char **argv, struct jl_err *e)
     _buf_ struct jl_buf b = JL_BUF_INIT(65536);
     struct jl_json_out w;
     char server[640];
-    int r = rnx_parse(x, NULL, argc, argv, false, &words, e);
+    int r = rnx_parse(x, NULL, argc, argv, &words, e);
 
     if (r != 0)
         return r < 0 ? r : 0;

@@ -59,7 +59,7 @@ static int run_create(struct rnx *x, int argc, char **argv, struct jl_err *e)
     enum api_volume_type type;
     ProtobufCMessage *reply = NULL;
     uint64_t bytes;
-    int r = rnx_parse(x, &o, argc, argv, false, &words, e);
+    int r = rnx_parse(x, &o, argc, argv, &words, e);
 
     if (r != 0)
         return r < 0 ? r : 0;
@@ -161,7 +161,7 @@ static int run_list(struct rnx *x, int argc, char **argv, struct jl_err *e)
     _strv_ struct jl_strv words = JL_STRV_INIT;
     ProtobufCMessage *reply = NULL;
     const Joblet__Volumes *all;
-    int r = rnx_parse(x, NULL, argc, argv, false, &words, e);
+    int r = rnx_parse(x, NULL, argc, argv, &words, e);
 
     if (r != 0)
         return r < 0 ? r : 0;
@@ -191,7 +191,7 @@ static int run_remove(struct rnx *x, int argc, char **argv, struct jl_err *e)
     ProtobufCMessage *reply = NULL;
     struct jl_json_out w;
     char text[128];
-    int r = rnx_parse(x, NULL, argc, argv, false, &words, e);
+    int r = rnx_parse(x, NULL, argc, argv, &words, e);
 
     if (r != 0)
         return r < 0 ? r : 0;

@@ -134,10 +134,11 @@ static int settle(struct rnx *x, struct jl_err *e)
     return 0;
 }
 
-int rnx_parse(struct rnx *x, void *into, int argc, char **argv, bool stop, struct jl_strv *words,
+int rnx_parse(struct rnx *x, void *into, int argc, char **argv, struct jl_strv *words,
               struct jl_err *e)
 {
-    int r = rnx_opt_parse(x->cmd->opts, into, &rnx_global_opts, &x->g, argv, argc, stop, words, e);
+    int r = rnx_opt_parse(x->cmd->opts, into, &rnx_global_opts, &x->g, argv, argc, x->cmd->tail,
+                          words, e);
 
     if (r < 0)
         return r;

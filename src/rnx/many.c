@@ -55,7 +55,7 @@ int rnx_ask_each(struct rnx *x, int argc, char **argv, const struct rnx_ask *ask
     _strv_ struct jl_strv words = JL_STRV_INIT;
     _buf_ struct jl_buf b = JL_BUF_INIT(JSON_MAX);
     struct jl_json_out w;
-    int r = rnx_parse(x, NULL, argc, argv, false, &words, e), printed;
+    int r = rnx_parse(x, NULL, argc, argv, &words, e), printed;
 
     if (r != 0)
         return r < 0 ? r : 0;

@@ -354,6 +354,18 @@ setup() {
     [ "$output" = "status stop" ]
     run ask rnx help job run --max
     [ "$output" = "" ]
+    # what follows the job's command is the job's
+    for w in "run echo" "job run --max-cpu 5 echo" "run --env = A = 1 -e B = 2 -- echo" "run --" "--json run sh -c"; do
+        # shellcheck disable=SC2086
+        run ask rnx $w --
+        [ "$output" = "" ] || { echo "$w: $output"; false; }
+    done
+    run ask rnx run --name echo --max # the value of a flag
+    has "--max-cpu="
+    run ask rnx log --tail "" # a number
+    [ "$output" = "" ]
+    run ask rnx log abcd --ta
+    [ "$output" = "--tail=" ]
     run "$rnx" completion tcsh
     expect 2 "bash, zsh and fish"
 }
@@ -388,6 +400,17 @@ setup() {
     hasnt "--json"
     run ask rnx completion ""
     has fish
+    for w in "run echo" "job run --max-cpu 5 echo" "run --env=A=1 -e B=2 -- echo" "run --"; do
+        # shellcheck disable=SC2086
+        run ask rnx $w --
+        [ "$output" = "" ] || { echo "$w: $output"; false; }
+    done
+    run ask rnx run --name echo --max
+    has "--max-cpu=:"
+    # read from fpath by compinit, it completes at the first use too
+    run zsh -fc 'fpath=($PWD $fpath); autoload -Uz compinit && compinit -D -u; _describe() { print $2; }; _files() { :; }
+        words=(rnx ""); CURRENT=2; _rnx'
+    has commands
 }
 
 @test "fish completes commands and flags" {
@@ -421,6 +444,15 @@ setup() {
     has stop
     run ask "rnx completion "
     has zsh
+    for w in "run echo" "job run --max-cpu 5 echo" "run --env=A=1 -e B=2 -- echo" "run --" "--json run sh -c"; do
+        run ask "rnx $w --"
+        hasnt "--json"
+        hasnt "--max-cpu"
+    done
+    run ask "rnx run --name echo --max"
+    has "--max-cpu"
+    run ask "rnx list --js"
+    has "--json"
 }
 
 # Each flag of a command is in its section of rnx(1), and none that is no command's any more.
