@@ -323,7 +323,7 @@ setup() {
     done
 }
 
-@test "the completion script that is shipped is the one that rnx prints" {
+@test "bash completes commands and flags" {
     "$rnx" completion bash >now
     diff "$top/contrib/completions/rnx.bash" now
     bash -n now
