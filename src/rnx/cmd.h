@@ -86,5 +86,8 @@ void rnx_help_all(void);
 void rnx_help_group(const char *group);
 void rnx_help_cmd(const struct rnx_cmd *c);
 
+/* The parts of rnx(1) that the tables know, in roff, for docs/man/rnx.1.awk: each begins with a line "@@ NAME". */
+void rnx_man(void);
+
 /* A line on standard error that begins with "Warning: ". */
 void rnx_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

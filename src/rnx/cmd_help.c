@@ -105,6 +105,10 @@ static int run_help(struct rnx *x, int argc, char **argv, struct jl_err *e)
         rnx_help_all();
         return 0;
     }
+    if (words.len == 1 && strcmp(words.items[0], "man") == 0) { /* the build's, not in the help */
+        rnx_man();
+        return 0;
+    }
     c = rnx_cmd_find(words.items, (int) words.len, &used);
     if (c)
         rnx_help_cmd(c);

@@ -15,7 +15,9 @@ struct list_opts {
 
 static const struct rnx_opt items[] = {
     { "status", 0, RNX_OPT_STRING, "S[,S...]", offsetof(struct list_opts, status),
-      "only jobs in one of these states" },
+      "only jobs in one of these states",
+      .more = "PENDING, SCHEDULED, INITIALIZING, RUNNING, STOPPING, COMPLETED, FAILED, STOPPED, "
+              "CANCELED, TIMEOUT." },
     { "workflow", 0, RNX_OPT_BOOL, NULL, offsetof(struct list_opts, workflow),
       "list workflows instead (not built yet)" },
 };

@@ -15,7 +15,8 @@ struct create_opts {
 
 static const struct rnx_opt create_items[] = {
     { "cidr", 0, RNX_OPT_STRING, "A.B.C.D/N", offsetof(struct create_opts, cidr),
-      "its IPv4 addresses, prefix /8 to /30" },
+      "its IPv4 addresses, prefix /8 to /30",
+      .more = "Within 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10 or 198.18.0.0/15." },
 };
 static const struct rnx_opts create_flags = RNX_OPTS(create_items);
 

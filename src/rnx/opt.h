@@ -32,6 +32,7 @@ struct rnx_opt {
     size_t offset;   /* where the value goes in the command's struct */
     const char *help;
     int64_t lo, hi;
+    const char *more; /* further sentences, for the manual; or NULL */
 };
 
 struct rnx_opts {

@@ -18,29 +18,50 @@
 
 static const struct rnx_opt items[] = {
     { "max-cpu", 0, RNX_OPT_INT, "N", AT(max_cpu), "percent of one core, 200 = two cores", 0,
-      API_CPU_MAX },
-    { "max-memory", 0, RNX_OPT_INT, "N", AT(max_memory), "MB of memory", 0, INT32_MAX },
+      API_CPU_MAX, .more = "0 asks for nothing, and the server's default holds." },
+    { "max-memory", 0, RNX_OPT_INT, "N", AT(max_memory), "MB of memory", 0, INT32_MAX,
+      .more =
+          "At least 4. A job that needs more is killed and ends as FAILED with exit code 137." },
     { "max-iobps", 0, RNX_OPT_INT, "N", AT(max_iobps),
-      "bytes a second, reads and writes each, 1000000 at least", 0, INT32_MAX },
+      "bytes a second, reads and writes each, 1000000 at least", 0, INT32_MAX,
+      .more = "The server may ask for more; 0 asks for nothing. What a slower job reads would be "
+              "locked meanwhile for all others who read the same file." },
     { "cpu-cores", 0, RNX_OPT_STRING, "SPEC", AT(cpu_cores),
       "cores to run on: 0-3 or 1,3 or 0-2,6" },
     { "runtime", 0, RNX_OPT_STRING, "NAME", AT(runtime), "runtime to use" },
     { "network", 0, RNX_OPT_STRING, "NAME", AT(network),
-      "none, isolated, bridge or a network of your own" },
-    { "volume", 0, RNX_OPT_LIST, "NAME[:ro]", AT(volumes), "mount a volume at /volumes/NAME" },
-    { "upload", 0, RNX_OPT_LIST, "FILE", AT(uploads), "put a file into the work directory" },
+      "none, isolated, bridge or a network of your own",
+      .more = "host where the server allows it." },
+    { "volume", 0, RNX_OPT_LIST, "NAME[:ro]", AT(volumes), "mount a volume at /volumes/NAME",
+      .more = "Read-only with :ro. May be repeated, or be a list with commas." },
+    { "upload", 0, RNX_OPT_LIST, "FILE", AT(uploads), "put a file into the work directory",
+      .more = "Under its base name. May be repeated." },
     { "upload-dir", 0, RNX_OPT_LIST, "DIR", AT(upload_dirs),
-      "put what is in DIR into the work directory" },
+      "put what is in DIR into the work directory",
+      .more = "With relative paths, permission bits and empty directories. Links that end inside "
+              "DIR are followed, others skipped with a warning. May be repeated." },
     { "schedule", 0, RNX_OPT_STRING, "SPEC", AT(schedule),
-      "run later: 1hour, 2h30m, 2025-12-25T08:00:00" },
-    { "env", 'e', RNX_OPT_LIST, "K=V", AT(env), "environment variable" },
+      "run later: 1hour, 2h30m, 2025-12-25T08:00:00",
+      .more =
+          "Also \"2h 30min\" or 45s, which count seconds on the server whatever its clock is set "
+          "to meanwhile (after a reboot of the server the clock is what counts). A time goes by "
+          "the server's clock; with Z or +HH:MM, else in the local zone. At most 365 days away." },
+    { "env", 'e', RNX_OPT_LIST, "K=V", AT(env), "environment variable",
+      .more = "May be repeated." },
     { "secret-env", 's', RNX_OPT_LIST, "K=V", AT(secret_env),
-      "environment variable whose value is never shown" },
+      "environment variable whose value is never shown", .more = "May be repeated." },
     { "timeout", 0, RNX_OPT_DURATION, "DURATION", AT(timeout_ns),
-      "stop the job after this time: 30s, 1h30m" },
+      "stop the job after this time: 30s, 1h30m",
+      .more = "Whole seconds. The job's status is TIMEOUT then, its exit code 124." },
     { "name", 0, RNX_OPT_STRING, "NAME", AT(name), "label of the job" },
-    { "workdir", 0, RNX_OPT_STRING, "PATH", AT(workdir), "start directory, default /work" },
-    { "wait", 0, RNX_OPT_BOOL, NULL, AT(wait), "show the log, end with the job's exit code" },
+    { "workdir", 0, RNX_OPT_STRING, "PATH", AT(workdir), "start directory, default /work",
+      .more = "What is not there is made where the job may: in /work, /tmp, its volumes; "
+              "elsewhere, or where a file is in the way, the job fails with code 126." },
+    { "wait", 0, RNX_OPT_BOOL, NULL, AT(wait), "show the log, end with the job's exit code",
+      .more = "1 when the job failed without one, and after Ctrl-C, which leaves the job running; "
+              "130 is a job that SIGINT ended. What run prints otherwise goes to standard error. "
+              "With --json: one object a line, first the job, then pieces of the log, last the "
+              "job's status." },
     { "workflow", 0, RNX_OPT_STRING, "FILE[:NAME]", AT(workflow),
       "take the job from a file (not built yet)" },
     { "template", 0, RNX_OPT_STRING, "FILE[:NAME]", AT(template_), "older word for --workflow" },
