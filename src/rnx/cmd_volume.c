@@ -149,8 +149,7 @@ static int print_table(const Joblet__Volumes *all, bool colour, struct jl_err *e
         char problem[256];
 
         if (v->problem[0])
-            printf("%s: %s\n", rnx_tame(v->name, text, sizeof text),
-                   rnx_tame(v->problem, problem, sizeof problem));
+            printf("%s: %s\n", rows[i].name, rnx_tame(v->problem, problem, sizeof problem));
     }
     return 0;
 }
