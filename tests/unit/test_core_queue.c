@@ -187,6 +187,17 @@ static void a_pause_doubles_until_a_job_has_begun(void **state)
     assert_true(jd_queue_is_free_for(&core, 0, 0));
 }
 
+static void one_that_was_put_off_lets_the_others_go_first(void **state)
+{
+    (void) state;
+    jobs[0].put_offs = 1;
+    jd_queue_add(&jobs[0]);
+    jd_queue_add(&jobs[1]);
+    assert_ptr_equal(core.jobs.queue.ready.items[0], &jobs[1]);
+    jd_queue_remove(&jobs[0]);
+    jd_queue_remove(&jobs[1]);
+}
+
 /* As RunJob makes one: in so many minutes, by the seconds or by the wall clock. */
 static void add_scheduled(struct jd_job *j, uint64_t minutes, const char *boot_id)
 {
@@ -314,6 +325,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_job_larger_than_the_host_runs_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(slots_are_counted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_pause_doubles_until_a_job_has_begun, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(one_that_was_put_off_lets_the_others_go_first, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(relative_times_stay_when_the_clock_is_set_forward,
                                         set_up_stored, tear_down_stored),
         cmocka_unit_test_setup_teardown(relative_times_stay_when_the_clock_is_set_back,

@@ -381,6 +381,7 @@ static void put_off(struct jd_job *j, const struct jl_err *why)
     jl_remove_tree_at(c->state_dirfd, j->rec.id, &ignored);
     jl_remove_tree_at(c->logs_dirfd, j->rec.id, &ignored);
     jd_queue_pause(c, why->text);
+    j->put_offs++;
     jd_job_event(j, JD_EV_PUT_OFF, JD_PENDING, NULL, &ignored);
 }
 

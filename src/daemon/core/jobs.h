@@ -42,6 +42,7 @@ struct jd_job {
     bool net_waits;                /* INITIALIZING, and its lease is being made (nets.h) */
     bool rate_waits, rate_set;     /* the same for its network rates */
     bool lease_unstored;           /* its address and host ids are not on disk yet */
+    unsigned put_offs;             /* how often its start was put off; queue.c goes by it */
     bool cleaning;                 /* the runtime is removing what it has of it (clean.c) */
     bool doomed;                   /* ended, and about to be forgotten (purge.h) */
     size_t heap_at;                /* queue.c's */
@@ -115,8 +116,8 @@ void jd_job_start(struct jd_job *j);
 
 /*
  * The job could not be brought as far as a shim: it ends. But for want of what comes again, as
- * jd_is_passing has it, it waits: what was begun is undone, it is PENDING, and the queue rests for
- * some seconds before it tries again.
+ * jd_is_passing has it, it waits: what was begun is undone, it is PENDING, behind those that were not
+ * put off, and the queue rests for some seconds before it tries again.
  */
 void jd_job_start_failed(struct jd_job *j, const struct jl_err *why);
 

@@ -88,8 +88,11 @@ static uint64_t due_ns(const struct jd_job *j)
     return j->rec.scheduled_wall_ns ? j->rec.scheduled_wall_ns : j->rec.created_wall_ns;
 }
 
+/* One that could not be started lets the others go first: what is wrong may be with it alone. */
 static bool ready_before(const struct jd_job *a, const struct jd_job *b)
 {
+    if (a->put_offs != b->put_offs)
+        return a->put_offs < b->put_offs;
     if (a->req->priority != b->req->priority)
         return a->req->priority > b->req->priority;
     if (due_ns(a) != due_ns(b))
