@@ -46,17 +46,16 @@ is_removed() { [ "$(logs)" = "$1" ] && [ -z "$(ls -A "$I/jobs/.trash")" ]; }
 }
 sqlite_jobs() { $py -c 'import sqlite3, sys; print(sqlite3.connect("file:" + sys.argv[1] + "?mode=ro", uri=True).execute("select count(*) from jobs").fetchone()[0])' "$I/state/joblet.db"; }
 
-@test "the log of a job that nobody knows goes when it is old, and not before" {
+@test "what there is of a job that nobody knows: its container goes, an old log not by a clock that may be wrong" {
     keeper_stop
     mkdir "$I/logs/0f0f0f0f-0000-4000-8000-00000000000"{1,2} "$I/metrics/0f0f0f0f-0000-4000-8000-000000000001" \
         "$I/run/oci/0f0f0f0f-0000-4000-8000-000000000003"
     touch -d '8 days ago' "$I"/{logs,metrics}/0f0f0f0f-0000-4000-8000-000000000001
     instance_start
-    until_true 20 is_removed 1
-    [ -d "$I/logs/0f0f0f0f-0000-4000-8000-000000000002" ]
-    [ -z "$(ls "$I/metrics")" ]
     no_containers() { [ -z "$(ls "$I/run/oci")" ]; }
     until_true 20 no_containers
+    [ "$(logs)" = 2 ] # test_core_sweep has the hour, and what goes then
+    [ -d "$I/metrics/0f0f0f0f-0000-4000-8000-000000000001" ]
 }
 
 @test "200,000 files in one directory are gone in seconds" {
