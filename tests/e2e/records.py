@@ -87,8 +87,9 @@ def main():
         if thread:
             thread.join()
             print("# deleted", answer[0].deleted_count)
-    # how long one takes depends on how busy the machine of the tests is
-    if answers < 20:
+    # how long one takes depends on how busy the machine of the tests is; who waited for the end of a
+    # deletion, which takes some 0.2 s, got one or two
+    if answers < 5:
         sys.exit(f"{answers} answers, so somebody was kept waiting")
 
 
